@@ -1,0 +1,139 @@
+//! The operating system's files, by plain positional system calls, so that every write can be seen and failed from outside.
+
+use super::{Access, Disk, File, LockGuard, failed};
+use crate::error::{Error, Result};
+use crate::reason::Reason;
+use crate::sync::Arc;
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The disk of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+struct RealFile {
+    file: fs::File,
+    path: PathBuf,
+}
+
+struct RealLock {
+    _file: fs::File,
+}
+
+impl LockGuard for RealLock {}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, access: Access) -> Result<Option<Arc<dyn File>>> {
+        match fs::OpenOptions::new().read(true).write(access == Access::Write).open(path) {
+            Ok(file) => Ok(Some(Arc::new(RealFile { file, path: path.to_owned() }))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(Reason::DiskReadFailed, "open", path, &error)),
+        }
+    }
+
+    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .map_err(|error| failed(Reason::DiskNameFailed, "create", path, &error))?;
+        Ok(Arc::new(RealFile { file, path: path.to_owned() }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to).map_err(|error| failed(Reason::DiskNameFailed, "rename", from, &error))
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed(Reason::DiskNameFailed, "remove", path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn list(&self, directory: &Path) -> Result<Option<Vec<String>>> {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(Reason::DiskNameFailed, "list", directory, &error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| failed(Reason::DiskNameFailed, "list", directory, &error))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        Ok(Some(names))
+    }
+
+    fn create_dir(&self, directory: &Path) -> Result<()> {
+        match fs::create_dir(directory) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+            Err(error) => Err(failed(Reason::DiskNameFailed, "create directory", directory, &error)),
+        }
+    }
+
+    fn sync_dir(&self, directory: &Path) -> Result<()> {
+        fs::File::open(directory)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| failed(Reason::DiskSyncFailed, "fsync directory", directory, &error))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|error| failed(Reason::DiskNameFailed, "create", path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::new(Reason::DirLocked).with("file", path.display())),
+            Err(fs::TryLockError::Error(error)) => Err(failed(Reason::DiskNameFailed, "lock", path, &error)),
+        }
+    }
+}
+
+impl File for RealFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(Reason::DiskReadFailed, "read", &self.path, &error)),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|error| failed(Reason::DiskWriteFailed, "write", &self.path, &error))
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.file.set_len(len).map_err(|error| failed(Reason::DiskWriteFailed, "truncate", &self.path, &error))
+    }
+
+    fn len(&self) -> Result<u64> {
+        match self.file.metadata() {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) => Err(failed(Reason::DiskReadFailed, "stat", &self.path, &error)),
+        }
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.file.sync_data().map_err(|error| failed(Reason::DiskSyncFailed, "fdatasync", &self.path, &error))
+    }
+}

@@ -1,0 +1,17 @@
+//! The door to randomness: the identifiers that a new directory gets. Nothing else is random.
+
+use crate::error::{Error, Result};
+use crate::reason::Reason;
+
+/// Sixteen random bytes from the operating system.
+///
+/// # Errors
+/// `disk.read_failed` when it has none.
+pub fn random_id() -> Result<[u8; 16]> {
+    let mut bytes = [0u8; 16];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(read) if read == bytes.len() => Ok(bytes),
+        Ok(_) => Err(Error::new(Reason::DiskReadFailed).with("operation", "getrandom").with("error", "too few bytes")),
+        Err(error) => Err(Error::new(Reason::DiskReadFailed).with("operation", "getrandom").with("error", error)),
+    }
+}

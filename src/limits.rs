@@ -1,0 +1,47 @@
+//! A limit on everything.
+//!
+//! Every length that comes from a disk, a wire, a client or a flag is compared with one of these before memory is taken
+//! for it.
+
+/// Longest key.
+pub const KEY_BYTES_MAX: usize = 16 * 1024;
+/// Longest value.
+pub const VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Largest encoded batch.
+pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most operations in a batch.
+pub const BATCH_OPS_MAX: usize = 1 << 20;
+/// Largest payload of a record.
+pub const PAYLOAD_BYTES_MAX: usize = BATCH_BYTES_MAX;
+
+/// A group takes no further commit once its records hold this much.
+pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most commits in a group.
+pub const GROUP_COMMITS_MAX: usize = 4096;
+/// Commits that wait for the committer; the next caller waits for room.
+pub const COMMIT_QUEUE_MAX: usize = 4096;
+
+/// Smallest and largest segment of the log.
+pub const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1 << 30);
+/// Smallest and largest share of log that one table holds.
+pub const TABLE_BYTES: (u64, u64) = (1024, 1 << 30);
+/// Smallest and largest data block.
+pub const BLOCK_BYTES: (u32, u32) = (256, 1 << 20);
+/// Smallest and largest number of runs that merge into one.
+pub const FANOUT: (u32, u32) = (2, 16);
+
+/// Largest block of a run: one entry with the longest key and value in a block that was almost full, and its offsets.
+pub const BLOCK_STORED_BYTES_MAX: usize = VALUE_BYTES_MAX + KEY_BYTES_MAX + 8 * (1 << 20);
+/// Data blocks described by one partition of a run.
+pub const PARTITION_BLOCKS: usize = 64;
+/// Largest top index of a run.
+pub const TOP_INDEX_BYTES_MAX: usize = 1 << 30;
+/// Most runs, and most undone merges, that a manifest may name.
+pub const MANIFEST_RUNS_MAX: usize = 1 << 16;
+
+/// Sealed tables that wait to become runs; then the committer waits for maintenance, visibly.
+pub const SEALED_TABLES_MAX: usize = 3;
+/// Runs that may exist before merging goes ahead of writing new ones.
+pub const RUNS_LIVE_MAX: usize = 64;
+/// Most rows that one range read returns.
+pub const RANGE_ROWS_MAX: usize = 1 << 20;

@@ -1,0 +1,249 @@
+//! The registry of reasons: why something was refused, stopped or failed.
+//!
+//! One table. From it come the number (which is also the exit status), the stable name, the sentence, the remedy and the
+//! retry class, for the library, the command line and every protocol. A number or name is never used again for another
+//! thing. `docs/reasons.md` holds the same table; a test compares the two, and another provokes each reason.
+
+use std::fmt;
+
+/// What a caller may do after a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request will be refused again: change it.
+    Change,
+    /// The same request may succeed later.
+    Later,
+    /// The process must be started again first.
+    Restart,
+    /// A person must look first.
+    Operator,
+}
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Retry::Change => "change",
+            Retry::Later => "later",
+            Retry::Restart => "restart",
+            Retry::Operator => "operator",
+        })
+    }
+}
+
+macro_rules! reasons {
+    ($($variant:ident $number:literal $name:literal $retry:ident $sentence:literal $remedy:literal)*) => {
+        /// Why something was refused, stopped or failed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Reason {
+            $(#[doc = concat!("`", $name, "`: ", $sentence)] $variant = $number,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of their numbers.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)*];
+
+            /// The stable number; also the exit status of the command that ends with it.
+            #[must_use]
+            pub fn number(self) -> u8 {
+                match self { $(Reason::$variant => $number,)* }
+            }
+
+            /// The stable name that programs match on.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)* }
+            }
+
+            /// What happened, in one sentence.
+            #[must_use]
+            pub fn sentence(self) -> &'static str {
+                match self { $(Reason::$variant => $sentence,)* }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub fn remedy(self) -> &'static str {
+                match self { $(Reason::$variant => $remedy,)* }
+            }
+
+            /// Whether trying again can help.
+            #[must_use]
+            pub fn retry(self) -> Retry {
+                match self { $(Reason::$variant => Retry::$retry,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    CliUsage 2 "cli.usage" Change
+        "The command line is not understood."
+        "Run the command with --help."
+    CliInput 3 "cli.input" Change
+        "A key, value or number on the command line cannot be read."
+        "Check the escapes (\\n \\t \\\\ \\xHH) and the file or standard input that was named."
+    CliOutput 4 "cli.output" Later
+        "The output could not be written."
+        "Check where standard output goes."
+    DirNotFound 10 "dir.not_found" Change
+        "There is no AeroDB directory here."
+        "Check the path, or create the directory with `aerodb init`."
+    DirNotEmpty 11 "dir.not_empty" Change
+        "The directory holds files already; nothing is overwritten."
+        "Choose a new or empty directory."
+    DirLocked 12 "dir.locked" Later
+        "Another process has this directory open."
+        "Stop that process, or use its client commands. A crash never leaves the lock behind."
+    IdentityCorrupt 13 "identity.corrupt" Operator
+        "The identity file does not verify."
+        "Restore the directory from a backup; the identity is not guessed."
+    IdentityVersion 14 "identity.version" Operator
+        "A file was written in a format version that this program does not know."
+        "Open the directory with the version of AeroDB that wrote it, or a later one."
+    IdentityOtherRole 15 "identity.other_role" Change
+        "The directory belongs to a node of another role."
+        "Start it under the role it was initialised with; a role never changes."
+    IdentityOtherDatabase 16 "identity.other_database" Operator
+        "The file or directory belongs to another database."
+        "Check which directory was meant; files of two databases must not be mixed."
+    IdentityOtherNode 17 "identity.other_node" Operator
+        "The directory belongs to another node."
+        "Check which directory was meant."
+    RoleNotWriter 19 "role.not_writer" Change
+        "This node is a replica: it makes no history of its own."
+        "Send the write to the primary."
+    RoleCompiledOut 20 "role.compiled_out" Change
+        "This build has no replication: it knows the role standalone only."
+        "Use a build with the feature `replication`."
+    ConfigInvalid 21 "config.invalid" Change
+        "A parameter is outside its limits."
+        "Choose a value within the limits that are shown."
+    DiskReadFailed 30 "disk.read_failed" Operator
+        "The operating system could not read a file."
+        "Check the device and the permissions; nothing was changed."
+    DiskWriteFailed 31 "disk.write_failed" Restart
+        "The operating system could not write a file. Its owner stopped for good."
+        "Check the device, then start the node again; what was acknowledged is kept."
+    DiskSyncFailed 32 "disk.sync_failed" Restart
+        "The operating system could not make a file durable. Its owner stopped for good; a failed fsync is never retried."
+        "Check the device, then start the node again; what was acknowledged is kept."
+    DiskFull 33 "disk.full" Restart
+        "The file system is full. The owner of the file stopped for good."
+        "Make room, then start the node again; what was acknowledged is kept."
+    DiskNameFailed 34 "disk.name_failed" Operator
+        "The operating system could not create, rename, list or remove a file or directory."
+        "Check the permissions and the device."
+    WalCorrupt 40 "wal.corrupt" Operator
+        "A record of the log that may have been acknowledged does not verify."
+        "Keep the directory as it is for examination, and restore from a backup or a replica."
+    WalTruncated 41 "wal.truncated" Operator
+        "A log file is shorter than what was durably written to it."
+        "Keep the directory as it is for examination, and restore from a backup or a replica."
+    WalMarkCorrupt 42 "wal.mark_corrupt" Operator
+        "The file wal/MARK, which says how far the log is durable, is missing or does not verify."
+        "Keep the directory as it is for examination, and restore from a backup or a replica."
+    WalSegmentMissing 43 "wal.segment_missing" Operator
+        "A segment of the log is missing."
+        "Put the file back, or restore from a backup or a replica."
+    WalSegmentCorrupt 44 "wal.segment_corrupt" Operator
+        "The header of a log segment does not verify."
+        "Keep the directory as it is for examination, and restore from a backup or a replica."
+    WalBehindCheckpoint 45 "wal.behind_checkpoint" Operator
+        "The log ends before the checkpoint of the store."
+        "Log and store are not of one moment: restore both from one backup."
+    WalRetired 46 "wal.retired" Change
+        "This part of the log was dropped by retention."
+        "Begin at the oldest position that is kept."
+    WalBeyondEnd 47 "wal.beyond_end" Change
+        "This position lies behind the end of the log, or not at a record."
+        "Begin at a position that a record starts at."
+    StoreManifestCorrupt 50 "store.manifest_corrupt" Operator
+        "The manifest of the store is missing or does not verify."
+        "Keep the directory as it is for examination, and restore from a backup or a replica."
+    StoreRunMissing 51 "store.run_missing" Operator
+        "A run that the manifest names is missing."
+        "Put the file back, or restore from a backup or a replica."
+    StoreRunCorrupt 52 "store.run_corrupt" Operator
+        "A run is not the file that the manifest describes."
+        "Keep the directory as it is for examination, and restore from a backup or a replica."
+    StoreBlockCorrupt 53 "store.block_corrupt" Operator
+        "A block of a run does not verify. The node has stopped."
+        "Keep the directory as it is for examination, and restore from a backup or a replica."
+    StoreOtherLog 54 "store.other_log" Operator
+        "The checkpoint of the store was made on another history than this log."
+        "Log and store are not of one moment: restore both from one backup."
+    BatchEmpty 60 "batch.empty" Change
+        "A commit without operations was refused."
+        "Put at least one operation into the batch."
+    BatchKeyTooLong 61 "batch.key_too_long" Change
+        "The key is longer than the limit."
+        "Use a shorter key."
+    BatchValueTooLong 62 "batch.value_too_long" Change
+        "The value is longer than the limit."
+        "Split the value, or keep it elsewhere and store a reference."
+    BatchTooLarge 63 "batch.too_large" Change
+        "The batch has more operations or bytes than one commit may have."
+        "Split the batch."
+    BatchMalformed 64 "batch.malformed" Change
+        "The bytes are not a batch."
+        "Encode the batch as docs/formats.md says."
+    CommitUnknown 65 "commit.unknown" Restart
+        "The outcome of the commit is not known: it may or may not be there after the restart."
+        "Start the node again, then read what the commit wrote."
+    CommitStopped 66 "commit.stopped" Restart
+        "Writing has stopped on this node after an earlier failure; this commit was not made."
+        "See the failure that is named, remove its cause, and start the node again."
+    DatabaseClosed 67 "database.closed" Restart
+        "The database was closed."
+        "Open it again."
+    ViewBelowFloor 70 "view.below_floor" Change
+        "The view lies below the floor: older versions may be gone."
+        "Read at the floor or above it."
+    ViewBeyondApplied 71 "view.beyond_applied" Later
+        "The view lies beyond the last commit that can be read here."
+        "Read at a commit that has been made, or wait for it."
+    ViewRevoked 72 "view.revoked" Change
+        "The view was held so long that what it pins passed the limit; it can no longer be read."
+        "Take a new view, or raise the limit of pinned bytes."
+    FloorRefused 73 "floor.refused" Change
+        "The floor only rises, and never beyond the last commit."
+        "Choose a CommitId above the floor and not beyond the last commit."
+    RangeInvalid 74 "range.invalid" Change
+        "The range has no limit, one that is too large, or ends before it begins."
+        "Give a limit within the bounds, and the smaller key first."
+    KeyAbsent 75 "key.absent" Change
+        "The key has no value at this commit."
+        "Nothing is wrong: the key was never written, or was deleted."
+    BackupExists 80 "backup.exists" Change
+        "The place for the backup exists already; nothing is overwritten."
+        "Choose a path that does not exist."
+    BackupIncomplete 81 "backup.incomplete" Change
+        "This is not a complete backup."
+        "Use a backup that ended successfully."
+    BackupCorrupt 82 "backup.corrupt" Operator
+        "A file of the backup is not the one that was backed up."
+        "Use another backup."
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique_and_ordered() {
+        for pair in Reason::ALL.windows(2) {
+            assert!(pair[0].number() < pair[1].number(), "{} before {}", pair[0], pair[1]);
+        }
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert!(Reason::ALL[..index].iter().all(|other| other.name() != reason.name()), "{reason} stands twice");
+            assert!(reason.number() < 126, "a shell uses the exit statuses from 126 on for itself");
+        }
+    }
+}

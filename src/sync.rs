@@ -1,0 +1,88 @@
+//! The door to threads and shared memory.
+//!
+//! Nothing else names `std::sync`, `std::thread` or `loom`. In a product build these are the standard library's; under
+//! `--cfg aerodb_loom` they are loom's, so that the models in `loom-tests/` check the very code that ships.
+//!
+//! A lock whose holder panicked is not entered again: the panic was one of our own assertions, and it spreads.
+
+/// Shared ownership. loom does not track it: nothing depends on when the last owner goes, except through [`Pin`].
+pub use std::sync::Arc;
+
+#[cfg(aerodb_loom)]
+pub use loom::sync::Arc as Pin;
+/// Shared ownership whose count is read: what a view pins may be removed once it is the remover's alone.
+#[cfg(not(aerodb_loom))]
+pub use std::sync::Arc as Pin;
+
+#[cfg(not(aerodb_loom))]
+pub use std::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic};
+#[cfg(not(aerodb_loom))]
+pub use std::thread::JoinHandle;
+
+#[cfg(aerodb_loom)]
+pub use loom::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic};
+#[cfg(aerodb_loom)]
+pub use loom::thread::JoinHandle;
+
+/// Starts a named thread.
+///
+/// # Errors
+/// When the operating system refuses another thread.
+#[cfg(not(aerodb_loom))]
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+/// Starts a thread of the model.
+///
+/// # Errors
+/// Never; the signature is that of the product build.
+#[cfg(aerodb_loom)]
+pub fn spawn<T: Send + 'static>(
+    _name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    Ok(loom::thread::spawn(body))
+}
+
+/// Enters a mutex.
+///
+/// # Panics
+/// When a holder panicked: the assertion that failed there fails here too.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("a holder of this lock failed an assertion")
+}
+
+/// Enters a read-write lock for reading.
+///
+/// # Panics
+/// When a holder panicked.
+pub fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().expect("a holder of this lock failed an assertion")
+}
+
+/// Enters a read-write lock for writing.
+///
+/// # Panics
+/// When a holder panicked.
+pub fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().expect("a holder of this lock failed an assertion")
+}
+
+/// Waits on a condition variable until the condition no longer holds.
+///
+/// # Panics
+/// When a holder panicked.
+pub fn wait_while<'a, T>(
+    condvar: &Condvar,
+    mut guard: MutexGuard<'a, T>,
+    mut condition: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'a, T> {
+    while condition(&mut guard) {
+        guard = condvar.wait(guard).expect("a holder of this lock failed an assertion");
+    }
+    guard
+}
