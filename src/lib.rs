@@ -1,5 +1,13 @@
 //! stub
 #![forbid(unsafe_code)]
+#[deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+pub mod batch;
 pub mod clock;
 pub mod codec;
 pub mod commit_id;
@@ -12,4 +20,6 @@ pub mod position;
 pub mod published;
 pub mod queue;
 pub mod reason;
+pub mod record;
 pub mod sync;
+pub mod wal;

@@ -1,0 +1,370 @@
+//! Records: the unit of the log, whole or absent (FMT-RECORD).
+//!
+//! A record proves itself in three steps, and nothing of it is used before: its header by its own checksum, its payload by
+//! another, and its place by the history before it, which chains it to every record since genesis (R-COMPLETE, P5-I5). The
+//! header has a checksum of its own, because the length must be known to be true before anything can be said about what the
+//! record should have covered: a flipped length must never pass for a torn tail.
+//!
+//! Pure: no disk, no allocation on reading.
+
+use crate::batch::Operations;
+use crate::codec::{Put, Reader};
+use crate::commit_id::CommitId;
+use crate::identity::Id;
+use crate::limits;
+use crate::position::{History, LogPoint, Position};
+use std::fmt;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Bytes of a record before its payload.
+pub const HEADER_BYTES: usize = 32;
+/// Bytes of a `Seal`.
+pub const SEAL_BYTES: u64 = 32;
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A batch with a CommitId.
+    Commit,
+    /// Raises the readable floor.
+    Floor,
+    /// Seals the table here.
+    Cut,
+    /// Ends a segment.
+    Seal,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 4] = [Kind::Commit, Kind::Floor, Kind::Cut, Kind::Seal];
+
+    fn number(self) -> u8 {
+        match self {
+            Kind::Commit => 1,
+            Kind::Floor => 2,
+            Kind::Cut => 4,
+            Kind::Seal => 6,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// The kind's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Commit => "commit",
+            Kind::Floor => "floor",
+            Kind::Cut => "cut",
+            Kind::Seal => "seal",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why the table is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A checkpoint was asked for.
+    Checkpoint,
+    /// A backup was asked for.
+    Backup,
+}
+
+impl Purpose {
+    /// The payload of a cut for this purpose.
+    #[must_use]
+    pub fn payload(self) -> [u8; 1] {
+        match self {
+            Purpose::Checkpoint => [1],
+            Purpose::Backup => [2],
+        }
+    }
+
+    /// The purpose's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Checkpoint => "checkpoint",
+            Purpose::Backup => "backup",
+        }
+    }
+}
+
+/// What a proven record says.
+#[derive(Clone, Debug)]
+pub enum Content<'a> {
+    /// The operations of a commit.
+    Commit(Operations<'a>),
+    /// The new floor.
+    Floor(CommitId),
+    /// Seal the table.
+    Cut(Purpose),
+    /// The segment ends.
+    Seal,
+}
+
+impl Content<'_> {
+    /// The kind of the record it stands in.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Content::Commit(_) => Kind::Commit,
+            Content::Floor(_) => Kind::Floor,
+            Content::Cut(_) => Kind::Cut,
+            Content::Seal => Kind::Seal,
+        }
+    }
+}
+
+/// A proven record with the points before and after it.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// The log before it.
+    pub before: LogPoint,
+    /// The log after it.
+    pub after: LogPoint,
+    /// What it says.
+    pub content: Content<'a>,
+}
+
+/// Why bytes are not the record that must stand at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Fewer bytes than a record has.
+    Incomplete,
+    /// The header's checksum is wrong.
+    HeaderChecksum,
+    /// A kind that is unknown or reserved, or a reserved field that is not zero.
+    Kind,
+    /// A payload longer than the limit.
+    Length,
+    /// The payload's checksum is wrong.
+    PayloadChecksum,
+    /// Padding that is not zero.
+    Padding,
+    /// The history before it is another: a gap, a swap, a duplicate or a foreign record.
+    History,
+    /// The CommitId does not follow.
+    Commit,
+    /// A payload that is not what its kind demands.
+    Payload,
+}
+
+impl Fault {
+    /// The fault in words, for evidence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Incomplete => "incomplete",
+            Fault::HeaderChecksum => "header checksum",
+            Fault::Kind => "kind",
+            Fault::Length => "length",
+            Fault::PayloadChecksum => "payload checksum",
+            Fault::Padding => "padding",
+            Fault::History => "history",
+            Fault::Commit => "commit",
+            Fault::Payload => "payload",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A header whose own checksum holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the record is.
+    pub kind: Kind,
+    /// Bytes of payload.
+    pub payload_len: usize,
+    /// The commit it is, or the last one before it.
+    pub commit: CommitId,
+    /// The history before it.
+    pub history: History,
+    payload_crc: u32,
+}
+
+impl Header {
+    /// Proves the header at the front of some bytes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(bytes: &[u8]) -> Result<Header, Fault> {
+        let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Fault::Incomplete)?;
+        let (fields, crc) = header.split_last_chunk::<4>().ok_or(Fault::Incomplete)?;
+        if crc32c::crc32c(fields) != u32::from_le_bytes(*crc) {
+            return Err(Fault::HeaderChecksum);
+        }
+        let mut reader = Reader::new(fields);
+        let payload_len = reader.len32().ok_or(Fault::Incomplete)?;
+        let kind = reader.u8().and_then(Kind::from_number).ok_or(Fault::Kind)?;
+        if reader.array::<3>() != Some([0; 3]) {
+            return Err(Fault::Kind);
+        }
+        if payload_len > limits::PAYLOAD_BYTES_MAX {
+            return Err(Fault::Length);
+        }
+        let commit = CommitId(reader.u64().ok_or(Fault::Incomplete)?);
+        let history = History(reader.u64().ok_or(Fault::Incomplete)?);
+        let payload_crc = reader.u32().ok_or(Fault::Incomplete)?;
+        Ok(Header { kind, payload_len, commit, history, payload_crc })
+    }
+
+    /// Bytes of the whole record.
+    #[must_use]
+    pub fn record_len(&self) -> usize {
+        stored_len(self.payload_len)
+    }
+}
+
+/// Bytes of a record with a payload of this length.
+#[must_use]
+pub fn stored_len(payload_len: usize) -> usize {
+    HEADER_BYTES.saturating_add(payload_len).next_multiple_of(8)
+}
+
+/// Where every log of this database and epoch begins.
+#[must_use]
+pub fn genesis(database_id: Id, epoch: u64) -> LogPoint {
+    let history = History(xxh3_64_with_seed(&database_id.0, epoch));
+    LogPoint { position: Position::GENESIS, history, commit: CommitId::NONE }
+}
+
+/// Appends a record to `out`, and returns the log after it. `commit` follows from the kind.
+#[must_use]
+pub fn encode(out: &mut Vec<u8>, kind: Kind, payload: &[u8], before: LogPoint) -> LogPoint {
+    let commit = match kind {
+        Kind::Commit => before.commit.next(),
+        Kind::Floor | Kind::Cut | Kind::Seal => before.commit,
+    };
+    let start = out.len();
+    out.reserve(stored_len(payload.len()));
+    out.put_len32(payload.len());
+    out.put_u8(kind.number());
+    out.extend_from_slice(&[0; 3]);
+    out.put_u64(commit.0);
+    out.put_u64(before.history.0);
+    out.put_u32(crc32c::crc32c(payload));
+    let crc = crc32c::crc32c(out.get(start..).unwrap_or_default());
+    out.put_u32(crc);
+    out.extend_from_slice(payload);
+    out.resize(start.saturating_add(stored_len(payload.len())), 0);
+    after(out.get(start..).unwrap_or_default(), commit, before)
+}
+
+fn after(record: &[u8], commit: CommitId, before: LogPoint) -> LogPoint {
+    LogPoint {
+        position: before.position.after(u64::try_from(record.len()).unwrap_or(u64::MAX)),
+        history: History(xxh3_64_with_seed(record, before.history.0)),
+        commit,
+    }
+}
+
+/// Proves the record at the front of `bytes`, which stands in the log right behind `before`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn prove(bytes: &[u8], before: LogPoint) -> Result<Record<'_>, Fault> {
+    let header = Header::decode(bytes)?;
+    if header.history != before.history {
+        return Err(Fault::History);
+    }
+    let commit = if header.kind == Kind::Commit { before.commit.next() } else { before.commit };
+    if header.commit != commit || commit > CommitId::MAX {
+        return Err(Fault::Commit);
+    }
+    let record = bytes.get(..header.record_len()).ok_or(Fault::Incomplete)?;
+    let mut reader = Reader::new(record.get(HEADER_BYTES..).unwrap_or_default());
+    let payload = reader.take(header.payload_len).ok_or(Fault::Incomplete)?;
+    if crc32c::crc32c(payload) != header.payload_crc {
+        return Err(Fault::PayloadChecksum);
+    }
+    if !reader.only_zeros_left() {
+        return Err(Fault::Padding);
+    }
+    let content = content(header.kind, payload).ok_or(Fault::Payload)?;
+    Ok(Record { before, after: after(record, commit, before), content })
+}
+
+fn content(kind: Kind, payload: &[u8]) -> Option<Content<'_>> {
+    match kind {
+        Kind::Commit => Operations::decode(payload).ok().map(Content::Commit),
+        Kind::Floor => Some(Content::Floor(CommitId(u64::from_le_bytes(payload.try_into().ok()?)))),
+        Kind::Cut => [Purpose::Checkpoint, Purpose::Backup]
+            .into_iter()
+            .find(|purpose| purpose.payload() == payload)
+            .map(Content::Cut),
+        Kind::Seal => payload.is_empty().then_some(Content::Seal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+
+    fn two_records() -> (Vec<u8>, LogPoint, LogPoint, LogPoint) {
+        let mut batch = Batch::new();
+        batch.put(b"key", b"value").unwrap();
+        let start = genesis(Id([9; 16]), 1);
+        let mut bytes = Vec::new();
+        let middle = encode(&mut bytes, Kind::Commit, batch.encoded(), start);
+        let end = encode(&mut bytes, Kind::Floor, &1u64.to_le_bytes(), middle);
+        (bytes, start, middle, end)
+    }
+
+    #[test]
+    fn records_chain_and_prove_themselves() {
+        let (bytes, start, middle, end) = two_records();
+        let first = prove(&bytes, start).unwrap();
+        assert_eq!(first.after, middle);
+        assert_eq!(middle.commit, CommitId(1));
+        assert!(matches!(first.content, Content::Commit(_)));
+        let second = prove(&bytes[middle.position.0 as usize..], middle).unwrap();
+        assert_eq!(second.after, end);
+        assert!(matches!(second.content, Content::Floor(CommitId(1))));
+        assert_eq!(end.position.0 as usize, bytes.len());
+    }
+
+    /// R-COMPLETE, D-CORRUPT: every flipped bit, every truncation, and a record at another place are seen.
+    #[test]
+    fn every_flip_truncation_and_displacement_of_a_record_is_seen() {
+        let (bytes, start, middle, _) = two_records();
+        let record = &bytes[..middle.position.0 as usize];
+        for bit in 0..record.len() * 8 {
+            let mut flipped = record.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(prove(&flipped, start).is_err(), "bit {bit}");
+        }
+        for len in 0..record.len() {
+            assert_eq!(prove(&record[..len], start).unwrap_err(), Fault::Incomplete, "length {len}");
+        }
+        assert_eq!(prove(record, middle).unwrap_err(), Fault::History);
+        let elsewhere = LogPoint { commit: CommitId(7), ..start };
+        assert_eq!(prove(record, elsewhere).unwrap_err(), Fault::Commit);
+    }
+
+    #[test]
+    fn a_payload_that_its_kind_does_not_know_is_refused() {
+        let start = genesis(Id([9; 16]), 1);
+        for (kind, payload) in
+            [(Kind::Commit, &b"x"[..]), (Kind::Floor, b"1234567"), (Kind::Cut, b"\x03"), (Kind::Seal, b"x")]
+        {
+            let mut bytes = Vec::new();
+            let _ = encode(&mut bytes, kind, payload, start);
+            assert_eq!(prove(&bytes, start).unwrap_err(), Fault::Payload, "{kind}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The log: the sole authority on what was committed.
+//!
+//! ```text
+//! wal/MARK                              nothing before `durable` may be missing
+//! wal/00000000000000000000.seg          sealed: ends with a Seal, never changes
+//! wal/00000000000067108832.seg          newest: records, then blank
+//! ```
+//!
+//! * [`LogWriter`]: appends groups of records, one fsync each; seals, begins and retires segments.
+//! * [`open`](fn@open): proves the log from the checkpoint on, judges its tail, replays it.
+//! * [`SegmentReader`]: proves the records of one segment.
+//! * [`LogCursor`]: proves the records of a range of segments, for tools and for serving.
+//!
+//! Promises: what `sync` returned for is there after any crash (D-ACK); what is not proven is never handed on (P5-I5); a torn tail
+//! is told from corruption by evidence (`tail.rs`); the files depend on the records alone (R-DETERMINISM).
+//!
+//! Deliberately absent: time, compression, record types that the stage does not know, repair.
+
+mod blank;
+mod cursor;
+mod mark;
+mod open;
+mod segment;
+mod tail;
+mod writer;
+
+pub use cursor::LogCursor;
+pub use mark::{MARK_FILE, Mark};
+pub(crate) use mark::{put_point, take_point};
+pub use open::{LogReport, open};
+pub use segment::{
+    Lineage, Next, SEGMENT_HEADER_BYTES, SegmentReader, decode_header, encode_header, file_name, offset, parse_name,
+};
+pub use writer::{LogOptions, LogWriter, directory};

@@ -1,0 +1,357 @@
+//! Opening the log: proof from the checkpoint on, the torn-tail rule, and a writer that begins where the proof ends.
+//!
+//! The order (W-1 to W-6 in `docs/recovery.md`):
+//! 1. the mark is read and proven;
+//! 2. leftovers of an unfinished roll are removed;
+//! 3. the segments are there without a gap, with sound headers and the lengths that their neighbours demand;
+//! 4. every record from the segment that holds the checkpoint on is proven; those behind the checkpoint are handed to `replay`;
+//! 5. where the proof ends, the tail is judged;
+//! 6. what was accepted above the mark is written again and fsynced (a failed fsync of an earlier process may have left it in the
+//!    cache alone), what was dropped is blanked, and the mark is made exact.
+//!
+//! Opening a log that was closed well writes nothing; opening it twice gives the same (P5-I11). Nothing that the mark covers is
+//! ever dropped (D-ACK), nothing that does not prove itself is ever handed on (P5-I5, D-CORRUPT).
+
+use super::blank::is_blank;
+use super::mark::{MARK_FILE, Mark};
+use super::segment::{self, Next, SEGMENT_HEADER_BYTES, SegmentReader, offset};
+use super::tail::{self, Tail};
+use super::writer::{LogOptions, LogWriter, write_blank};
+use crate::codec::SECTOR_BYTES;
+use crate::disk::{Access, File, SECTOR};
+use crate::error::{Error, Result};
+use crate::position::{LogPoint, Position};
+use crate::reason::Reason;
+use crate::record::{Fault, Kind, Record};
+use std::collections::VecDeque;
+
+/// What opening a log found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogReport {
+    /// The oldest position that is kept.
+    pub oldest: Position,
+    /// Where the proof began.
+    pub proven_from: Position,
+    /// The end of the log.
+    pub end: LogPoint,
+    /// What the mark promised before.
+    pub marked: LogPoint,
+    /// Bytes of a torn tail that were dropped, counted to the last one that was not blank.
+    pub torn_bytes: u64,
+    /// Files that an unfinished roll had left, removed.
+    pub removed: Vec<String>,
+    /// Whether a roll was finished that a crash had interrupted.
+    pub roll_finished: bool,
+}
+
+/// Opens the log, replays it from the checkpoint on, and returns its writer.
+///
+/// # Errors
+/// What does not verify, by name: `wal.*`, `store.other_log`, `identity.*`; those of the disk; those of `replay`.
+pub fn open(
+    options: LogOptions,
+    checkpoint: LogPoint,
+    replay: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+) -> Result<(LogWriter, LogReport)> {
+    let (mark, mark_file) = read_mark(&options)?;
+    let mut report = LogReport { marked: mark.durable, ..LogReport::default() };
+    let segments = list_segments(&options, &mark, &mut report)?;
+    report.oldest = segments.front().copied().unwrap_or(mark.segment);
+    check_sealed(&options, &segments)?;
+
+    let walk = walk(&options, &mark, &segments, checkpoint, replay)?;
+    report.proven_from = walk.proven_from;
+    report.end = walk.end;
+
+    let path = options.directory.join(segment::file_name(mark.segment));
+    let file = options.disk.open(&path, Access::Write)?;
+    let file = file.ok_or_else(|| Error::new(Reason::WalSegmentMissing).with("file", path.display()))?;
+    if walk.sealed {
+        check_sealed_tail(file.as_ref(), &mark, walk.end).map_err(|error| error.with("file", path.display()))?;
+    } else {
+        let found = check_tail(file.as_ref(), &mark, &walk).map_err(|error| error.with("file", path.display()))?;
+        report.torn_bytes = found.torn_bytes;
+        repair(file.as_ref(), &mark, walk.end, &found)?;
+    }
+    let mut writer = LogWriter {
+        options,
+        mark,
+        mark_file,
+        segment: file,
+        segments,
+        buffer: Vec::new(),
+        appended: walk.end,
+        fault: None,
+    };
+    if writer.mark.durable != walk.end {
+        if walk.sealed {
+            rewrite(writer.segment.as_ref(), &mark, walk.end)?;
+        }
+        writer.write_mark(Mark { durable: walk.end, ..mark })?;
+        writer.mark_file.sync_data()?;
+    }
+    if walk.sealed {
+        writer.roll()?;
+        report.roll_finished = true;
+    }
+    Ok((writer, report))
+}
+
+fn read_mark(options: &LogOptions) -> Result<(Mark, crate::sync::Arc<dyn File>)> {
+    let path = options.directory.join(MARK_FILE);
+    let Some(file) = options.disk.open(&path, Access::Write)? else {
+        return Err(Error::new(Reason::WalMarkCorrupt).with("file", path.display()).with("bytes", "absent"));
+    };
+    let mut bytes = vec![0; SECTOR_BYTES.saturating_add(1)];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    let mark = Mark::decode(&bytes).map_err(|error| error.with("file", path.display()))?;
+    if mark.database_id != options.lineage.database_id {
+        return Err(Error::new(Reason::IdentityOtherDatabase)
+            .with("file", path.display())
+            .with("expected", options.lineage.database_id)
+            .with("found", mark.database_id));
+    }
+    Ok((mark, file))
+}
+
+/// The segments up to the one that the mark names; later ones are leftovers of an unfinished roll, in which nothing can have been
+/// acknowledged, because the mark moves before a new segment is used.
+fn list_segments(options: &LogOptions, mark: &Mark, report: &mut LogReport) -> Result<VecDeque<Position>> {
+    let names = options.disk.list(&options.directory)?.unwrap_or_default();
+    let mut segments = VecDeque::new();
+    for name in names {
+        match segment::parse_name(&name) {
+            Some(first) if first <= mark.segment => segments.push_back(first),
+            Some(_) => {
+                options.disk.remove(&options.directory.join(&name))?;
+                report.removed.push(name);
+            }
+            None => {}
+        }
+    }
+    if !report.removed.is_empty() {
+        options.disk.sync_dir(&options.directory)?;
+    }
+    if segments.back() != Some(&mark.segment) {
+        let path = options.directory.join(segment::file_name(mark.segment));
+        return Err(Error::new(Reason::WalSegmentMissing).with("file", path.display()));
+    }
+    Ok(segments)
+}
+
+/// Proves that the sealed segments leave no gap: each one's header is sound, and its file ends where the next one begins.
+fn check_sealed(options: &LogOptions, segments: &VecDeque<Position>) -> Result<()> {
+    for (first, next) in segments.iter().zip(segments.iter().skip(1)) {
+        let (reader, _) =
+            SegmentReader::open(options.disk.as_ref(), &options.directory, *first, options.lineage, *next)?;
+        let found = reader.file_len()?;
+        let expected = offset(*first, *next);
+        if found != expected {
+            let reason = if found < expected { Reason::WalTruncated } else { Reason::WalSegmentCorrupt };
+            return Err(Error::new(reason)
+                .with("file", reader.path().display())
+                .with("expected_bytes", expected)
+                .with("found_bytes", found));
+        }
+    }
+    Ok(())
+}
+
+struct Walk {
+    proven_from: Position,
+    end: LogPoint,
+    /// The last record is a `Seal`.
+    sealed: bool,
+    /// Why no record stands at the end.
+    fault: Fault,
+}
+
+fn walk(
+    options: &LogOptions,
+    mark: &Mark,
+    segments: &VecDeque<Position>,
+    checkpoint: LogPoint,
+    replay: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+) -> Result<Walk> {
+    let begin = segments.iter().rposition(|first| *first <= checkpoint.position).ok_or_else(|| {
+        Error::new(Reason::WalSegmentMissing)
+            .with("checkpoint", checkpoint)
+            .with("oldest_position", segments.front().copied().unwrap_or_default())
+    })?;
+    let mut landmarks = Landmarks { mark, checkpoint, mark_seen: false, checkpoint_seen: false };
+    let mut chain: Option<LogPoint> = None;
+    let mut proven_from = Position::GENESIS;
+    let mut sealed = false;
+    let mut ended_by = Fault::Incomplete;
+    for (index, first) in segments.iter().enumerate().skip(begin) {
+        let newest = *first == mark.segment;
+        let limit = segments.get(index.saturating_add(1)).copied().unwrap_or(mark.allocated);
+        let (mut reader, mut point) =
+            SegmentReader::open(options.disk.as_ref(), &options.directory, *first, options.lineage, limit)?;
+        let path = reader.path().to_owned();
+        match chain {
+            None => proven_from = point.position,
+            Some(end) if end == point => {}
+            Some(end) => {
+                return Err(Error::new(Reason::WalSegmentCorrupt)
+                    .with("file", path.display())
+                    .with("expected", end)
+                    .with("found", point));
+            }
+        }
+        sealed = false;
+        landmarks.visit(point)?;
+        while !sealed {
+            match reader.next(point)? {
+                Next::Record(record, _) => {
+                    if landmarks.checkpoint_seen {
+                        replay(&record)?;
+                    }
+                    sealed = record.content.kind() == Kind::Seal;
+                    point = record.after;
+                    landmarks.visit(point)?;
+                }
+                Next::End if newest => break,
+                Next::End => return Err(corrupt(&path, point, Fault::Incomplete)),
+                Next::Fault(fault) if newest => {
+                    ended_by = fault;
+                    break;
+                }
+                Next::Fault(fault) => return Err(corrupt(&path, point, fault)),
+            }
+        }
+        if !newest && point.position != limit {
+            return Err(corrupt(&path, point, Fault::Kind));
+        }
+        chain = Some(point);
+    }
+    let end = chain.unwrap_or_default();
+    if !landmarks.mark_seen {
+        let path = options.directory.join(segment::file_name(mark.segment));
+        return Err(corrupt(&path, end, ended_by).with("durable", mark.durable));
+    }
+    if !landmarks.checkpoint_seen {
+        let reason =
+            if end.position < checkpoint.position { Reason::WalBehindCheckpoint } else { Reason::StoreOtherLog };
+        return Err(Error::new(reason).with("checkpoint", checkpoint).with("end", end));
+    }
+    Ok(Walk { proven_from, end, sealed, fault: ended_by })
+}
+
+/// The points that the proof must pass: a log that misses one, or has another history there, is not the log they were taken from.
+struct Landmarks<'a> {
+    mark: &'a Mark,
+    checkpoint: LogPoint,
+    mark_seen: bool,
+    checkpoint_seen: bool,
+}
+
+impl Landmarks<'_> {
+    fn visit(&mut self, point: LogPoint) -> Result<()> {
+        if point.position == self.mark.durable.position {
+            if point != self.mark.durable {
+                return Err(Error::new(Reason::WalCorrupt).with("marked", self.mark.durable).with("found", point));
+            }
+            self.mark_seen = true;
+        }
+        if point.position == self.checkpoint.position {
+            if point != self.checkpoint {
+                return Err(Error::new(Reason::StoreOtherLog).with("checkpoint", self.checkpoint).with("log", point));
+            }
+            self.checkpoint_seen = true;
+        }
+        Ok(())
+    }
+}
+
+fn corrupt(path: &std::path::Path, point: LogPoint, fault: Fault) -> Error {
+    Error::new(Reason::WalCorrupt).with("file", path.display()).with("position", point.position).with("fault", fault)
+}
+
+/// A sealed newest segment: its file is cut already, or still as long as it was allocated.
+fn check_sealed_tail(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<()> {
+    let found = file.len()?;
+    let cut = offset(mark.segment, end.position);
+    let allocated = offset(mark.segment, mark.allocated);
+    if found == cut || found >= allocated {
+        return Ok(());
+    }
+    Err(Error::new(Reason::WalTruncated).with("expected_bytes", allocated).with("found_bytes", found))
+}
+
+struct FoundTail {
+    torn_bytes: u64,
+    blank: bool,
+    longer: bool,
+}
+
+/// Judges what stands behind the proven log in the newest segment.
+fn check_tail(file: &dyn File, mark: &Mark, walk: &Walk) -> Result<FoundTail> {
+    let found = file.len()?;
+    let allocated = offset(mark.segment, mark.allocated);
+    if found < allocated {
+        return Err(Error::new(Reason::WalTruncated).with("expected_bytes", allocated).with("found_bytes", found));
+    }
+    let at = walk.end.position;
+    let mut bytes = vec![0; usize::try_from(mark.allocated.since(at)).unwrap_or(0)];
+    let read = file.read_at(offset(mark.segment, at), &mut bytes)?;
+    bytes.truncate(read);
+    match tail::judge(mark.blank_seed, mark.segment, at, &bytes, walk.fault) {
+        Tail::End => Ok(FoundTail { torn_bytes: 0, blank: true, longer: found > allocated }),
+        Tail::Torn => {
+            let torn_bytes = last_written(mark, at, &bytes);
+            Ok(FoundTail { torn_bytes, blank: false, longer: found > allocated })
+        }
+        Tail::Corrupt(fault) => {
+            Err(Error::new(Reason::WalCorrupt).with("position", at).with("fault", fault).with("durable", mark.durable))
+        }
+    }
+}
+
+/// How many bytes lie between `at` and the end of the last piece that is not blank.
+fn last_written(mark: &Mark, at: Position, bytes: &[u8]) -> u64 {
+    let mut last = 0u64;
+    let mut position = at;
+    for piece in bytes.chunks(8) {
+        let end = position.after(u64::try_from(piece.len()).unwrap_or(0));
+        if !is_blank(mark.blank_seed, position, piece) {
+            last = end.since(at);
+        }
+        position = end;
+    }
+    last
+}
+
+/// Makes the accepted log durable beyond doubt, and everything behind it blank.
+fn repair(file: &dyn File, mark: &Mark, end: LogPoint, found: &FoundTail) -> Result<()> {
+    let accepted = end != mark.durable;
+    if accepted {
+        rewrite(file, mark, end)?;
+    }
+    if !found.blank {
+        write_blank(file, mark.segment, mark.blank_seed, end.position, mark.allocated)?;
+    }
+    if found.longer {
+        file.set_len(offset(mark.segment, mark.allocated))?;
+    }
+    if accepted || !found.blank || found.longer { file.sync_data() } else { Ok(()) }
+}
+
+/// Writes what was accepted above the mark again: after a failed fsync it may be in the cache alone, where a further fsync
+/// would not find it.
+fn rewrite(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<()> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let mut at = offset(mark.segment, mark.durable.position);
+    let to = offset(mark.segment, end.position);
+    at = at.saturating_sub(at.checked_rem(SECTOR).unwrap_or(0)).max(SEGMENT_HEADER_BYTES);
+    let mut piece = Vec::new();
+    while at < to {
+        let len = to.saturating_sub(at).min(PIECE_BYTES);
+        piece.resize(usize::try_from(len).unwrap_or(0), 0);
+        let read = file.read_at(at, &mut piece)?;
+        file.write_at(at, piece.get(..read).unwrap_or_default())?;
+        at = at.saturating_add(len);
+    }
+    file.sync_data()
+}
