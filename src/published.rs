@@ -10,7 +10,9 @@
 //! Writer: the committer publishes; whoever finds a fault halts. Readers: all.
 
 use crate::commit_id::CommitId;
+use crate::error::Error;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{self, Arc, Condvar, Mutex, RwLock};
 
 const HALTED: u64 = 1 << 63;
 
@@ -51,5 +53,89 @@ impl Published {
     pub fn commit(&self) -> CommitId {
         // ORDERING: Acquire as in `readable`.
         CommitId(self.0.load(Ordering::Acquire) & !HALTED)
+    }
+}
+
+/// An immutable value that one side replaces and all may read: who loads it keeps what was loaded.
+#[derive(Debug)]
+pub struct Cell<T>(RwLock<Arc<T>>);
+
+impl<T> Cell<T> {
+    /// A cell that begins with this value.
+    #[must_use]
+    pub fn new(value: T) -> Cell<T> {
+        Cell(RwLock::new(Arc::new(value)))
+    }
+
+    /// The value now.
+    #[must_use]
+    pub fn load(&self) -> Arc<T> {
+        Arc::clone(&sync::read(&self.0))
+    }
+
+    /// Replaces the value by one that is made from it.
+    pub fn update(&self, change: impl FnOnce(&T) -> T) {
+        let replaced = {
+            let mut cell = sync::write(&self.0);
+            let next = Arc::new(change(&cell));
+            std::mem::replace(&mut *cell, next)
+        };
+        // Dropped outside the lock: it may be the last owner of a large table.
+        drop(replaced);
+    }
+}
+
+/// The first failure of its kind; later ones do not replace it.
+#[derive(Debug, Default)]
+pub struct FirstFault(Mutex<Option<Error>>);
+
+impl FirstFault {
+    /// No failure yet.
+    #[must_use]
+    pub fn new() -> FirstFault {
+        FirstFault(Mutex::new(None))
+    }
+
+    /// Records a failure, unless one was recorded before; says whether it was the first.
+    pub fn set(&self, error: &Error) -> bool {
+        let mut fault = sync::lock(&self.0);
+        let first = fault.is_none();
+        if first {
+            *fault = Some(error.clone());
+        }
+        first
+    }
+
+    /// The failure, if there was one.
+    #[must_use]
+    pub fn get(&self) -> Option<Error> {
+        sync::lock(&self.0).clone()
+    }
+}
+
+/// Lets threads wait until something that is published elsewhere holds.
+#[derive(Debug, Default)]
+pub struct Signal {
+    turn: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Signal {
+    /// A signal that nobody waits for.
+    #[must_use]
+    pub fn new() -> Signal {
+        Signal { turn: Mutex::new(()), changed: Condvar::new() }
+    }
+
+    /// Waits until `holds` does. Whoever makes it hold calls [`Signal::raise`] afterwards.
+    pub fn wait_until(&self, mut holds: impl FnMut() -> bool) {
+        let turn = sync::lock(&self.turn);
+        drop(sync::wait_while(&self.changed, turn, |()| !holds()));
+    }
+
+    /// Wakes all who wait. The lock is entered, so that nobody is between looking and waiting.
+    pub fn raise(&self) {
+        drop(sync::lock(&self.turn));
+        self.changed.notify_all();
     }
 }

@@ -6,7 +6,7 @@
 //! A lock whose holder panicked is not entered again: the panic was one of our own assertions, and it spreads.
 
 /// Shared ownership. loom does not track it: nothing depends on when the last owner goes, except through [`Pin`].
-pub use std::sync::Arc;
+pub use std::sync::{Arc, Weak};
 
 #[cfg(aerodb_loom)]
 pub use loom::sync::Arc as Pin;

@@ -31,4 +31,4 @@ pub use open::{LogReport, open};
 pub use segment::{
     Lineage, Next, SEGMENT_HEADER_BYTES, SegmentReader, decode_header, encode_header, file_name, offset, parse_name,
 };
-pub use writer::{LogOptions, LogWriter, directory};
+pub use writer::{LogOptions, LogWriter, Pushed, directory};

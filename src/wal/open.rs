@@ -229,6 +229,12 @@ fn walk(
     let end = chain.unwrap_or_default();
     if !landmarks.mark_seen {
         let path = options.directory.join(segment::file_name(mark.segment));
+        if ended_by == Fault::Incomplete {
+            return Err(Error::new(Reason::WalTruncated)
+                .with("file", path.display())
+                .with("position", end.position)
+                .with("durable", mark.durable));
+        }
         return Err(corrupt(&path, end, ended_by).with("durable", mark.durable));
     }
     if !landmarks.checkpoint_seen {

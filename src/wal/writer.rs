@@ -47,6 +47,17 @@ pub struct LogOptions {
     pub extend_bytes: u64,
 }
 
+/// Where a pushed record stands, and the `Seal` that had to go before it, if one had to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The log before and after the `Seal`.
+    pub seal: Option<(LogPoint, LogPoint)>,
+    /// The log before the record.
+    pub before: LogPoint,
+    /// The log after the record.
+    pub after: LogPoint,
+}
+
 /// The writer.
 pub struct LogWriter {
     pub(super) options: LogOptions,
@@ -116,23 +127,27 @@ impl LogWriter {
         self.fault.as_ref()
     }
 
-    /// Appends a record to the group; returns the log after it. Where the segment is full, what was pushed so far becomes
-    /// durable first, with the `Seal` behind it.
+    /// Appends a record to the group. Where the segment is full, what was pushed so far becomes durable first, with the `Seal`
+    /// behind it.
     ///
     /// # Errors
     /// Those of the disk; after the first, `commit.stopped`.
-    pub fn push(&mut self, kind: Kind, payload: &[u8]) -> Result<LogPoint> {
+    pub fn push(&mut self, kind: Kind, payload: &[u8]) -> Result<Pushed> {
         self.refuse_if_stopped()?;
+        let mut seal = None;
         let used = self.appended.position.since(self.mark.segment);
         let added = u64::try_from(record::stored_len(payload.len())).unwrap_or(u64::MAX);
         if used > 0 && used.saturating_add(added).saturating_add(SEAL_BYTES) > self.options.segment_bytes {
-            self.appended = record::encode(&mut self.buffer, Kind::Seal, &[], self.appended);
+            let before = self.appended;
+            self.appended = record::encode(&mut self.buffer, Kind::Seal, &[], before);
+            seal = Some((before, self.appended));
             self.sync()?;
             let rolled = self.roll();
             self.keep_fault(rolled)?;
         }
-        self.appended = record::encode(&mut self.buffer, kind, payload, self.appended);
-        Ok(self.appended)
+        let before = self.appended;
+        self.appended = record::encode(&mut self.buffer, kind, payload, before);
+        Ok(Pushed { seal, before, after: self.appended })
     }
 
     /// Makes all that was pushed durable: one write, one fdatasync, then the mark.

@@ -1,0 +1,123 @@
+//! Applying records to the store: the only way in.
+//!
+//! The committer applies what it made durable, recovery what the log holds beyond the checkpoint; both hand every record, in order,
+//! to the same code, so a replay ends in the same state (R-DETERMINISM) and applying again after a crash changes nothing that was
+//! not rebuilt from the same records (F-A2).
+//!
+//! Owned by one thread. It alone inserts, seals and moves the floor.
+
+use super::state::{SealedTable, State};
+use super::table::Table;
+use super::Store;
+use crate::commit_id::CommitId;
+use crate::error::{Error, Result};
+use crate::position::LogPoint;
+use crate::reason::Reason;
+use crate::record::{Content, Record};
+use crate::sync::{Arc, Pin};
+
+/// Applies records, in order, without a gap.
+pub struct Applier {
+    store: Arc<Store>,
+    active: Pin<Table>,
+    /// First commit of the active table.
+    first: CommitId,
+    /// The log at which the active table began.
+    began: LogPoint,
+    point: LogPoint,
+    floor: CommitId,
+}
+
+impl Applier {
+    /// An applier that goes on where the store's checkpoint ends.
+    #[must_use]
+    pub fn new(store: &Arc<Store>) -> Applier {
+        let state = store.state();
+        Applier {
+            store: Arc::clone(store),
+            active: Pin::clone(&state.active),
+            first: state.checkpoint.commit.next(),
+            began: state.checkpoint,
+            point: state.checkpoint,
+            floor: state.floor,
+        }
+    }
+
+    /// The store that it applies to.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Everything up to here was applied.
+    #[must_use]
+    pub fn point(&self) -> LogPoint {
+        self.point
+    }
+
+    /// Refuses a floor that does not rise, or lies beyond the last commit.
+    ///
+    /// # Errors
+    /// `floor.refused`.
+    pub fn check_floor(&self, floor: CommitId) -> Result<()> {
+        if self.floor < floor && floor <= self.point.commit {
+            return Ok(());
+        }
+        Err(Error::new(Reason::FloorRefused)
+            .with("asked", floor)
+            .with("floor", self.floor)
+            .with("last_commit", self.point.commit))
+    }
+
+    /// Applies one durable record; says whether it sealed the table. What it makes visible is published by the caller, except
+    /// before a floor: a floor is only ever raised to a published commit.
+    ///
+    /// # Errors
+    /// `wal.corrupt` for a record that contradicts the state: no writer makes one.
+    pub fn apply(&mut self, record: &Record<'_>) -> Result<bool> {
+        assert_eq!(record.before, self.point, "records are applied in order, without a gap");
+        let mut cut = false;
+        match &record.content {
+            Content::Commit(operations) => self.active.insert(record.after.commit, operations.clone()),
+            Content::Floor(floor) => {
+                self.check_floor(*floor).map_err(|error| {
+                    Error::new(Reason::WalCorrupt).with("position", record.before.position).with("fault", error)
+                })?;
+                self.store.publish(self.point.commit);
+                self.floor = *floor;
+                self.store.change(|state| State { floor: *floor, ..state.clone() });
+            }
+            Content::Cut(_) => cut = true,
+            Content::Seal => {}
+        }
+        self.point = record.after;
+        let table_bytes = self.store.options().parameters.table_bytes;
+        let table = |position: u64| position.checked_div(table_bytes);
+        let crossed = table(record.before.position.0) != table(record.after.position.0);
+        if cut || crossed {
+            self.seal();
+        }
+        Ok(cut || crossed)
+    }
+
+    fn seal(&mut self) {
+        let sealed = SealedTable {
+            table: Pin::clone(&self.active),
+            first: self.first,
+            last: self.point.commit,
+            point: self.point,
+            floor: self.floor,
+            log_bytes: self.point.position.since(self.began.position),
+        };
+        self.active = Pin::new(Table::new());
+        self.first = self.point.commit.next();
+        self.began = self.point;
+        self.store.change(|state| {
+            let mut tables = Vec::with_capacity(state.sealed.len().saturating_add(1));
+            tables.push(Pin::new(sealed));
+            tables.extend(state.sealed.iter().cloned());
+            State { active: Pin::clone(&self.active), sealed: tables, ..state.clone() }
+        });
+        self.store.call_maintenance();
+    }
+}

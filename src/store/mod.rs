@@ -1,0 +1,287 @@
+//! The store: what a view reads. A deterministic log-structured merge tree with all versions that the floor keeps.
+//!
+//! ```text
+//!            record by record                  a table at a time                  a merge at a time
+//! log ──► Applier ──► active table ──seal──► sealed tables ──flush──► runs ──merge──► fewer, larger runs
+//!          (the committer, or recovery)                 (maintenance, with the manifest)
+//! ```
+//!
+//! It has no log of its own: after a crash the log is replayed from the checkpoint on. **What** it writes is decided by the log: a
+//! table is sealed after the record that reaches or crosses a multiple of *table bytes*, or at a `Cut`; which runs merge and what a
+//! merge drops follows from the sequence of seals and the floor there (R-DETERMINISM). Only **when** is free.
+//!
+//! Who writes what: the [`Applier`] the active table, the seal and the floor; maintenance the runs, the checkpoint and the manifest;
+//! [`Store::halt`] and [`Store::stop_writes`] the faults, the first of each kind. Readers: all, through [`Store::view`].
+//!
+//! Deliberately absent: a log, a clock, a thread.
+
+pub mod manifest;
+pub mod plan;
+pub mod run;
+
+mod applier;
+mod rows;
+mod state;
+mod survivors;
+mod table;
+mod view;
+
+pub use applier::Applier;
+pub use rows::{Range, Rows};
+pub use run::Direction;
+pub use state::{SealedTable, State};
+pub use survivors::Survivors;
+pub use table::Table;
+pub use view::View;
+
+use crate::commit_id::CommitId;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::identity::{Id, Parameters};
+use crate::limits;
+use crate::position::LogPoint;
+use crate::published::{Cell, FirstFault, Published, Signal};
+use crate::queue::Sender;
+use crate::reason::Reason;
+use crate::sync::{Arc, Pin};
+use manifest::Manifest;
+use run::{Cache, Run};
+use std::path::{Path, PathBuf};
+use view::Views;
+
+/// Where a store lies, and what it may use.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The directory `store/`.
+    pub directory: PathBuf,
+    /// Whose store.
+    pub database_id: Id,
+    /// What shapes its files.
+    pub parameters: Parameters,
+    /// Memory for blocks that were read.
+    pub cache_bytes: u64,
+    /// What views may pin beyond the current state, before the oldest is revoked.
+    pub pinned_bytes_max: u64,
+}
+
+/// The store, shared by its applier, its maintenance and all readers.
+pub struct Store {
+    options: StoreOptions,
+    state: Cell<State>,
+    published: Published,
+    halted: FirstFault,
+    stopped: FirstFault,
+    changed: Signal,
+    views: Views,
+    cache: Arc<Cache>,
+    maintenance: Option<Sender<()>>,
+}
+
+impl Store {
+    /// Opens the runs that the manifest names. What lies above the checkpoint is applied afterwards, from the log.
+    ///
+    /// # Errors
+    /// `store.run_missing`, `store.run_corrupt`, `identity.*`, `disk.read_failed`.
+    pub fn open(options: StoreOptions, manifest: &Manifest, maintenance: Option<Sender<()>>) -> Result<Arc<Store>> {
+        let cache = Arc::new(Cache::new(options.cache_bytes));
+        let mut runs = Vec::new();
+        for info in manifest.plan.runs.iter().rev() {
+            let disk = options.disk.as_ref();
+            let run = Run::open(disk, &options.directory, *info, options.database_id, Arc::clone(&cache))?;
+            runs.push(Pin::new(run));
+        }
+        let state = State {
+            active: Pin::new(Table::new()),
+            sealed: Vec::new(),
+            runs,
+            floor: manifest.floor,
+            checkpoint: manifest.point,
+            merges_due: manifest.plan.merges.len(),
+        };
+        Ok(Arc::new(Store {
+            options,
+            state: Cell::new(state),
+            published: Published::new(manifest.point.commit),
+            halted: FirstFault::new(),
+            stopped: FirstFault::new(),
+            changed: Signal::new(),
+            views: Views::default(),
+            cache,
+            maintenance,
+        }))
+    }
+
+    /// Where the store lies, and what it may use.
+    #[must_use]
+    pub fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
+    /// The directory of the store in a data directory.
+    #[must_use]
+    pub fn directory(dir: &Path) -> PathBuf {
+        dir.join("store")
+    }
+
+    /// The state now.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.state.load()
+    }
+
+    /// The blocks in memory.
+    #[must_use]
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// The last commit that was published.
+    #[must_use]
+    pub fn commit(&self) -> CommitId {
+        self.published.commit()
+    }
+
+    /// How many views exist.
+    #[must_use]
+    pub fn views(&self) -> usize {
+        self.views.count()
+    }
+
+    /// Makes a commit, and all before it, readable: the applier's last act on it, once it is durable.
+    pub(crate) fn publish(&self, commit: CommitId) {
+        self.published.publish(commit);
+    }
+
+    /// A view at a commit, or at the newest one.
+    ///
+    /// # Errors
+    /// `view.beyond_applied`, `view.below_floor`; after a halt, the fault that halted the node.
+    pub fn view(self: &Arc<Self>, at: Option<CommitId>) -> Result<View> {
+        let (commit, state) = self.admit(at)?;
+        Ok(View::new(self, commit, state))
+    }
+
+    /// The newest value of a key: a view for one read.
+    ///
+    /// # Errors
+    /// As [`Store::view`] and [`View::get`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let (commit, state) = self.admit(None)?;
+        self.watch(state.get(key, commit))
+    }
+
+    /// The commit to read at and a state that holds it.
+    ///
+    /// The published commit is read first: a state that is loaded later holds it. A floor above the newest commit that was read means
+    /// that a newer one has been published since, because a floor is only ever raised to a published commit; so the newest view looks
+    /// again, and each time it does the writer has moved on.
+    fn admit(&self, at: Option<CommitId>) -> Result<(CommitId, Arc<State>)> {
+        loop {
+            let Some(newest) = self.published.readable() else {
+                let fault = self.halted.get();
+                return Err(fault.unwrap_or_else(|| Error::new(Reason::StoreBlockCorrupt)));
+            };
+            let state = self.state.load();
+            let commit = at.unwrap_or(newest);
+            if commit > newest {
+                return Err(Error::new(Reason::ViewBeyondApplied).with("view", commit).with("newest", newest));
+            }
+            if commit >= state.floor {
+                return Ok((commit, state));
+            }
+            if at.is_some() {
+                return Err(Error::new(Reason::ViewBelowFloor).with("view", commit).with("floor", state.floor));
+            }
+        }
+    }
+
+    /// Halts the node if a read found corruption; hands the outcome on (D-CORRUPT).
+    ///
+    /// # Errors
+    /// The one it was given.
+    pub fn watch<T>(&self, outcome: Result<T>) -> Result<T> {
+        if let Err(error) = &outcome {
+            if error.reason() == Reason::StoreBlockCorrupt {
+                self.halt(error);
+            }
+        }
+        outcome
+    }
+
+    /// Ends reading and writing, for good.
+    pub fn halt(&self, error: &Error) {
+        if self.halted.set(error) {
+            log::error!("halted: {error}");
+        }
+        self.published.halt();
+        self.changed.raise();
+    }
+
+    /// Ends writing, for good; what is there can still be read.
+    pub fn stop_writes(&self, error: &Error) {
+        if self.stopped.set(error) {
+            log::error!("writing stopped: {error}");
+        }
+        self.changed.raise();
+    }
+
+    /// What ended reading, if anything did.
+    #[must_use]
+    pub fn halted(&self) -> Option<Error> {
+        self.halted.get()
+    }
+
+    /// What ended writing, if anything did.
+    #[must_use]
+    pub fn write_fault(&self) -> Option<Error> {
+        self.halted.get().or_else(|| self.stopped.get())
+    }
+
+    /// Whether another table may be sealed before maintenance has made a run of the oldest.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.state.load().sealed.len() < limits::SEALED_TABLES_MAX
+    }
+
+    /// Waits until there is room, or writing has ended.
+    pub fn wait_for_room(&self) {
+        self.changed.wait_until(|| self.has_room() || self.write_fault().is_some());
+    }
+
+    /// Waits until the checkpoint holds everything up to this point.
+    ///
+    /// # Errors
+    /// What ended writing before.
+    pub fn wait_for_checkpoint(&self, point: LogPoint) -> Result<()> {
+        let reached = || self.state.load().checkpoint.position >= point.position;
+        self.changed.wait_until(|| reached() || self.write_fault().is_some());
+        match self.write_fault() {
+            Some(fault) if !reached() => Err(Error::new(Reason::CommitStopped).with("failure", fault)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces the state, and wakes who waits for it.
+    pub(crate) fn change(&self, change: impl FnOnce(&State) -> State) {
+        self.state.update(change);
+        self.changed.raise();
+    }
+
+    /// Tells maintenance that there may be work. A call that is pending already counts for this one.
+    pub(crate) fn call_maintenance(&self) {
+        if let Some(maintenance) = &self.maintenance {
+            let _ = maintenance.try_send(());
+        }
+    }
+
+    /// Revokes the oldest view that pins more than the current state; says whether there was one.
+    pub(crate) fn revoke_oldest_view(&self) -> bool {
+        self.views.revoke_oldest(&self.state.load())
+    }
+
+    fn is_current(&self, state: &Arc<State>) -> bool {
+        Arc::ptr_eq(state, &self.state.load())
+    }
+}

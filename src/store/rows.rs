@@ -1,0 +1,196 @@
+//! Range reads: the rows of a view in the order of their keys, forwards or backwards, bounded (M-VIEW).
+//!
+//! Each source (the table, sealed tables, runs) walks its keys with the version that is visible at the view. The merge takes the
+//! smallest key (the greatest, backwards); where several sources have it, the newest source has the newest version, because
+//! sources hold ranges of commits that follow one another. Tombstones are passed over. One view for the whole range.
+
+use super::run::{Direction, RunCursor};
+use super::state::State;
+use super::table::TableCursor;
+use crate::commit_id::CommitId;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::reason::Reason;
+use crate::sync::Pin;
+use std::ops::Bound;
+
+/// Which rows to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The smallest key.
+    pub from: Bound<Vec<u8>>,
+    /// The greatest key.
+    pub to: Bound<Vec<u8>>,
+    /// From the smallest to the greatest, or the other way.
+    pub direction: Direction,
+    /// At most so many rows; at least 1, at most [`limits::RANGE_ROWS_MAX`].
+    pub limit: usize,
+}
+
+impl Range {
+    /// All keys, forwards.
+    #[must_use]
+    pub fn all(limit: usize) -> Range {
+        Range { from: Bound::Unbounded, to: Bound::Unbounded, direction: Direction::Forward, limit }
+    }
+
+    fn check(&self) -> Result<()> {
+        let limit_holds = (1..=limits::RANGE_ROWS_MAX).contains(&self.limit);
+        let ordered = match (&self.from, &self.to) {
+            (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from <= to,
+        };
+        if limit_holds && ordered {
+            return Ok(());
+        }
+        Err(Error::new(Reason::RangeInvalid)
+            .with("limit", self.limit)
+            .with("limit_max", limits::RANGE_ROWS_MAX)
+            .with("ordered", ordered))
+    }
+}
+
+enum Source {
+    Table(TableCursor),
+    Run(RunCursor),
+}
+
+impl Source {
+    fn seek(&mut self, bound: Bound<&[u8]>) -> Result<()> {
+        match self {
+            Source::Table(cursor) => {
+                cursor.seek(bound);
+                Ok(())
+            }
+            Source::Run(cursor) => cursor.seek(bound),
+        }
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        match self {
+            Source::Table(cursor) => {
+                cursor.advance();
+                Ok(())
+            }
+            Source::Run(cursor) => cursor.advance(),
+        }
+    }
+
+    fn current(&self) -> Option<(&[u8], Option<&[u8]>)> {
+        match self {
+            Source::Table(cursor) => cursor.current(),
+            Source::Run(cursor) => cursor.current(),
+        }
+    }
+}
+
+/// The rows of a range, one after the other.
+pub struct Rows {
+    /// Newest first.
+    sources: Vec<Source>,
+    /// The sources that stand at the row that was returned last.
+    at_row: Vec<usize>,
+    direction: Direction,
+    end: Bound<Vec<u8>>,
+    left: usize,
+}
+
+impl Rows {
+    /// The rows of a state at a commit.
+    ///
+    /// # Errors
+    /// `range.invalid`, `store.block_corrupt`, `disk.read_failed`.
+    pub fn new(state: &State, at: CommitId, range: Range) -> Result<Rows> {
+        range.check()?;
+        let direction = range.direction;
+        let tables = std::iter::once(&state.active).chain(state.sealed.iter().map(|sealed| &sealed.table));
+        let mut sources: Vec<Source> =
+            tables.map(|table| Source::Table(TableCursor::new(Pin::clone(table), at, direction))).collect();
+        sources.extend(state.runs.iter().map(|run| Source::Run(RunCursor::new(Pin::clone(run), at, direction))));
+        let (begin, end) = match direction {
+            Direction::Forward => (range.from, range.to),
+            Direction::Backward => (range.to, range.from),
+        };
+        for source in &mut sources {
+            source.seek(begin.as_ref().map(Vec::as_slice))?;
+        }
+        Ok(Rows { sources, at_row: Vec::new(), direction, end, left: range.limit })
+    }
+
+    /// The next row: key and value. `None` at the end of the range or of the limit.
+    ///
+    /// # Errors
+    /// `store.block_corrupt`, `disk.read_failed`.
+    pub fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        loop {
+            self.leave_row()?;
+            let Some(newest) = self.enter_row() else { return Ok(None) };
+            let live = match self.sources.get(newest).and_then(Source::current) {
+                Some((key, value)) if self.within(key) => value.is_some(),
+                _ => return Ok(None),
+            };
+            if live {
+                self.left = left;
+                let row = self.sources.get(newest).and_then(Source::current);
+                return Ok(row.and_then(|(key, value)| Some((key, value?))));
+            }
+        }
+    }
+
+    /// Goes on from the last row.
+    fn leave_row(&mut self) -> Result<()> {
+        for index in self.at_row.drain(..) {
+            if let Some(source) = self.sources.get_mut(index) {
+                source.advance()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the sources that stand at the next key; returns the newest of them.
+    fn enter_row(&mut self) -> Option<usize> {
+        let mut best: Option<&[u8]> = None;
+        for (index, source) in self.sources.iter().enumerate() {
+            let Some((key, _)) = source.current() else { continue };
+            let order = match (best, self.direction) {
+                (None, _) => std::cmp::Ordering::Less,
+                (Some(best), Direction::Forward) => key.cmp(best),
+                (Some(best), Direction::Backward) => best.cmp(key),
+            };
+            match order {
+                std::cmp::Ordering::Less => {
+                    best = Some(key);
+                    self.at_row.clear();
+                    self.at_row.push(index);
+                }
+                std::cmp::Ordering::Equal => self.at_row.push(index),
+                std::cmp::Ordering::Greater => {}
+            }
+        }
+        self.at_row.first().copied()
+    }
+
+    fn within(&self, key: &[u8]) -> bool {
+        match (&self.end, self.direction) {
+            (Bound::Unbounded, _) => true,
+            (Bound::Included(end), Direction::Forward) => key <= end.as_slice(),
+            (Bound::Excluded(end), Direction::Forward) => key < end.as_slice(),
+            (Bound::Included(end), Direction::Backward) => key >= end.as_slice(),
+            (Bound::Excluded(end), Direction::Backward) => key > end.as_slice(),
+        }
+    }
+
+    /// All rows that are left, copied.
+    ///
+    /// # Errors
+    /// As [`Rows::next_row`].
+    pub fn collect(mut self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = Vec::new();
+        while let Some((key, value)) = self.next_row()? {
+            rows.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(rows)
+    }
+}
+

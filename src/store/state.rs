@@ -1,0 +1,74 @@
+//! The state of the store at a moment: one immutable value, replaced as a whole.
+//!
+//! ```text
+//! active table │ sealed tables, newest first │ runs, newest first        newer ──► older
+//! ```
+//!
+//! Each holds a range of commits that follows the one to its right, so the first that has a visible version of a key has the
+//! newest one. Whoever loaded a state keeps everything in it alive: a reader never sees a merge happen. The floor stands in
+//! the same value as the runs that it let shrink, so a view can't be admitted by one and read from the other.
+
+use super::run::{Run, Version, key_hash};
+use super::table::Table;
+use crate::commit_id::CommitId;
+use crate::error::Result;
+use crate::position::LogPoint;
+use crate::sync::Pin;
+
+/// A table that takes no more commits and waits to become a run.
+#[derive(Debug)]
+pub struct SealedTable {
+    /// Its versions.
+    pub table: Pin<Table>,
+    /// Its first commit; greater than `last` if it holds none.
+    pub first: CommitId,
+    /// The last commit up to it.
+    pub last: CommitId,
+    /// The log right behind the record that sealed it.
+    pub point: LogPoint,
+    /// The floor there.
+    pub floor: CommitId,
+    /// The log that it holds.
+    pub log_bytes: u64,
+}
+
+/// Everything that a view reads from.
+#[derive(Clone)]
+pub struct State {
+    /// The table that commits go into.
+    pub active: Pin<Table>,
+    /// Newest first.
+    pub sealed: Vec<Pin<SealedTable>>,
+    /// Newest first.
+    pub runs: Vec<Pin<Run>>,
+    /// The lowest readable commit.
+    pub floor: CommitId,
+    /// The runs hold everything up to here, durably.
+    pub checkpoint: LogPoint,
+    /// Merges that were decided and are not done.
+    pub merges_due: usize,
+}
+
+impl State {
+    /// The value of a key at a commit.
+    ///
+    /// # Errors
+    /// `store.block_corrupt`, `disk.read_failed`.
+    pub fn get(&self, key: &[u8], at: CommitId) -> Result<Option<Vec<u8>>> {
+        let tables = std::iter::once(&self.active).chain(self.sealed.iter().map(|sealed| &sealed.table));
+        for table in tables {
+            if let Some(version) = table.get(key, at) {
+                return Ok(version.map(|value| value.to_vec()));
+            }
+        }
+        let hash = key_hash(key);
+        for run in &self.runs {
+            match run.get(key, hash, at)? {
+                None => {}
+                Some(Version::Value(value)) => return Ok(Some(value)),
+                Some(Version::Tombstone) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+}
