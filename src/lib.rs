@@ -12,4 +12,5 @@ pub mod position;
 pub mod published;
 pub mod queue;
 pub mod reason;
+pub mod rules;
 pub mod sync;
