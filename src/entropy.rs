@@ -1,4 +1,7 @@
 //! The door to randomness: the identifiers that a new directory gets. Nothing else is random.
+//!
+//! Nothing else asks the operating system for random bytes, so that all that follows from the same bytes and calls is the
+//! same each time (R-DETERMINISM). Without them it fails; it has no seed of its own to fall back on.
 
 use crate::error::{Error, Result};
 use crate::reason::Reason;

@@ -1,25 +1,106 @@
-//! stub
-#![forbid(unsafe_code)]
-#[deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-pub mod batch;
+//! # AeroDB
+//!
+//! An ordered MVCC key-value database with one writer and replicas that prove what they answer. This crate is the database as a
+//! library; the `aerodb` binary is a thin shell around it.
+//!
+//! ```
+//! use aerodb::{Batch, Database, Init, Options, Range};
+//!
+//! # fn main() -> aerodb::Result<()> {
+//! # let scratch = tempfile::tempdir().map_err(|_| aerodb::Error::new(aerodb::Reason::DirNotFound))?;
+//! # let dir = scratch.path().join("db");
+//! Database::init(&Init::standalone(&dir))?;
+//! let db = Database::open(Options::new(&dir))?;
+//!
+//! let mut batch = Batch::new();
+//! batch.put(b"apple", b"red")?;
+//! batch.put(b"plum", b"blue")?;
+//! let first = db.commit(batch)?; // durable and visible when it returns
+//!
+//! let mut batch = Batch::new();
+//! batch.delete(b"apple")?;
+//! db.commit(batch)?;
+//!
+//! assert_eq!(db.get(b"apple")?, None);
+//! let before = db.view(Some(first))?; // the database as it was
+//! assert_eq!(before.get(b"apple")?.as_deref(), Some(&b"red"[..]));
+//! assert_eq!(before.range(Range::all(10))?.collect()?.len(), 2);
+//! drop(before);
+//! db.close()
+//! # }
+//! ```
+//!
+//! # Architecture
+//!
+//! ```text
+//!  callers ──orders──► committer ──► log (one fsync a group) ──► applier ──► table ─seal─► sealed tables
+//!                                                                  │                          │ maintenance
+//!  readers ◄── views ◄── published commit ◄────────────────────────┘            runs ◄─merge─ runs + manifest
+//! ```
+//!
+//! * The **log** ([`wal`]) is the sole authority on what was committed. A position is a byte offset since genesis; a history is the
+//!   hash over all records up to a position; two logs with equal (position, history) are the same log.
+//! * The **store** ([`store`]) holds all versions that the floor keeps. What its files contain is decided by the log; only when they
+//!   are written is free. It has no log of its own: after a crash the log is replayed from the checkpoint on ([`recovery`]).
+//! * The **committer** ([`committer`]) is the one writer. **Maintenance** ([`maintenance`]) writes runs and the manifest.
+//! * A **view** ([`View`]) is one CommitId. It never changes.
+//! * [`Node`] is all of this without a thread, for offline tools and simulation; [`Database`] adds the two threads.
+//!
+//! Layers point down only; a test reads the source and checks it:
+//!
+//! | layer | modules | does not know |
+//! |---|---|---|
+//! | words | [`position`], [`commit_id`], [`reason`], [`rules`], [`error`], [`limits`] | anything |
+//! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`] | what passes through them |
+//! | formats | [`codec`], [`record`], [`batch`] | disks and threads; they never panic |
+//! | stores | [`identity`], [`wal`], [`store`] | who calls them |
+//! | components | [`committer`], [`maintenance`] | one another |
+//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`] | |
+//!
+//! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
+
+macro_rules! strict {
+    ($(#[$doc:meta])* $($name:ident)*) => {
+        $(
+            #[deny(
+                clippy::unwrap_used,
+                clippy::expect_used,
+                clippy::panic,
+                clippy::indexing_slicing,
+                clippy::arithmetic_side_effects
+            )]
+            pub mod $name;
+        )*
+    };
+}
+
+// Words, formats and stores: on bad input they answer, they do not panic.
+strict! {
+    batch codec commit_id error identity limits position reason record rules store wal
+}
+
+pub mod backup;
 pub mod clock;
-pub mod codec;
-pub mod commit_id;
+pub mod committer;
+pub mod database;
 pub mod disk;
 pub mod entropy;
-pub mod error;
-pub mod identity;
-pub mod limits;
-pub mod position;
+pub mod maintenance;
+pub mod node;
+pub mod observed;
 pub mod published;
 pub mod queue;
-pub mod reason;
-pub mod record;
+pub mod recovery;
 pub mod sync;
-pub mod wal;
+pub mod verify;
+
+pub use batch::Batch;
+pub use commit_id::CommitId;
+pub use database::{Database, Status};
+pub use error::{Error, Result};
+pub use identity::{Id, Identity, Parameters, Role};
+pub use node::Node;
+pub use position::{History, LogPoint, Position};
+pub use reason::{Reason, Retry};
+pub use recovery::{Init, Options, Report};
+pub use store::{Direction, Range, Rows, View};

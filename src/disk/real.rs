@@ -1,4 +1,7 @@
 //! The operating system's files, by plain positional system calls, so that every write can be seen and failed from outside.
+//!
+//! The only file that names `std::fs`. It keeps no state beyond open handles: no buffer, no cache, no retry, except of a call that a
+//! signal interrupted. Each failure is reported with the operation, the file and the system's words (F-D2).
 
 use super::{Access, Disk, File, LockGuard, failed};
 use crate::error::{Error, Result};

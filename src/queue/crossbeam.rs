@@ -1,4 +1,7 @@
-//! The product's queue.
+//! The product's queue: crossbeam's bounded channel behind the contract of this module.
+//!
+//! It adds nothing but the names of the outcomes, so that what the models check of the twin holds here as far as the two agree.
+//! Absent under loom, which does not see what crossbeam does.
 
 use super::{Disconnected, TryRecv, TrySend};
 

@@ -43,7 +43,7 @@ use crate::position::LogPoint;
 use crate::published::{Cell, FirstFault, Published, Signal};
 use crate::queue::Sender;
 use crate::reason::Reason;
-use crate::sync::{Arc, Pin};
+use crate::sync::{self, Arc, Mutex, Pin};
 use manifest::Manifest;
 use run::{Cache, Run};
 use std::path::{Path, PathBuf};
@@ -76,7 +76,8 @@ pub struct Store {
     changed: Signal,
     views: Views,
     cache: Arc<Cache>,
-    maintenance: Option<Sender<()>>,
+    /// Calls maintenance; gone once it was dismissed.
+    maintenance: Mutex<Option<Sender<()>>>,
 }
 
 impl Store {
@@ -109,7 +110,7 @@ impl Store {
             changed: Signal::new(),
             views: Views::default(),
             cache,
-            maintenance,
+            maintenance: Mutex::new(maintenance),
         }))
     }
 
@@ -271,9 +272,14 @@ impl Store {
 
     /// Tells maintenance that there may be work. A call that is pending already counts for this one.
     pub(crate) fn call_maintenance(&self) {
-        if let Some(maintenance) = &self.maintenance {
+        if let Some(maintenance) = sync::lock(&self.maintenance).as_ref() {
             let _ = maintenance.try_send(());
         }
+    }
+
+    /// Tells maintenance that nobody will call it any more.
+    pub(crate) fn dismiss_maintenance(&self) {
+        drop(sync::lock(&self.maintenance).take());
     }
 
     /// Revokes the oldest view that pins more than the current state; says whether there was one.

@@ -1,0 +1,219 @@
+//! The committer without its thread: a group of orders in, an answer for each out.
+//!
+//! Assumes that it alone owns the log and the applier. Promises: an order is answered with `Ok` only after its record is durable and
+//! applied; orders take effect in the order in which they stand; an order that is refused leaves no record.
+
+use super::machine::{self, Event, State};
+use crate::batch::Batch;
+use crate::commit_id::CommitId;
+use crate::error::{Error, Result};
+use crate::observed::Observed;
+use crate::position::{LogPoint, Position};
+use crate::reason::Reason;
+use crate::record::{Content, Kind, Purpose, Record};
+use crate::store::{Applier, Store};
+use crate::sync::Arc;
+use crate::wal::{LogWriter, Pushed};
+
+/// What a caller asks the writer to put into the log.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// A commit.
+    Commit(Batch),
+    /// A new floor.
+    Floor(CommitId),
+    /// The table is sealed here.
+    Cut(Purpose),
+}
+
+/// How much of the log is kept behind the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// All of it.
+    All,
+    /// At least so many bytes before the durable end.
+    Bytes(u64),
+}
+
+/// The core of the committer.
+pub struct Committer {
+    log: LogWriter,
+    applier: Applier,
+    retention: Retention,
+    state: State,
+    observed: Arc<Observed<State>>,
+    durable: Arc<Observed<LogPoint>>,
+}
+
+impl Committer {
+    /// A committer that goes on where log and applier end.
+    #[must_use]
+    pub fn new(log: LogWriter, applier: Applier, retention: Retention) -> Committer {
+        let durable = Arc::new(Observed::new(log.durable()));
+        let observed = Arc::new(Observed::new(State::Idle));
+        Committer { log, applier, retention, state: State::Idle, observed, durable }
+    }
+
+    /// Where it shows its state.
+    #[must_use]
+    pub fn observed(&self) -> Arc<Observed<State>> {
+        Arc::clone(&self.observed)
+    }
+
+    /// Where it shows the durable end of the log.
+    #[must_use]
+    pub fn durable(&self) -> Arc<Observed<LogPoint>> {
+        Arc::clone(&self.durable)
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &LogWriter {
+        &self.log
+    }
+
+    /// The store that it applies to.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        self.applier.store()
+    }
+
+    /// The only place where the state changes: an edge that the machine does not have is our own mistake.
+    fn step(&mut self, event: Event, blocked: Option<String>) {
+        let next = machine::next(self.state, event);
+        assert!(next.is_some(), "the committer has no edge {event} from {}", self.state);
+        if let Some(next) = next {
+            self.state = next;
+            self.observed.transition(next, event.name(), blocked);
+        }
+    }
+
+    /// Makes a group of orders durable, applies it, and answers each.
+    pub fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
+        if let Some(fault) = self.store().write_fault() {
+            self.fail(&fault);
+            return orders.iter().map(|_| Err(stopped(&fault))).collect();
+        }
+        self.step(Event::Taken, None);
+        let mut floor = None;
+        let pushed: Vec<Result<Pushed>> = orders.iter().map(|order| self.push(order, &mut floor)).collect();
+        let synced = self.log.sync();
+        let durable = self.log.durable();
+        let failure = self.log.fault().cloned();
+        let answers = orders.iter().zip(pushed).map(|(order, pushed)| match (pushed, &failure) {
+            (Ok(pushed), _) if pushed.after.position <= durable.position => {
+                self.apply(order, pushed).map(|()| pushed.after)
+            }
+            (Ok(pushed), Some(failure)) => Err(Error::new(Reason::CommitUnknown)
+                .with("position", pushed.before.position)
+                .with("failure", failure)),
+            (Ok(pushed), None) => Err(Error::new(Reason::CommitUnknown).with("position", pushed.before.position)),
+            (Err(refusal), _) => Err(refusal),
+        });
+        let answers = answers.collect();
+        self.store().publish(self.applier.point().commit);
+        self.durable.transition(durable, "group", None);
+        match (synced, failure) {
+            (Ok(_), None) => self.step(Event::Durable, None),
+            (Err(error), None) | (_, Some(error)) => self.fail(&error),
+        }
+        if self.state == State::Idle {
+            let _ = self.retire();
+        }
+        answers
+    }
+
+    fn push(&mut self, order: &Order, floor: &mut Option<CommitId>) -> Result<Pushed> {
+        let pushed = match order {
+            Order::Commit(batch) => {
+                batch.check()?;
+                self.log.push(Kind::Commit, batch.encoded())
+            }
+            Order::Floor(to) => {
+                self.applier.check_floor(*to)?;
+                if floor.is_some_and(|earlier| *to <= earlier) {
+                    return Err(Error::new(Reason::FloorRefused).with("asked", to));
+                }
+                *floor = Some(*to);
+                self.log.push(Kind::Floor, &to.0.to_le_bytes())
+            }
+            Order::Cut(purpose) => self.log.push(Kind::Cut, &purpose.payload()),
+        };
+        pushed.map_err(|failure| match failure.reason() {
+            Reason::CommitStopped => failure,
+            _ => stopped(&failure),
+        })
+    }
+
+    fn apply(&mut self, order: &Order, pushed: Pushed) -> Result<()> {
+        if let Some((before, after)) = pushed.seal {
+            self.applier.apply(&Record { before, after, content: Content::Seal })?;
+        }
+        let content = match order {
+            Order::Commit(batch) => Content::Commit(batch.operations()),
+            Order::Floor(floor) => Content::Floor(*floor),
+            Order::Cut(purpose) => Content::Cut(*purpose),
+        };
+        self.applier.apply(&Record { before: pushed.before, after: pushed.after, content }).map(|_| ())
+    }
+
+    /// Drops the log that neither the checkpoint nor the retention needs.
+    ///
+    /// # Errors
+    /// Those of the disk; the committer has stopped then.
+    pub fn retire(&mut self) -> Result<()> {
+        let Retention::Bytes(kept) = self.retention else { return Ok(()) };
+        let checkpoint = self.store().state().checkpoint.position;
+        let kept_from = Position(self.log.durable().position.0.saturating_sub(kept));
+        let retired = self.log.retire(checkpoint.min(kept_from));
+        match retired {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.fail(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the mark durable: after this even a power cut leaves the end of the log beyond doubt.
+    ///
+    /// # Errors
+    /// Those of the disk; the committer has stopped then.
+    pub fn settle(&mut self) -> Result<()> {
+        let synced = self.log.sync_mark();
+        if let Err(error) = &synced {
+            self.fail(error);
+        }
+        synced
+    }
+
+    /// Waits, if the sealed tables have reached their bound, until maintenance has made room.
+    pub fn wait_for_room(&mut self) {
+        if self.state == State::Idle && !self.store().has_room() {
+            self.step(Event::Full, Some("the sealed tables have reached their bound; maintenance must make runs of them".into()));
+            self.store().wait_for_room();
+            self.step(Event::Room, None);
+        }
+    }
+
+    /// Ends writing, in order: the mark is made durable.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn close(&mut self) -> Result<()> {
+        let settled = if self.state == State::Stopped { Ok(()) } else { self.settle() };
+        self.step(Event::Close, None);
+        settled
+    }
+
+    fn fail(&mut self, failure: &Error) {
+        if self.state != State::Stopped {
+            self.step(Event::Failed, Some(failure.to_string()));
+        }
+        self.store().stop_writes(failure);
+    }
+}
+
+fn stopped(failure: &Error) -> Error {
+    Error::new(Reason::CommitStopped).with("failure", failure)
+}

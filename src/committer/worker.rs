@@ -1,0 +1,98 @@
+//! The committer's thread: one inbox, one loop.
+//!
+//! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has.
+//! When the last caller is gone it closes the log and ends. It never looks at a clock, and waits for nothing but its inbox and, at the
+//! bound of sealed tables, for room.
+
+use super::core::{Committer, Order};
+use crate::error::Result;
+use crate::limits;
+use crate::position::LogPoint;
+use crate::queue::Receiver;
+
+/// Called once, on the committer's thread, with the answer to an order.
+pub type Answer = Box<dyn FnOnce(Result<LogPoint>) + Send>;
+
+/// What stands in the inbox.
+pub enum Request {
+    /// An order, and who wants to know.
+    Order(Order, Answer),
+    /// The checkpoint has moved: log that nobody needs may go.
+    Retire,
+}
+
+/// What the loop drives: the committer, and in the models a twin without a disk.
+pub trait Core {
+    /// Answers a group of orders.
+    fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>>;
+    /// Drops log that nobody needs.
+    fn retire(&mut self);
+    /// Waits where it must not go on.
+    fn wait_for_room(&mut self);
+    /// Ends.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    fn close(&mut self) -> Result<()>;
+}
+
+impl Core for Committer {
+    fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
+        Committer::group(self, orders)
+    }
+    fn retire(&mut self) {
+        // A failure has stopped the committer, and is shown there.
+        let _ = Committer::retire(self);
+    }
+    fn wait_for_room(&mut self) {
+        Committer::wait_for_room(self);
+    }
+    fn close(&mut self) -> Result<()> {
+        Committer::close(self)
+    }
+}
+
+/// The body of the thread.
+///
+/// # Errors
+/// What closing the log met.
+pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
+    let mut orders = Vec::new();
+    let mut answers = Vec::new();
+    while let Ok(first) = inbox.recv() {
+        let mut next = Some(first);
+        let mut bytes = 0usize;
+        let mut retire = false;
+        while let Some(request) = next {
+            match request {
+                Request::Order(order, answer) => {
+                    bytes += order_bytes(&order);
+                    orders.push(order);
+                    answers.push(answer);
+                }
+                Request::Retire => retire = true,
+            }
+            let room = bytes < limits::GROUP_BYTES_MAX && orders.len() < limits::GROUP_COMMITS_MAX;
+            next = if room { inbox.try_recv().ok() } else { None };
+        }
+        if !orders.is_empty() {
+            let outcomes = core.group(&orders);
+            orders.clear();
+            for (answer, outcome) in answers.drain(..).zip(outcomes) {
+                answer(outcome);
+            }
+        }
+        if retire {
+            core.retire();
+        }
+        core.wait_for_room();
+    }
+    core.close()
+}
+
+fn order_bytes(order: &Order) -> usize {
+    match order {
+        Order::Commit(batch) => batch.encoded().len(),
+        Order::Floor(_) | Order::Cut(_) => 0,
+    }
+}

@@ -1,0 +1,256 @@
+//! The database: a node with its threads.
+//!
+//! ```text
+//! any thread ── commit, raise_floor, checkpoint ──► inbox ──► committer (thread) ──calls──► maintenance (thread)
+//! any thread ── view, get ──► published state          no lock that a writer holds for longer than one commit's insertion
+//! ```
+//!
+//! Callers wait for their answer, not for one another: whoever commits while a group syncs is in the next group. The committer ends
+//! when the last sender is gone, maintenance when the committer has ended. Nothing here is global: a program may have many.
+
+use crate::batch::Batch;
+use crate::commit_id::CommitId;
+use crate::committer::{Order, machine as committer_machine, worker as committer_worker};
+use crate::disk::LockGuard;
+use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::limits;
+use crate::maintenance::{machine as maintenance_machine, worker as maintenance_worker};
+use crate::node::writer;
+use crate::observed::{Observation, Observed};
+use crate::position::LogPoint;
+use crate::queue::{self, Sender};
+use crate::reason::Reason;
+use crate::record::Purpose;
+use crate::recovery::{self, Init, Options, Report};
+use crate::store::{Store, View};
+use crate::sync::{self, Arc, JoinHandle};
+
+/// What an operator sees of a database.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Whose directory it is.
+    pub identity: Identity,
+    /// The last commit that can be read.
+    pub commit: CommitId,
+    /// The durable end of the log.
+    pub durable: LogPoint,
+    /// The lowest commit that can be read.
+    pub floor: CommitId,
+    /// The runs hold everything up to here.
+    pub checkpoint: LogPoint,
+    /// The committer.
+    pub committer: Observation<committer_machine::State>,
+    /// Maintenance.
+    pub maintenance: Observation<maintenance_machine::State>,
+    /// Sealed tables that wait to become runs.
+    pub sealed_tables: usize,
+    /// Runs, and the bytes in them.
+    pub runs: (usize, u64),
+    /// Merges that were decided and are not done.
+    pub merges_due: usize,
+    /// Views that exist.
+    pub views: usize,
+    /// What ended reading, if anything did.
+    pub halted: Option<Error>,
+    /// What ended writing, if anything did.
+    pub write_fault: Option<Error>,
+}
+
+/// An open database.
+pub struct Database {
+    identity: Identity,
+    report: Report,
+    store: Arc<Store>,
+    inbox: Option<Sender<committer_worker::Request>>,
+    committer: Option<JoinHandle<Result<()>>>,
+    maintenance: Option<JoinHandle<()>>,
+    committer_seen: Arc<Observed<committer_machine::State>>,
+    maintenance_seen: Arc<Observed<maintenance_machine::State>>,
+    durable_seen: Arc<Observed<LogPoint>>,
+    /// Held until everything else is gone.
+    lock: Option<Box<dyn LockGuard>>,
+}
+
+impl Database {
+    /// Makes a new directory.
+    ///
+    /// # Errors
+    /// `dir.not_empty`, `dir.locked`, `config.invalid`, `role.compiled_out`, those of the disk.
+    pub fn init(options: &Init) -> Result<Identity> {
+        recovery::init(options)
+    }
+
+    /// Opens a directory and starts its threads.
+    ///
+    /// # Errors
+    /// What does not verify, or is not what the options expect, by name.
+    pub fn open(options: Options) -> Result<Database> {
+        let (call, calls) = queue::bounded(1);
+        let recovered = recovery::open(&options, Some(call))?;
+        let (sender, inbox) = queue::bounded(limits::COMMIT_QUEUE_MAX);
+        let committer_seen = recovered.committer.observed();
+        let durable_seen = recovered.committer.durable();
+        let maintenance_seen = recovered.maintenance.observed();
+        let refused = |error: std::io::Error| {
+            Error::new(Reason::DatabaseClosed).with("operation", "start a thread").with("error", error)
+        };
+        let core = recovered.maintenance;
+        let maintenance =
+            sync::spawn("maintenance", move || maintenance_worker::run(core, &calls)).map_err(refused)?;
+        let core = recovered.committer;
+        let committer = sync::spawn("committer", move || committer_worker::run(core, &inbox)).map_err(refused)?;
+        Ok(Database {
+            identity: recovered.report.identity,
+            report: recovered.report,
+            store: recovered.store,
+            inbox: Some(sender),
+            committer: Some(committer),
+            maintenance: Some(maintenance),
+            committer_seen,
+            maintenance_seen,
+            durable_seen,
+            lock: Some(recovered.lock),
+        })
+    }
+
+    /// Whose directory it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What opening found, proved and dropped.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Commits a batch: durable and visible when it returns.
+    ///
+    /// # Errors
+    /// `role.not_writer`, `batch.empty`, `commit.unknown`, `commit.stopped`, `database.closed`.
+    pub fn commit(&self, batch: Batch) -> Result<CommitId> {
+        batch.check()?;
+        self.order(Order::Commit(batch)).map(|point| point.commit)
+    }
+
+    /// Hands a batch to the committer; `answer` is called on the committer's thread, which it must not hold up.
+    ///
+    /// # Errors
+    /// `role.not_writer`, `batch.empty`, `database.closed`; the answer is not called then.
+    pub fn submit(&self, batch: Batch, answer: impl FnOnce(Result<CommitId>) + Send + 'static) -> Result<()> {
+        batch.check()?;
+        self.send(Order::Commit(batch), Box::new(move |outcome| answer(outcome.map(|point| point.commit))))
+    }
+
+    /// Raises the floor: older views are refused from then on, and what only they could see may go.
+    ///
+    /// # Errors
+    /// `role.not_writer`, `floor.refused`, `commit.unknown`, `commit.stopped`, `database.closed`.
+    pub fn raise_floor(&self, floor: CommitId) -> Result<LogPoint> {
+        self.order(Order::Floor(floor))
+    }
+
+    /// Seals the table, and returns once the runs hold everything up to the cut.
+    ///
+    /// # Errors
+    /// `role.not_writer`, `commit.unknown`, `commit.stopped`, `database.closed`.
+    pub fn checkpoint(&self) -> Result<LogPoint> {
+        let cut = self.order(Order::Cut(Purpose::Checkpoint))?;
+        self.store.wait_for_checkpoint(cut)?;
+        if let Some(inbox) = &self.inbox {
+            let _ = inbox.send(committer_worker::Request::Retire);
+        }
+        Ok(cut)
+    }
+
+    fn order(&self, order: Order) -> Result<LogPoint> {
+        let (reply, replied) = queue::bounded(1);
+        self.send(
+            order,
+            Box::new(move |outcome| {
+                // Nobody waits for the answer any more only if the caller's thread is gone.
+                let _ = reply.send(outcome);
+            }),
+        )?;
+        replied.recv().unwrap_or_else(|_| Err(Error::new(Reason::DatabaseClosed)))
+    }
+
+    fn send(&self, order: Order, answer: committer_worker::Answer) -> Result<()> {
+        writer(self.identity.role)?;
+        let closed = || Error::new(Reason::DatabaseClosed);
+        let inbox = self.inbox.as_ref().ok_or_else(closed)?;
+        inbox.send(committer_worker::Request::Order(order, answer)).map_err(|_| closed())
+    }
+
+    /// A view at a commit, or at the newest one.
+    ///
+    /// # Errors
+    /// `view.beyond_applied`, `view.below_floor`; after a halt, what halted the node.
+    pub fn view(&self, at: Option<CommitId>) -> Result<View> {
+        self.store.view(at)
+    }
+
+    /// The newest value of a key.
+    ///
+    /// # Errors
+    /// `store.block_corrupt`, `disk.read_failed`; after a halt, what halted the node.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.get(key)
+    }
+
+    /// What an operator sees.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let state = self.store.state();
+        Status {
+            identity: self.identity,
+            commit: self.store.commit(),
+            durable: self.durable_seen.load().state,
+            floor: state.floor,
+            checkpoint: state.checkpoint,
+            committer: self.committer_seen.load(),
+            maintenance: self.maintenance_seen.load(),
+            sealed_tables: state.sealed.len(),
+            runs: (state.runs.len(), state.runs.iter().map(|run| run.info().size).sum()),
+            merges_due: state.merges_due,
+            views: self.store.views(),
+            halted: self.store.halted(),
+            write_fault: self.store.write_fault(),
+        }
+    }
+
+    /// Closes the database: what was ordered is answered, the mark is made durable, the threads have ended.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn close(mut self) -> Result<()> {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        drop(self.inbox.take());
+        let closed = match self.committer.take().map(JoinHandle::join) {
+            Some(Ok(closed)) => closed,
+            Some(Err(_)) => Err(Error::new(Reason::CommitStopped).with("failure", "the committer's thread panicked")),
+            None => Ok(()),
+        };
+        self.store.dismiss_maintenance();
+        if let Some(maintenance) = self.maintenance.take() {
+            if maintenance.join().is_err() {
+                log::error!("the maintenance thread panicked");
+            }
+        }
+        drop(self.lock.take());
+        closed
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            log::error!("closing: {error}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Maintenance without its thread: one step at a time.
+//!
+//! A step makes a run of one table, or goes on with one merge for one slice, or finds nothing to do. Assumes that it alone changes
+//! the runs and the checkpoint of the state. Promises: the manifest is durable before its runs are read and before what it replaces
+//! goes; after a failure there is no further step.
+
+use super::machine::{self, Event, State};
+use super::merge::MergeJob;
+use super::retired::Retired;
+use crate::commit_id::CommitId;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::observed::Observed;
+use crate::position::LogPoint;
+use crate::reason::Reason;
+use crate::store::manifest::Manifest;
+use crate::store::plan::{Merge, Plan};
+use crate::store::run::{Entry, Run, RunId, RunInfo, RunMeta, RunWriter};
+use crate::store::{self, SealedTable, Store, Survivors, Table};
+use crate::sync::{Arc, Pin};
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Something; there may be more.
+    Worked,
+    /// There was nothing to do.
+    Idle,
+}
+
+/// The core of maintenance.
+pub struct Maintenance {
+    store: Arc<Store>,
+    plan: Plan,
+    point: LogPoint,
+    floor: CommitId,
+    /// Merges that were begun, one a level at most.
+    jobs: Vec<MergeJob>,
+    runs: Retired<Run>,
+    tables: Retired<Table>,
+    state: State,
+    observed: Arc<Observed<State>>,
+}
+
+impl Maintenance {
+    /// Maintenance that goes on where the manifest ends.
+    #[must_use]
+    pub fn new(store: &Arc<Store>, manifest: Manifest) -> Maintenance {
+        Maintenance {
+            store: Arc::clone(store),
+            plan: manifest.plan,
+            point: manifest.point,
+            floor: manifest.floor,
+            jobs: Vec::new(),
+            runs: Retired::default(),
+            tables: Retired::default(),
+            state: State::Idle,
+            observed: Arc::new(Observed::new(State::Idle)),
+        }
+    }
+
+    /// Where it shows its state.
+    #[must_use]
+    pub fn observed(&self) -> Arc<Observed<State>> {
+        Arc::clone(&self.observed)
+    }
+
+    /// The only place where the state changes: an edge that the machine does not have is our own mistake.
+    fn turn(&mut self, event: Event, blocked: Option<String>) {
+        let next = machine::next(self.state, event);
+        assert!(next.is_some(), "maintenance has no edge {event} from {}", self.state);
+        if let Some(next) = next {
+            self.state = next;
+            self.observed.transition(next, event.name(), blocked);
+        }
+    }
+
+    /// Does the next piece of work.
+    ///
+    /// # Errors
+    /// Those of the disk, `store.block_corrupt`, `store.run_corrupt`; writing has stopped then, and there is no further step.
+    pub fn step(&mut self) -> Result<Progress> {
+        if let Some(fault) = self.store.write_fault() {
+            self.fail(&fault);
+            return Err(Error::new(Reason::CommitStopped).with("failure", fault));
+        }
+        let done = self.work();
+        match self.store.watch(done) {
+            Ok(progress) => Ok(progress),
+            Err(error) => {
+                self.fail(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn work(&mut self) -> Result<Progress> {
+        self.remove_unpinned()?;
+        let table = self.store.state().sealed.last().cloned();
+        let due = self.plan.due();
+        let crowded = self.plan.runs.len() >= limits::RUNS_LIVE_MAX && due.is_some();
+        match (table, due) {
+            (Some(table), _) if !crowded => {
+                self.turn(Event::Table, None);
+                self.flush(&table)?;
+                self.turn(Event::Done, None);
+                Ok(Progress::Worked)
+            }
+            (_, Some(merge)) => {
+                self.turn(Event::Merge, None);
+                if self.merge(merge)? {
+                    self.turn(Event::Done, None);
+                }
+                Ok(Progress::Worked)
+            }
+            (_, None) => Ok(Progress::Idle),
+        }
+    }
+
+    /// Makes a run of the oldest sealed table, and moves the checkpoint to its end.
+    fn flush(&mut self, sealed: &Pin<SealedTable>) -> Result<()> {
+        let run = if sealed.first <= sealed.last { Some(self.write_table(sealed)?) } else { None };
+        self.point = sealed.point;
+        self.floor = sealed.floor;
+        if let Some(run) = &run {
+            self.plan.add(run.info(), sealed.floor, self.store.options().parameters.fanout);
+        }
+        self.write_manifest()?;
+        let merges_due = self.plan.merges.len();
+        self.store.change(|state| {
+            let mut next = state.clone();
+            next.sealed.retain(|waiting| !Pin::ptr_eq(waiting, sealed));
+            next.checkpoint = sealed.point;
+            next.merges_due = merges_due;
+            if let Some(run) = &run {
+                next.runs.insert(0, Pin::clone(run));
+            }
+            next
+        });
+        self.tables.add(Pin::clone(&sealed.table), sealed.log_bytes);
+        Ok(())
+    }
+
+    fn write_table(&self, sealed: &SealedTable) -> Result<Pin<Run>> {
+        let options = self.store.options();
+        let id = RunId { level: 0, first: sealed.first, last: sealed.last };
+        let meta = RunMeta { database_id: options.database_id, id, floor: sealed.floor };
+        let mut writer = RunWriter::create(&options.disk, &options.directory, meta, options.parameters.block_bytes)?;
+        let mut survivors = Survivors::new(sealed.first, sealed.floor);
+        let mut add = |entry: Entry<'_>| if survivors.keeps(&entry) { writer.add(entry) } else { Ok(()) };
+        let mut after = sealed.table.visit(None, &mut add)?;
+        while let Some(key) = after {
+            after = sealed.table.visit(Some(&key), &mut add)?;
+        }
+        self.open_run(writer.finish()?)
+    }
+
+    fn open_run(&self, info: RunInfo) -> Result<Pin<Run>> {
+        let options = self.store.options();
+        let cache = Arc::clone(self.store.cache());
+        Run::open(options.disk.as_ref(), &options.directory, info, options.database_id, cache).map(Pin::new)
+    }
+
+    /// Goes on with a merge; says whether it is done.
+    fn merge(&mut self, merge: Merge) -> Result<bool> {
+        let mut job = match self.jobs.iter().position(|job| job.merge == merge) {
+            Some(index) => self.jobs.swap_remove(index),
+            None => {
+                let state = self.store.state();
+                let inputs: Vec<_> = state.runs.iter().filter(|run| merge.takes(run.id())).cloned().collect();
+                MergeJob::begin(&self.store, merge, &inputs)?
+            }
+        };
+        if !job.slice()? {
+            self.jobs.push(job);
+            return Ok(false);
+        }
+        let run = self.open_run(job.finish()?)?;
+        self.plan.complete(&merge, run.info());
+        self.write_manifest()?;
+        let mut replaced = Vec::new();
+        let merges_due = self.plan.merges.len();
+        self.store.change(|state| {
+            let mut next = state.clone();
+            let (inputs, mut kept): (Vec<_>, Vec<_>) = next.runs.into_iter().partition(|run| merge.takes(run.id()));
+            let place = kept.partition_point(|kept| kept.id().first > run.id().first);
+            kept.insert(place, Pin::clone(&run));
+            replaced = inputs;
+            next.runs = kept;
+            next.merges_due = merges_due;
+            next
+        });
+        for run in replaced {
+            let size = run.info().size;
+            self.runs.add(run, size);
+        }
+        Ok(true)
+    }
+
+    fn write_manifest(&self) -> Result<()> {
+        let options = self.store.options();
+        let manifest = Manifest {
+            database_id: options.database_id,
+            point: self.point,
+            floor: self.floor,
+            plan: self.plan.clone(),
+        };
+        manifest.write(options.disk.as_ref(), &options.directory)
+    }
+
+    /// Removes what nobody reads any more; where what is pinned passes the limit, the oldest view is revoked first.
+    fn remove_unpinned(&mut self) -> Result<()> {
+        loop {
+            let options = self.store.options();
+            drop(self.tables.sweep());
+            for run in self.runs.sweep() {
+                options.disk.remove(&options.directory.join(run.id().file_name()))?;
+            }
+            let pinned = self.pinned_bytes();
+            if pinned <= options.pinned_bytes_max || !self.store.revoke_oldest_view() {
+                return Ok(());
+            }
+            log::warn!("a view was revoked: {pinned} bytes were pinned, at most {} may be", options.pinned_bytes_max);
+        }
+    }
+
+    /// What views pin beyond the current state.
+    #[must_use]
+    pub fn pinned_bytes(&self) -> u64 {
+        self.runs.bytes().saturating_add(self.tables.bytes())
+    }
+
+    /// Ends maintenance.
+    pub fn close(&mut self) {
+        self.turn(Event::Close, None);
+    }
+
+    fn fail(&mut self, failure: &Error) {
+        self.turn(Event::Failed, Some(failure.to_string()));
+        self.store.stop_writes(failure);
+    }
+}
+
+/// Removes what no manifest names: files written aside, and runs that were replaced; returns their names.
+///
+/// # Errors
+/// Those of the disk.
+pub fn remove_leftovers(options: &store::StoreOptions, manifest: &Manifest) -> Result<Vec<String>> {
+    let names = options.disk.list(&options.directory)?.unwrap_or_default();
+    let mut removed = Vec::new();
+    for name in names {
+        let named = |id: RunId| manifest.plan.runs.iter().any(|run| run.id == id);
+        let leftover = name.ends_with(".tmp") || RunId::parse(&name).is_some_and(|id| !named(id));
+        if leftover {
+            options.disk.remove(&options.directory.join(&name))?;
+            removed.push(name);
+        }
+    }
+    Ok(removed)
+}

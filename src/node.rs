@@ -1,0 +1,159 @@
+//! A node without threads: the same committer and the same maintenance, driven by the caller.
+//!
+//! For offline tools, and for simulation, where one seed must decide everything that happens. [`crate::Database`] is the same
+//! components on two threads.
+//!
+//! Assumes one caller at a time (`&mut self`). Promises what the components promise.
+
+use crate::batch::Batch;
+use crate::commit_id::CommitId;
+use crate::committer::{Committer, Order};
+use crate::disk::LockGuard;
+use crate::error::{Error, Result};
+use crate::identity::{Identity, Role};
+use crate::maintenance::{Maintenance, Progress};
+use crate::position::LogPoint;
+use crate::reason::Reason;
+use crate::record::Purpose;
+use crate::recovery::{self, Init, Options, Report};
+use crate::store::{Store, View};
+use crate::sync::Arc;
+
+/// A node without threads.
+pub struct Node {
+    committer: Committer,
+    maintenance: Maintenance,
+    store: Arc<Store>,
+    report: Report,
+    /// Held until everything else is gone.
+    _lock: Box<dyn LockGuard>,
+}
+
+impl Node {
+    /// Makes a new directory.
+    ///
+    /// # Errors
+    /// As [`recovery::init`].
+    pub fn init(options: &Init) -> Result<Identity> {
+        recovery::init(options)
+    }
+
+    /// Opens a directory.
+    ///
+    /// # Errors
+    /// What does not verify, or is not what the options expect, by name.
+    pub fn open(options: &Options) -> Result<Node> {
+        let recovered = recovery::open(options, None)?;
+        Ok(Node {
+            committer: recovered.committer,
+            maintenance: recovered.maintenance,
+            store: recovered.store,
+            report: recovered.report,
+            _lock: recovered.lock,
+        })
+    }
+
+    /// What opening found, proved and dropped.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The store, for reading.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The log before the next record.
+    #[must_use]
+    pub fn durable(&self) -> LogPoint {
+        self.committer.log().durable()
+    }
+
+    /// A view at a commit, or at the newest one.
+    ///
+    /// # Errors
+    /// As [`Store::view`].
+    pub fn view(&self, at: Option<CommitId>) -> Result<View> {
+        self.store.view(at)
+    }
+
+    /// Carries out orders as one group; makes room first where there is none.
+    ///
+    /// # Errors
+    /// `role.not_writer`, or what stopped maintenance. The outcome of each order is in the answer.
+    pub fn group(&mut self, orders: &[Order]) -> Result<Vec<Result<LogPoint>>> {
+        writer(self.report.identity.role)?;
+        while !self.store.has_room() {
+            self.step()?;
+        }
+        Ok(self.committer.group(orders))
+    }
+
+    fn order(&mut self, order: Order) -> Result<LogPoint> {
+        let answers = self.group(&[order])?;
+        answers.into_iter().next().unwrap_or_else(|| Err(Error::new(Reason::CommitStopped)))
+    }
+
+    /// Commits a batch: durable and visible when it returns.
+    ///
+    /// # Errors
+    /// `role.not_writer`, `batch.empty`, `commit.unknown`, `commit.stopped`.
+    pub fn commit(&mut self, batch: Batch) -> Result<CommitId> {
+        self.order(Order::Commit(batch)).map(|point| point.commit)
+    }
+
+    /// Raises the floor.
+    ///
+    /// # Errors
+    /// `role.not_writer`, `floor.refused`, `commit.unknown`, `commit.stopped`.
+    pub fn raise_floor(&mut self, floor: CommitId) -> Result<LogPoint> {
+        self.order(Order::Floor(floor))
+    }
+
+    /// Seals the table, and returns once the runs hold everything up to the cut.
+    ///
+    /// # Errors
+    /// `role.not_writer`, `commit.unknown`, `commit.stopped`, those of the disk.
+    pub fn checkpoint(&mut self, purpose: Purpose) -> Result<LogPoint> {
+        let cut = self.order(Order::Cut(purpose))?;
+        self.committer.settle()?;
+        while self.store.state().checkpoint.position < cut.position {
+            self.step()?;
+        }
+        self.committer.retire()?;
+        Ok(cut)
+    }
+
+    /// Does one piece of maintenance.
+    ///
+    /// # Errors
+    /// What stopped it.
+    pub fn step(&mut self) -> Result<Progress> {
+        self.maintenance.step()
+    }
+
+    /// Does all maintenance that there is.
+    ///
+    /// # Errors
+    /// What stopped it.
+    pub fn maintain(&mut self) -> Result<()> {
+        while self.step()? == Progress::Worked {}
+        Ok(())
+    }
+
+    /// Closes the node: the mark is made durable.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn close(mut self) -> Result<()> {
+        self.maintenance.close();
+        self.committer.close()
+    }
+}
+
+/// Refuses to make history on a node whose role does not (R-WRITER).
+pub(crate) fn writer(role: Role) -> Result<()> {
+    if role.writes() { Ok(()) } else { Err(Error::new(Reason::RoleNotWriter).with("role", role)) }
+}

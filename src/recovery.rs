@@ -1,0 +1,281 @@
+//! Initialising a directory, and opening one: the only way from files to a running node.
+//!
+//! The order (RC-1 to RC-8 in `docs/recovery.md`): lock, identity, names made durable, manifest, runs, leftovers removed, log proven
+//! from the checkpoint on and replayed, published. Each step relies on the one before and leaves nothing half done: a crash at any
+//! point of it, and a second run of it, lead to the same state (P5-I2, F-RC1). What was found, proven and dropped is kept in the
+//! [`Report`].
+//!
+//! Used by: [`crate::node`], which owns the result. Deliberately absent: repair. What does not verify is refused, by name.
+
+use crate::commit_id::CommitId;
+use crate::committer::{Committer, Retention};
+use crate::disk::{Disk, LockGuard, RealDisk, SECTOR};
+use crate::entropy;
+use crate::error::{Error, Result};
+use crate::identity::{IDENTITY_FILE, Id, Identity, Parameters, Role};
+use crate::limits;
+use crate::maintenance::{Maintenance, Progress, remove_leftovers};
+use crate::position::LogPoint;
+use crate::queue::Sender;
+use crate::reason::Reason;
+use crate::record;
+use crate::store::manifest::Manifest;
+use crate::store::{Applier, Store, StoreOptions};
+use crate::sync::Arc;
+use crate::wal::{self, Lineage, LogOptions, LogReport, LogWriter};
+use std::path::{Path, PathBuf};
+
+const LOCK_FILE: &str = "LOCK";
+/// The names that an unfinished `init` may leave behind.
+const OWN_NAMES: [&str; 4] = [LOCK_FILE, "IDENTITY.tmp", "store", "wal"];
+
+/// What a new directory is made with.
+#[derive(Clone)]
+pub struct Init {
+    /// The directory; its parent exists.
+    pub dir: PathBuf,
+    /// What the node may do.
+    pub role: Role,
+    /// What shapes the files of the database.
+    pub parameters: Parameters,
+    /// Which database; a random one if `None`.
+    pub database_id: Option<Id>,
+    /// Which node; a random one if `None`.
+    pub node_id: Option<Id>,
+    /// What blank log space looks like; random if `None`.
+    pub blank_seed: Option<u64>,
+    /// The newest segment of the log is blanked in stretches of this length.
+    pub extend_bytes: u64,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Init {
+    /// A standalone node with default parameters on the disk of the machine.
+    #[must_use]
+    pub fn standalone(dir: &Path) -> Init {
+        Init {
+            dir: dir.to_owned(),
+            role: Role::Standalone,
+            parameters: Parameters::default(),
+            database_id: None,
+            node_id: None,
+            blank_seed: None,
+            extend_bytes: Options::new(dir).extend_bytes,
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+/// How a directory is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The role that it must have, if that matters.
+    pub role: Option<Role>,
+    /// The database that it must belong to, if that matters.
+    pub database_id: Option<Id>,
+    /// The node that it must belong to, if that matters.
+    pub node_id: Option<Id>,
+    /// How much of the log is kept behind the checkpoint.
+    pub retention: Retention,
+    /// Memory for blocks that were read.
+    pub cache_bytes: u64,
+    /// What views may pin beyond the current state, before the oldest is revoked.
+    pub pinned_bytes_max: u64,
+    /// The newest segment of the log is blanked in stretches of this length, a multiple of 512.
+    pub extend_bytes: u64,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Options {
+    /// The defaults, on the disk of the machine: all log is kept, 64 MiB of blocks, 4 GiB pinned.
+    #[must_use]
+    pub fn new(dir: &Path) -> Options {
+        Options {
+            dir: dir.to_owned(),
+            role: None,
+            database_id: None,
+            node_id: None,
+            retention: Retention::All,
+            cache_bytes: 64 << 20,
+            pinned_bytes_max: 4 << 30,
+            extend_bytes: 1 << 20,
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+/// What opening found, proved and dropped.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whose directory it is.
+    pub identity: Identity,
+    /// The checkpoint from which the log was replayed.
+    pub checkpoint: LogPoint,
+    /// The floor now.
+    pub floor: CommitId,
+    /// What opening the log found.
+    pub log: LogReport,
+    /// Records replayed behind the checkpoint.
+    pub records_replayed: u64,
+    /// Files of the store that were left over, removed.
+    pub removed: Vec<String>,
+}
+
+/// Everything that opening yields.
+pub(crate) struct Recovered {
+    pub(crate) lock: Box<dyn LockGuard>,
+    pub(crate) report: Report,
+    pub(crate) store: Arc<Store>,
+    pub(crate) committer: Committer,
+    pub(crate) maintenance: Maintenance,
+}
+
+fn check_extend(extend_bytes: u64) -> Result<()> {
+    if extend_bytes >= SECTOR && extend_bytes.is_multiple_of(SECTOR) && extend_bytes <= limits::SEGMENT_BYTES.1 {
+        return Ok(());
+    }
+    Err(Error::new(Reason::ConfigInvalid)
+        .with("parameter", "extend_bytes")
+        .with("value", extend_bytes)
+        .with("limits", format!("multiples of {SECTOR} up to {}", limits::SEGMENT_BYTES.1)))
+}
+
+/// Makes a new directory. It exists once `IDENTITY` does, which is written last; what an unfinished earlier attempt left is
+/// overwritten, anything else in the directory is refused.
+///
+/// # Errors
+/// `dir.not_empty`, `dir.locked`, `config.invalid`, `role.compiled_out`, those of the disk.
+pub fn init(options: &Init) -> Result<Identity> {
+    options.role.check_compiled()?;
+    options.parameters.check()?;
+    check_extend(options.extend_bytes)?;
+    let disk = options.disk.as_ref();
+    let dir = options.dir.as_path();
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    refuse_foreign(disk, dir)?;
+    disk.create_dir(dir)?;
+    disk.sync_dir(parent)?;
+    let _lock = disk.lock(&dir.join(LOCK_FILE))?;
+    // Looked at again under the lock: another process may have been first.
+    refuse_foreign(disk, dir)?;
+
+    let random = || entropy::random_id().map(Id);
+    let seed = || entropy::random_id().map(|bytes| bytes.iter().fold(0u64, |seed, byte| (seed << 8) ^ u64::from(*byte)));
+    let identity = Identity {
+        role: options.role,
+        database_id: options.database_id.map_or_else(random, Ok)?,
+        node_id: options.node_id.map_or_else(random, Ok)?,
+        epoch: 1,
+        parameters: options.parameters,
+    };
+    LogWriter::create(&log_options(&options.disk, dir, &identity, options.extend_bytes), options.blank_seed.map_or_else(seed, Ok)?)?;
+    let store = Store::directory(dir);
+    disk.create_dir(&store)?;
+    Manifest::empty(identity.database_id, record::genesis(identity.database_id, identity.epoch)).write(disk, &store)?;
+    disk.sync_dir(dir)?;
+    identity.write(disk, dir)?;
+    Ok(identity)
+}
+
+fn refuse_foreign(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let names = disk.list(dir)?.unwrap_or_default();
+    match names.iter().find(|name| !OWN_NAMES.contains(&name.as_str())) {
+        Some(name) => Err(Error::new(Reason::DirNotEmpty).with("directory", dir.display()).with("holds", name)),
+        None => Ok(()),
+    }
+}
+
+fn log_options(disk: &Arc<dyn Disk>, dir: &Path, identity: &Identity, extend_bytes: u64) -> LogOptions {
+    LogOptions {
+        disk: Arc::clone(disk),
+        directory: wal::directory(dir),
+        lineage: lineage(identity),
+        segment_bytes: identity.parameters.segment_bytes,
+        extend_bytes,
+    }
+}
+
+/// What all segments of this node's log share.
+#[must_use]
+pub fn lineage(identity: &Identity) -> Lineage {
+    Lineage { database_id: identity.database_id, epoch: identity.epoch }
+}
+
+/// Takes the lock of a directory and reads whose it is; refuses what the options do not expect.
+pub(crate) fn enter(options: &Options) -> Result<(Box<dyn LockGuard>, Identity)> {
+    let disk = options.disk.as_ref();
+    if disk.open(&options.dir.join(IDENTITY_FILE), crate::disk::Access::Read)?.is_none() {
+        return Err(Error::new(Reason::DirNotFound).with("directory", options.dir.display()));
+    }
+    let lock = disk.lock(&options.dir.join(LOCK_FILE))?;
+    let identity = Identity::read(disk, &options.dir)?;
+    expect(Reason::IdentityOtherRole, options.role, identity.role)?;
+    expect(Reason::IdentityOtherDatabase, options.database_id, identity.database_id)?;
+    expect(Reason::IdentityOtherNode, options.node_id, identity.node_id)?;
+    identity.role.check_compiled()?;
+    Ok((lock, identity))
+}
+
+fn expect<T: PartialEq + std::fmt::Display>(reason: Reason, expected: Option<T>, found: T) -> Result<()> {
+    match expected {
+        Some(expected) if expected != found => {
+            Err(Error::new(reason).with("expected", expected).with("found", found))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens a directory.
+pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recovered> {
+    check_extend(options.extend_bytes)?;
+    let (lock, identity) = enter(options)?;
+    let disk = options.disk.as_ref();
+    let store_options = StoreOptions {
+        disk: Arc::clone(&options.disk),
+        directory: Store::directory(&options.dir),
+        database_id: identity.database_id,
+        parameters: identity.parameters,
+        cache_bytes: options.cache_bytes,
+        pinned_bytes_max: options.pinned_bytes_max,
+    };
+    // A name that an earlier process gave may be known to the cache alone. It must be durable before anything is removed on the
+    // strength of it.
+    disk.sync_dir(&options.dir)?;
+    disk.sync_dir(&store_options.directory)?;
+    disk.sync_dir(&wal::directory(&options.dir))?;
+
+    let manifest = Manifest::read(disk, &store_options.directory, identity.database_id)?;
+    let store = Store::open(store_options.clone(), &manifest, calls)?;
+    let removed = remove_leftovers(&store_options, &manifest)?;
+    let checkpoint = manifest.point;
+
+    let mut applier = Applier::new(&store);
+    let mut maintenance = Maintenance::new(&store, manifest);
+    let mut records_replayed = 0u64;
+    let log = log_options(&options.disk, &options.dir, &identity, options.extend_bytes);
+    let (log, log_report) = wal::open(log, checkpoint, &mut |record| {
+        applier.apply(record)?;
+        records_replayed += 1;
+        while !store.has_room() {
+            if maintenance.step()? == Progress::Idle {
+                break;
+            }
+        }
+        Ok(())
+    })?;
+    store.publish(applier.point().commit);
+    let report = Report {
+        identity,
+        checkpoint,
+        floor: store.state().floor,
+        log: log_report,
+        records_replayed,
+        removed,
+    };
+    let committer = Committer::new(log, applier, options.retention);
+    Ok(Recovered { lock, report, store, committer, maintenance })
+}

@@ -1,0 +1,222 @@
+//! The house rules, checked on the source tree as text.
+//!
+//! What a compiler can't see: that imports point down, that each door is the only one, that every file says what it is, that
+//! the documents show the tables of the program, and that every rule and every reason has a test. Each check is a function from
+//! texts to violations, prints all of them at once, and is itself tried on a text that violates it (`tests/tidy/`).
+//!
+//! `AERODB_BLESS=1 cargo test --test tidy` rewrites the generated tables of the documents.
+
+#[path = "tidy/docs.rs"]
+mod docs;
+#[path = "tidy/ids.rs"]
+mod ids;
+#[path = "tidy/layers.rs"]
+mod layers;
+#[path = "tidy/names.rs"]
+mod names;
+#[path = "tidy/paths.rs"]
+mod paths;
+#[path = "tidy/source.rs"]
+mod source;
+
+use aerodb::reason::Reason;
+use aerodb::rules::{RULES, Rule, Stage, lookup};
+use source::Source;
+use std::fs;
+use std::path::Path;
+
+const LINES_MAX: usize = 800;
+/// The ids in the helpers' own examples cite nothing.
+const HELPERS: &str = "tests/tidy/";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn all() -> Vec<Source> {
+    source::read(root(), &["src", "tests", "loom-tests"])
+}
+
+fn assert_none(violations: &[String]) {
+    assert!(violations.is_empty(), "{} violations:\n{}\n", violations.len(), violations.join("\n"));
+}
+
+/// P5-I13: who owns what is a matter of structure, so structure is checked.
+#[test]
+fn imports_point_down_and_siblings_do_not_know_each_other() {
+    assert_none(&layers::violations(&source::read(root(), &["src"])));
+}
+
+/// R-AUTHORITY: no clock, no time-out, no thread and no socket outside its door, so nothing else can decide by them.
+#[test]
+fn each_name_stands_behind_its_door_only() {
+    assert_none(&names::violations(&all()));
+}
+
+#[test]
+fn every_file_says_what_it_is_and_is_short_enough_to_read() {
+    let mut violations = Vec::new();
+    for Source { path, raw, .. } in &source::read(root(), &["src"]) {
+        let header = raw.lines().take_while(|line| line.starts_with("//!")).count();
+        let header_min = if path.ends_with("/mod.rs") { 5 } else { 3 };
+        if header < header_min {
+            violations.push(format!("{path}: the header has {header} lines, {header_min} are the least"));
+        }
+        if raw.lines().count() > LINES_MAX {
+            violations.push(format!("{path}: {} lines, {LINES_MAX} are the most", raw.lines().count()));
+        }
+    }
+    assert_none(&violations);
+}
+
+fn rule_table(of: impl Fn(&Rule) -> bool) -> String {
+    let cells = |rule: &Rule| vec![rule.id.to_owned(), rule.sentence.to_owned(), rule.stage.to_string()];
+    docs::table(&["Id", "Rule", "Stage"], &RULES.iter().filter(|rule| of(rule)).map(cells).collect::<Vec<_>>())
+}
+
+fn reason_table() -> String {
+    let cells = |reason: &Reason| {
+        let number = reason.number().to_string();
+        let name = format!("`{reason}`");
+        vec![number, name, reason.retry().to_string(), reason.sentence().to_owned(), reason.remedy().to_owned()]
+    };
+    docs::table(&["Number", "Name", "Retry", "Sentence", "Remedy"], &Reason::ALL.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// The limits as `src/limits.rs` declares them: the comment before a constant is its meaning.
+fn limit_table() -> String {
+    let source = fs::read_to_string(root().join("src/limits.rs")).expect("src/limits.rs");
+    let (mut rows, mut meaning) = (Vec::new(), Vec::new());
+    for line in source.lines() {
+        if let Some(sentence) = line.strip_prefix("/// ") {
+            meaning.push(sentence);
+        } else if let Some((name, value)) = line.strip_prefix("pub const ").and_then(|line| line.split_once(": ")) {
+            let value = value.split_once(" = ").map_or(value, |(_, value)| value).trim_end_matches(';');
+            rows.push(vec![format!("`{name}`"), format!("`{value}`"), meaning.join(" ")]);
+            meaning.clear();
+        }
+    }
+    docs::table(&["Limit", "Value", "Meaning"], &rows)
+}
+
+#[test]
+fn generated_tables_of_the_documents_are_those_of_the_program() {
+    let family = |prefix: &'static str| rule_table(move |rule| rule.id.starts_with(prefix));
+    let model = |name: &str, wanted: &str| docs::generated(root(), "docs/model.md", name, wanted);
+    let differing = [
+        docs::generated(root(), "docs/reasons.md", "reasons", &reason_table()),
+        model("P5", &family("P5-")),
+        model("R", &family("R-")),
+        model("M", &family("M-")),
+        model("D", &family("D-")),
+        model("FMT", &family("FMT-")),
+        model("A", &family("A-")),
+        model("limits", &limit_table()),
+    ];
+    assert_none(&differing.into_iter().flatten().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_failure_matrix_says_what_the_rules_say_and_names_only_known_reasons() {
+    let text = fs::read_to_string(root().join("docs/failure-matrix.md")).expect("docs/failure-matrix.md");
+    let rows = docs::rule_rows(&text);
+    let mut violations = Vec::new();
+    for rule in RULES.iter().filter(|rule| rule.id.starts_with("F-")) {
+        if rows.iter().filter(|row| row[0] == rule.id).count() != 1 {
+            violations.push(format!("{} must have one row", rule.id));
+        }
+    }
+    for row in &rows {
+        let [id, what, outcome, reasons, stage, proof] = row.as_slice() else {
+            violations.push(format!("{}: a row has six cells", row[0]));
+            continue;
+        };
+        let shown = (format!("{what}: {outcome}."), stage.as_str());
+        match lookup(id) {
+            Some(rule) if (rule.sentence, rule.stage.name()) == (shown.0.as_str(), shown.1) => {}
+            Some(rule) => violations.push(format!(
+                "{id}: the document says\n  {} ({})\nand src/rules.rs says\n  {} ({})",
+                shown.0, shown.1, rule.sentence, rule.stage
+            )),
+            None => violations.push(format!("{id} is not in src/rules.rs")),
+        }
+        for name in docs::quoted(reasons) {
+            if !Reason::ALL.iter().any(|reason| reason.name() == name) {
+                violations.push(format!("{id}: there is no reason `{name}`"));
+            }
+        }
+        if stage == Stage::Ground.name() && docs::quoted(proof).is_empty() {
+            violations.push(format!("{id}: no test is named"));
+        }
+    }
+    assert_none(&violations);
+}
+
+/// P5-I17.
+#[test]
+fn every_rule_of_this_stage_is_cited_by_a_test() {
+    let tests: Vec<Source> = all().into_iter().filter(|source| !source.path.starts_with(HELPERS)).collect();
+    let texts: Vec<(String, String)> = tests.iter().map(|source| (source.test_raw(), source.test_code())).collect();
+    let cited = |rule: &&Rule| {
+        let in_text = |raw: &String| ids::ids(raw).iter().any(|(_, id)| *id == rule.id);
+        texts.iter().any(|(raw, code)| in_text(raw) || ids::named(code, rule.id))
+    };
+    let ground = RULES.iter().filter(|rule| rule.stage == Stage::Ground);
+    let missing: Vec<String> =
+        ground.filter(|rule| !cited(rule)).map(|rule| format!("{}: no test cites it", rule.id)).collect();
+    assert_none(&missing);
+}
+
+#[test]
+fn every_id_that_is_cited_is_a_rule_and_every_rule_stands_in_the_documents() {
+    let documents = docs::documents(root());
+    let sources = all();
+    let code = sources.iter().filter(|source| !source.path.starts_with(HELPERS));
+    let texts = code.map(|source| (&source.path, &source.raw)).chain(documents.iter().map(|(name, text)| (name, text)));
+    let mut violations = Vec::new();
+    for (path, text) in texts {
+        for (at, id) in ids::ids(text) {
+            if lookup(id).is_none() {
+                violations.push(format!("{path}:{}: {id} is not a rule", text[..at].matches('\n').count() + 1));
+            }
+        }
+    }
+    for rule in RULES {
+        let shown = |name: &str| {
+            let document = documents.iter().find(|(document, _)| document == name);
+            document.is_some_and(|(_, text)| docs::rule_rows(text).iter().any(|row| row[0] == rule.id))
+        };
+        if !shown("docs/model.md") && !shown("docs/failure-matrix.md") {
+            violations.push(format!("{}: no table of the documents shows it", rule.id));
+        }
+        let format = rule.id.starts_with("FMT-");
+        let formats = documents.iter().find(|(document, _)| document == "docs/formats.md");
+        if format && !formats.is_some_and(|(_, text)| ids::ids(text).iter().any(|(_, id)| *id == rule.id)) {
+            violations.push(format!("{}: docs/formats.md does not define it", rule.id));
+        }
+    }
+    assert_none(&violations);
+}
+
+/// P5-I17, for refusals: none that nobody has seen.
+#[test]
+fn every_reason_is_expected_by_a_test() {
+    let tests: Vec<String> = all().iter().map(Source::test_code).collect();
+    let expected = |reason: &&Reason| {
+        let variant = format!("Reason::{reason:?}");
+        tests.iter().any(|code| !source::words(code, &variant).is_empty())
+    };
+    let missing: Vec<String> = Reason::ALL
+        .iter()
+        .filter(|reason| !expected(reason))
+        .map(|reason| format!("Reason::{reason:?} (`{reason}`): no test mentions it"))
+        .collect();
+    assert_none(&missing);
+}
+
+#[test]
+fn links_of_the_documents_lead_somewhere() {
+    let documents = docs::documents(root());
+    let dead_ends = documents.iter().flat_map(|(name, text)| docs::dead_ends(root(), name, text));
+    assert_none(&dead_ends.collect::<Vec<_>>());
+}
