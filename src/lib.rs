@@ -12,4 +12,12 @@ pub mod position;
 pub mod published;
 pub mod queue;
 pub mod reason;
+#[deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+pub mod store;
 pub mod sync;
