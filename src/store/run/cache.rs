@@ -1,0 +1,305 @@
+//! The block cache: proven data blocks and partitions of all runs, within a bound of bytes.
+//!
+//! Shards by key, each a read-write lock over a ring of slots (CLOCK): a hit takes the lock for reading and marks its slot, an
+//! insert sweeps away what was not marked since the last sweep. No lock is ever held while a disk is read: who misses reads,
+//! then inserts; two who miss together both read, and the first to insert wins.
+//!
+//! Promises: what it holds never exceeds its bound; an item larger than the share of its shard is not kept (its reader still
+//! has it). It is only a memory of what was read: dropping any item changes no answer. Deliberately absent: writes, and removal of
+//! what belonged to a deleted run; that ages out.
+//!
+//! Keys are (number of the run in this process, offset): a number is given once, so a new run never meets an old run's blocks.
+
+use super::block::DataBlock;
+use super::index::Index;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{self, Arc, RwLock};
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+/// A shard is not made smaller than this, so that large blocks find room.
+const SHARD_BYTES_MIN: u64 = 16 << 20;
+const SHARDS_MAX: u64 = 64;
+/// What a slot takes beside the bytes of its item: slot, map entry, reference counts.
+const SLOT_BYTES: u64 = 192;
+
+/// A process-wide number of a run, and an offset in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    /// From [`Cache::next_number`].
+    pub(super) run: u64,
+    /// Where the block begins in the file.
+    pub(super) offset: u64,
+}
+
+impl Key {
+    /// A deterministic mix whose every bit is good: both the shard and the place in its map are taken from it.
+    fn mixed(self) -> u64 {
+        let word = self.run.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.offset;
+        let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.mixed());
+    }
+}
+
+/// Passes on the one word that a [`Key`] gives.
+#[derive(Default)]
+struct WordHasher(u64);
+
+impl Hasher for WordHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0);
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
+    }
+}
+
+/// What can be kept.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    /// A data block.
+    Data(Arc<DataBlock>),
+    /// A partition.
+    Partition(Arc<Index>),
+}
+
+impl Item {
+    fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Item::Data(block) => block.memory_bytes(),
+            Item::Partition(index) => index.memory_bytes(),
+        };
+        SLOT_BYTES.saturating_add(bytes as u64)
+    }
+}
+
+struct Slot {
+    key: Key,
+    item: Item,
+    bytes: u64,
+    used: AtomicBool,
+}
+
+#[derive(Default)]
+struct Ring {
+    slots: Vec<Slot>,
+    places: HashMap<Key, usize, BuildHasherDefault<WordHasher>>,
+    hand: usize,
+    bytes: u64,
+}
+
+impl Ring {
+    /// Drops the first slot behind the hand that was not used since the hand last passed. Ends: a passed slot is unmarked.
+    fn evict(&mut self) {
+        loop {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
+            }
+            let Some(slot) = self.slots.get(self.hand) else { return };
+            // ORDERING: Relaxed: a hint, and the lock is held for writing.
+            if slot.used.swap(false, Ordering::Relaxed) {
+                self.hand = self.hand.saturating_add(1);
+                continue;
+            }
+            let slot = self.slots.swap_remove(self.hand);
+            self.places.remove(&slot.key);
+            self.bytes = self.bytes.saturating_sub(slot.bytes);
+            // The last slot moved to where the dropped one was.
+            if let Some(moved) = self.slots.get(self.hand) {
+                self.places.insert(moved.key, self.hand);
+            }
+            return;
+        }
+    }
+}
+
+/// On a cache line of its own, so that the counters of one shard don't slow another.
+#[repr(align(64))]
+struct Shard {
+    ring: RwLock<Ring>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// How a cache is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Look-ups that found their block.
+    pub hits: u64,
+    /// Look-ups that had to read it.
+    pub misses: u64,
+    /// What is held now, with its overhead.
+    pub bytes: u64,
+    /// The bound.
+    pub bytes_max: u64,
+}
+
+/// The block cache of a process.
+pub struct Cache {
+    shards: Vec<Shard>,
+    shard_bytes: u64,
+    numbers: AtomicU64,
+}
+
+impl Cache {
+    /// An empty cache that will hold at most this much.
+    #[must_use]
+    pub fn new(bytes_max: u64) -> Cache {
+        let shards = (bytes_max / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
+        let shard =
+            |_| Shard { ring: RwLock::new(Ring::default()), hits: AtomicU64::new(0), misses: AtomicU64::new(0) };
+        Cache {
+            shards: (0..shards).map(shard).collect(),
+            shard_bytes: bytes_max.checked_div(shards).unwrap_or(0),
+            numbers: AtomicU64::new(0),
+        }
+    }
+
+    /// A number that no other run in this process has.
+    pub fn next_number(&self) -> u64 {
+        // ORDERING: Relaxed: only that no two are equal counts.
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Hits, misses and bytes.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        let shards = self.shards.len() as u64;
+        let mut stats = CacheStats { bytes_max: self.shard_bytes.saturating_mul(shards), ..CacheStats::default() };
+        for shard in &self.shards {
+            // ORDERING: Relaxed: counters for people.
+            stats.hits = stats.hits.saturating_add(shard.hits.load(Ordering::Relaxed));
+            stats.misses = stats.misses.saturating_add(shard.misses.load(Ordering::Relaxed));
+            stats.bytes = stats.bytes.saturating_add(sync::read(&shard.ring).bytes);
+        }
+        stats
+    }
+
+    /// What is kept under a key.
+    pub(super) fn get(&self, key: Key) -> Option<Item> {
+        let shard = self.shard(key)?;
+        let ring = sync::read(&shard.ring);
+        let slot = ring.places.get(&key).and_then(|place| ring.slots.get(*place));
+        // ORDERING: Relaxed: hints and counters for people.
+        let counter = if slot.is_some() { &shard.hits } else { &shard.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let slot = slot?;
+        if !slot.used.load(Ordering::Relaxed) {
+            slot.used.store(true, Ordering::Relaxed);
+        }
+        Some(slot.item.clone())
+    }
+
+    /// Keeps an item if there can be room for it.
+    pub(super) fn insert(&self, key: Key, item: Item) {
+        let bytes = item.bytes();
+        let Some(shard) = self.shard(key).filter(|_| bytes <= self.shard_bytes) else { return };
+        let mut ring = sync::write(&shard.ring);
+        if ring.places.contains_key(&key) {
+            return;
+        }
+        while ring.bytes.saturating_add(bytes) > self.shard_bytes && !ring.slots.is_empty() {
+            ring.evict();
+        }
+        let place = ring.slots.len();
+        ring.places.insert(key, place);
+        ring.slots.push(Slot { key, item, bytes, used: AtomicBool::new(false) });
+        ring.bytes = ring.bytes.saturating_add(bytes);
+    }
+
+    /// The shard of a key, from other bits than the map's.
+    fn shard(&self, key: Key) -> Option<&Shard> {
+        let number = (key.mixed() >> 24).checked_rem(self.shards.len() as u64)?;
+        self.shards.get(usize::try_from(number).ok()?)
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stats().fmt(f)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
+mod tests {
+    use super::super::VersionKey;
+    use super::super::index::{IndexBuilder, Place};
+    use super::*;
+    use crate::commit_id::CommitId;
+
+    /// A partition that takes about this much memory.
+    fn item(bytes: usize) -> Item {
+        let last = VersionKey::at(b"k", CommitId(1));
+        let mut builder = IndexBuilder::default();
+        builder.add(Place { offset: 0, len: 8, crc: 0 }, last);
+        let bytes = builder.finish(&vec![0; bytes.max(1).next_multiple_of(64)]);
+        Item::Partition(Arc::new(Index::parse_partition(bytes, 0, 8, None, last).unwrap()))
+    }
+
+    #[test]
+    fn what_is_held_never_exceeds_the_bound() {
+        for bytes_max in [0, 1000, 100_000, 40 << 20] {
+            let cache = Cache::new(bytes_max);
+            for offset in 0..2000 {
+                cache.insert(Key { run: offset % 3, offset }, item((offset % 40) as usize * 64));
+                let stats = cache.stats();
+                assert!(stats.bytes <= stats.bytes_max && stats.bytes_max <= bytes_max, "{stats:?} of {bytes_max}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_used_stays_and_what_is_not_goes() {
+        let cache = Cache::new(50_000);
+        let hot = Key { run: 0, offset: 0 };
+        cache.insert(hot, item(1000));
+        for offset in 1..1000 {
+            assert!(cache.get(hot).is_some(), "gone after {offset} others");
+            cache.insert(Key { run: 0, offset }, item(1000));
+        }
+        assert!(cache.get(Key { run: 0, offset: 1 }).is_none());
+        assert!(cache.get(Key { run: 0, offset: 999 }).is_some());
+        assert!(cache.get(Key { run: 1, offset: 999 }).is_none(), "another run at the same offset");
+        let stats = cache.stats();
+        assert_eq!((stats.hits, stats.misses), (1000, 2));
+    }
+
+    #[test]
+    fn an_item_larger_than_its_share_is_not_kept_and_evicts_nothing() {
+        let cache = Cache::new(10_000);
+        cache.insert(Key { run: 0, offset: 0 }, item(64));
+        cache.insert(Key { run: 0, offset: 1 }, item(20_000));
+        assert!(cache.get(Key { run: 0, offset: 0 }).is_some());
+        assert!(cache.get(Key { run: 0, offset: 1 }).is_none());
+    }
+
+    #[test]
+    fn every_shard_gets_its_share_of_keys() {
+        let cache = Cache::new(SHARD_BYTES_MIN * SHARDS_MAX);
+        for run in 0..64 {
+            for block in 0..64 {
+                cache.insert(Key { run, offset: block * 4096 }, item(64));
+            }
+        }
+        let fullest = cache.shards.iter().map(|shard| sync::read(&shard.ring).slots.len()).max().unwrap();
+        assert!(fullest < 128, "64 on average, {fullest} in one shard");
+    }
+
+    #[test]
+    fn a_number_is_given_once() {
+        let cache = Cache::new(0);
+        assert_ne!(cache.next_number(), cache.next_number());
+    }
+}
