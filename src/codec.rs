@@ -3,6 +3,9 @@
 //! Pure and total: a reader never panics and never allocates; what is not there is `None`. Every format of
 //! `docs/formats.md` is read and written through this file.
 
+use crate::commit_id::CommitId;
+use crate::position::{History, LogPoint, Position};
+
 /// The version of every format on disk.
 pub const FORMAT_VERSION: u32 = 1;
 /// Bytes of a sector.
@@ -65,6 +68,15 @@ impl<'a> Reader<'a> {
         self.u32().and_then(|len| usize::try_from(len).ok())
     }
 
+    /// The next log point.
+    pub fn point(&mut self) -> Option<LogPoint> {
+        Some(LogPoint {
+            position: Position(self.u64()?),
+            history: History(self.u64()?),
+            commit: CommitId(self.u64()?),
+        })
+    }
+
     /// All that is left.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
@@ -98,6 +110,8 @@ pub trait Put {
     fn put_u128(&mut self, value: u128);
     /// Appends a length as four bytes. A longer one has been refused before, by a limit; it saturates here.
     fn put_len32(&mut self, value: usize);
+    /// Appends a log point.
+    fn put_point(&mut self, point: LogPoint);
     /// Appends zeros until the length is a multiple of 8.
     fn pad_to_8(&mut self);
 }
@@ -120,6 +134,11 @@ impl Put for Vec<u8> {
     }
     fn put_len32(&mut self, value: usize) {
         self.put_u32(u32::try_from(value).unwrap_or(u32::MAX));
+    }
+    fn put_point(&mut self, point: LogPoint) {
+        self.put_u64(point.position.0);
+        self.put_u64(point.history.0);
+        self.put_u64(point.commit.0);
     }
     fn pad_to_8(&mut self) {
         self.resize(self.len().next_multiple_of(8), 0);

@@ -96,8 +96,7 @@ impl Database {
             Error::new(Reason::DatabaseClosed).with("operation", "start a thread").with("error", error)
         };
         let core = recovered.maintenance;
-        let maintenance =
-            sync::spawn("maintenance", move || maintenance_worker::run(core, &calls)).map_err(refused)?;
+        let maintenance = sync::spawn("maintenance", move || maintenance_worker::run(core, &calls)).map_err(refused)?;
         let core = recovered.committer;
         let committer = sync::spawn("committer", move || committer_worker::run(core, &inbox)).map_err(refused)?;
         Ok(Database {

@@ -164,7 +164,8 @@ pub fn init(options: &Init) -> Result<Identity> {
     refuse_foreign(disk, dir)?;
 
     let random = || entropy::random_id().map(Id);
-    let seed = || entropy::random_id().map(|bytes| bytes.iter().fold(0u64, |seed, byte| (seed << 8) ^ u64::from(*byte)));
+    let seed =
+        || entropy::random_id().map(|bytes| bytes.iter().fold(0u64, |seed, byte| (seed << 8) ^ u64::from(*byte)));
     let identity = Identity {
         role: options.role,
         database_id: options.database_id.map_or_else(random, Ok)?,
@@ -172,7 +173,10 @@ pub fn init(options: &Init) -> Result<Identity> {
         epoch: 1,
         parameters: options.parameters,
     };
-    LogWriter::create(&log_options(&options.disk, dir, &identity, options.extend_bytes), options.blank_seed.map_or_else(seed, Ok)?)?;
+    LogWriter::create(
+        &log_options(&options.disk, dir, &identity, options.extend_bytes),
+        options.blank_seed.map_or_else(seed, Ok)?,
+    )?;
     let store = Store::directory(dir);
     disk.create_dir(&store)?;
     Manifest::empty(identity.database_id, record::genesis(identity.database_id, identity.epoch)).write(disk, &store)?;
@@ -222,9 +226,7 @@ pub(crate) fn enter(options: &Options) -> Result<(Box<dyn LockGuard>, Identity)>
 
 fn expect<T: PartialEq + std::fmt::Display>(reason: Reason, expected: Option<T>, found: T) -> Result<()> {
     match expected {
-        Some(expected) if expected != found => {
-            Err(Error::new(reason).with("expected", expected).with("found", found))
-        }
+        Some(expected) if expected != found => Err(Error::new(reason).with("expected", expected).with("found", found)),
         _ => Ok(()),
     }
 }
@@ -268,14 +270,8 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
         Ok(())
     })?;
     store.publish(applier.point().commit);
-    let report = Report {
-        identity,
-        checkpoint,
-        floor: store.state().floor,
-        log: log_report,
-        records_replayed,
-        removed,
-    };
+    let report =
+        Report { identity, checkpoint, floor: store.state().floor, log: log_report, records_replayed, removed };
     let committer = Committer::new(log, applier, options.retention);
     Ok(Recovered { lock, report, store, committer, maintenance })
 }

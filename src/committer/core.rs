@@ -104,9 +104,9 @@ impl Committer {
             (Ok(pushed), _) if pushed.after.position <= durable.position => {
                 self.apply(order, pushed).map(|()| pushed.after)
             }
-            (Ok(pushed), Some(failure)) => Err(Error::new(Reason::CommitUnknown)
-                .with("position", pushed.before.position)
-                .with("failure", failure)),
+            (Ok(pushed), Some(failure)) => {
+                Err(Error::new(Reason::CommitUnknown).with("position", pushed.before.position).with("failure", failure))
+            }
             (Ok(pushed), None) => Err(Error::new(Reason::CommitUnknown).with("position", pushed.before.position)),
             (Err(refusal), _) => Err(refusal),
         });
@@ -190,7 +190,10 @@ impl Committer {
     /// Waits, if the sealed tables have reached their bound, until maintenance has made room.
     pub fn wait_for_room(&mut self) {
         if self.state == State::Idle && !self.store().has_room() {
-            self.step(Event::Full, Some("the sealed tables have reached their bound; maintenance must make runs of them".into()));
+            self.step(
+                Event::Full,
+                Some("the sealed tables have reached their bound; maintenance must make runs of them".into()),
+            );
             self.store().wait_for_room();
             self.step(Event::Room, None);
         }

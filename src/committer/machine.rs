@@ -60,8 +60,7 @@ impl State {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Event; 6] =
-        [Event::Taken, Event::Durable, Event::Full, Event::Room, Event::Failed, Event::Close];
+    pub const ALL: [Event; 6] = [Event::Taken, Event::Durable, Event::Full, Event::Room, Event::Failed, Event::Close];
 
     /// The event's word; the cause that is shown.
     #[must_use]

@@ -39,7 +39,8 @@ impl MergeJob {
     pub(super) fn slice(&mut self) -> Result<bool> {
         let end = self.writer.written().saturating_add(SLICE_BYTES);
         while self.writer.written() < end {
-            let Some(input) = self.smallest() else { return Ok(true) };
+            let next = smallest(&self.inputs);
+            let Some(input) = next.and_then(|index| self.inputs.get_mut(index)) else { return Ok(true) };
             if let Some(entry) = input.current() {
                 if self.survivors.keeps(&entry) {
                     self.writer.add(entry)?;
@@ -50,26 +51,25 @@ impl MergeJob {
         Ok(false)
     }
 
-    /// The input that stands at the next entry: the smallest key, and of one key the greatest commit.
-    fn smallest(&mut self) -> Option<&mut Sequential<Pin<Run>>> {
-        let mut best: Option<(usize, &[u8], CommitId)> = None;
-        for (index, input) in self.inputs.iter().enumerate() {
-            let Some(entry) = input.current() else { continue };
-            let smaller = best.is_none_or(|(_, key, commit)| match entry.key.cmp(key) {
-                std::cmp::Ordering::Less => true,
-                std::cmp::Ordering::Equal => entry.commit > commit,
-                std::cmp::Ordering::Greater => false,
-            });
-            if smaller {
-                best = Some((index, entry.key, entry.commit));
-            }
-        }
-        let index = best.map(|(index, _, _)| index)?;
-        self.inputs.get_mut(index)
-    }
-
     /// Makes the result durable under its name.
     pub(super) fn finish(self) -> Result<RunInfo> {
         self.writer.finish()
     }
+}
+
+/// The input that stands at the next entry: the smallest key, and of one key the greatest commit.
+fn smallest(inputs: &[Sequential<Pin<Run>>]) -> Option<usize> {
+    let mut best: Option<(usize, &[u8], CommitId)> = None;
+    for (index, input) in inputs.iter().enumerate() {
+        let Some(entry) = input.current() else { continue };
+        let smaller = best.is_none_or(|(_, key, commit)| match entry.key.cmp(key) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => entry.commit > commit,
+            std::cmp::Ordering::Greater => false,
+        });
+        if smaller {
+            best = Some((index, entry.key, entry.commit));
+        }
+    }
+    best.map(|(index, _, _)| index)
 }

@@ -12,7 +12,7 @@ use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::identity::Id;
 use crate::limits;
-use crate::position::{History, LogPoint, Position};
+use crate::position::LogPoint;
 use crate::reason::Reason;
 use std::path::Path;
 
@@ -50,9 +50,7 @@ impl Manifest {
         let mut bytes = codec::begin(MAGIC);
         bytes.put_u32(0);
         bytes.extend_from_slice(&self.database_id.0);
-        bytes.put_u64(self.point.position.0);
-        bytes.put_u64(self.point.history.0);
-        bytes.put_u64(self.point.commit.0);
+        bytes.put_point(self.point);
         bytes.put_u64(self.floor.0);
         bytes.put_len32(self.plan.runs.len());
         bytes.put_len32(self.plan.merges.len());
@@ -126,11 +124,7 @@ fn fields(mut reader: Reader<'_>) -> Option<Manifest> {
         return None;
     }
     let database_id = Id(reader.array()?);
-    let point = LogPoint {
-        position: Position(reader.u64()?),
-        history: History(reader.u64()?),
-        commit: CommitId(reader.u64()?),
-    };
+    let point = reader.point()?;
     let floor = CommitId(reader.u64()?);
     let run_count = reader.len32()?;
     let merge_count = reader.len32()?;
@@ -160,6 +154,7 @@ fn run_id(reader: &mut Reader<'_>) -> Option<RunId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::position::{History, Position};
 
     fn example() -> Manifest {
         let point = LogPoint { position: Position(4096), history: History(3), commit: CommitId(9) };

@@ -9,7 +9,7 @@
 use super::run::{Direction, Entry};
 use crate::batch::Operation;
 use crate::commit_id::CommitId;
-use crate::sync::{self, Arc, RwLock};
+use crate::sync::{self, Arc, Pin, RwLock};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -114,8 +114,8 @@ impl Table {
 }
 
 /// Walks the keys of a table that have a version at a commit.
-pub struct TableCursor {
-    table: Arc<Table>,
+pub(super) struct TableCursor {
+    table: Pin<Table>,
     at: CommitId,
     direction: Direction,
     /// The keys of the chunk, one behind the other.
@@ -131,7 +131,7 @@ pub struct TableCursor {
 impl TableCursor {
     /// A cursor that stands nowhere until `seek`.
     #[must_use]
-    pub fn new(table: Arc<Table>, at: CommitId, direction: Direction) -> TableCursor {
+    pub(super) fn new(table: Pin<Table>, at: CommitId, direction: Direction) -> TableCursor {
         TableCursor {
             table,
             at,
@@ -145,13 +145,13 @@ impl TableCursor {
     }
 
     /// Goes to the first key of the direction within the bound.
-    pub fn seek(&mut self, bound: Bound<&[u8]>) {
+    pub(super) fn seek(&mut self, bound: Bound<&[u8]>) {
         self.chunk_keys = CHUNK_KEYS.0;
         self.load(bound);
     }
 
     /// Goes to the next key of the direction.
-    pub fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         self.index = self.index.saturating_add(1);
         if self.index >= self.items.len() && self.more {
             let last = self.items.len().saturating_sub(1);
@@ -163,7 +163,7 @@ impl TableCursor {
 
     /// The key here and its value; `None` in it is a tombstone.
     #[must_use]
-    pub fn current(&self) -> Option<(&[u8], Option<&[u8]>)> {
+    pub(super) fn current(&self) -> Option<(&[u8], Option<&[u8]>)> {
         let (_, value) = self.items.get(self.index)?;
         Some((self.key(self.index)?, value.as_deref()))
     }

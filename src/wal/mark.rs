@@ -5,10 +5,9 @@
 //! evidence, not authority: the log itself says what was committed, the mark says below which position nothing may be missing.
 
 use crate::codec::{self, Put, SectorFault};
-use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
 use crate::identity::Id;
-use crate::position::{History, LogPoint, Position};
+use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 
 const MAGIC: &[u8; 8] = b"AEROMARK";
@@ -41,7 +40,7 @@ impl Mark {
         bytes.put_u64(self.blank_seed);
         bytes.put_u64(self.segment.0);
         bytes.put_u64(self.allocated.0);
-        put_point(&mut bytes, self.durable);
+        bytes.put_point(self.durable);
         codec::seal_sector(bytes)
     }
 
@@ -64,7 +63,7 @@ impl Mark {
                 blank_seed: reader.u64()?,
                 segment: Position(reader.u64()?),
                 allocated: Position(reader.u64()?),
-                durable: take_point(&mut reader)?,
+                durable: reader.point()?,
             };
             reader.only_zeros_left().then_some(mark)
         };
@@ -74,25 +73,11 @@ impl Mark {
     }
 }
 
-/// Appends a log point.
-pub(crate) fn put_point(bytes: &mut Vec<u8>, point: LogPoint) {
-    bytes.put_u64(point.position.0);
-    bytes.put_u64(point.history.0);
-    bytes.put_u64(point.commit.0);
-}
-
-/// Takes a log point.
-pub(crate) fn take_point(reader: &mut codec::Reader<'_>) -> Option<LogPoint> {
-    Some(LogPoint {
-        position: Position(reader.u64()?),
-        history: History(reader.u64()?),
-        commit: CommitId(reader.u64()?),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commit_id::CommitId;
+    use crate::position::History;
 
     /// FMT-MARK
     #[test]

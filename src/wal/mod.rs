@@ -26,7 +26,6 @@ mod writer;
 
 pub use cursor::LogCursor;
 pub use mark::{MARK_FILE, Mark};
-pub(crate) use mark::{put_point, take_point};
 pub use open::{LogReport, open};
 pub use segment::{
     Lineage, Next, SEGMENT_HEADER_BYTES, SegmentReader, decode_header, encode_header, file_name, offset, parse_name,

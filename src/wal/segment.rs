@@ -7,7 +7,7 @@ use crate::codec::{self, Put, SECTOR_BYTES, SectorFault};
 use crate::disk::{Access, Disk, File};
 use crate::error::{Error, Result};
 use crate::identity::Id;
-use crate::position::{History, LogPoint, Position};
+use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{self, Fault, HEADER_BYTES, Header, Record};
 use crate::sync::Arc;
@@ -57,9 +57,7 @@ pub fn encode_header(lineage: Lineage, start: LogPoint) -> Vec<u8> {
     bytes.put_u32(0);
     bytes.extend_from_slice(&lineage.database_id.0);
     bytes.put_u64(lineage.epoch);
-    bytes.put_u64(start.position.0);
-    bytes.put_u64(start.history.0);
-    bytes.put_u64(start.commit.0);
+    bytes.put_point(start);
     codec::seal_sector(bytes)
 }
 
@@ -78,11 +76,7 @@ pub fn decode_header(bytes: &[u8]) -> Result<(Lineage, LogPoint)> {
             return None;
         }
         let lineage = Lineage { database_id: Id(reader.array()?), epoch: reader.u64()? };
-        let start = LogPoint {
-            position: Position(reader.u64()?),
-            history: History(reader.u64()?),
-            commit: crate::commit_id::CommitId(reader.u64()?),
-        };
+        let start = reader.point()?;
         reader.only_zeros_left().then_some((lineage, start))
     };
     fields().ok_or_else(corrupt)
@@ -214,6 +208,7 @@ impl SegmentReader {
 mod tests {
     use super::*;
     use crate::commit_id::CommitId;
+    use crate::position::History;
 
     /// FMT-SEGMENT
     #[test]
