@@ -6,10 +6,10 @@
 //!
 //! Memory: one chunk (or one block, where a block is larger) and one partition.
 
+use super::Entry;
 use super::block::{BlockView, Shape};
 use super::index::Index;
 use super::reader::Run;
-use super::Entry;
 use crate::error::Result;
 use std::ops::{Deref, Range};
 

@@ -11,16 +11,14 @@ struct Answers {
 }
 
 fn is_named(error: &crate::error::Error) -> bool {
-    match error.reason() {
-        Reason::StoreBlockCorrupt => {
-            error.fact("file").is_some()
-                && error.fact("offset").is_some()
-                && (error.fact("malformed").is_some()
-                    || (error.fact("expected").is_some() && error.fact("found").is_some()))
-        }
-        Reason::StoreRunCorrupt => error.fact("file").is_some() && error.fact("malformed").is_some(),
-        Reason::IdentityOtherDatabase | Reason::IdentityVersion => error.fact("file").is_some(),
-        _ => false,
+    let facts = |names: &[&str]| names.iter().all(|name| error.fact(name).is_some());
+    let reason = error.reason();
+    if reason == Reason::StoreBlockCorrupt {
+        facts(&["file", "offset"]) && (facts(&["malformed"]) || facts(&["expected", "found"]))
+    } else if reason == Reason::StoreRunCorrupt {
+        facts(&["file", "malformed"])
+    } else {
+        [Reason::IdentityOtherDatabase, Reason::IdentityVersion].contains(&reason) && facts(&["file"])
     }
 }
 
