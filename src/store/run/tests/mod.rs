@@ -31,6 +31,9 @@ type Row = (Vec<u8>, u64, Option<Vec<u8>>);
 /// What a cursor shows: key, and value or tombstone.
 type Shown = (Vec<u8>, Option<Vec<u8>>);
 
+/// What a view sees.
+type Seen = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// A directory with runs in it.
 struct World {
     directory: tempfile::TempDir,
@@ -80,7 +83,7 @@ impl World {
 }
 
 /// What a view at `at` sees of some rows: the newest version of each key that is not newer.
-fn seen(rows: &[Row], at: u64) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+fn seen(rows: &[Row], at: u64) -> Seen {
     let mut newest: BTreeMap<Vec<u8>, (u64, Option<Vec<u8>>)> = BTreeMap::new();
     for (key, commit, value) in rows.iter().filter(|(_, commit, _)| *commit <= at) {
         let held = newest.entry(key.clone()).or_insert((*commit, value.clone()));
