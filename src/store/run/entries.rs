@@ -125,6 +125,7 @@ impl<R: Deref<Target = Run>> Sequential<R> {
     ///
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`; nothing is shown after that.
+    #[allow(clippy::should_implement_trait, reason = "what is shown is borrowed, which an Iterator can't")]
     pub fn next(&mut self) -> Result<Option<Entry<'_>>> {
         self.entry = self.entry.saturating_add(1);
         if self.walk.as_ref().is_none_or(|walk| self.entry >= walk.view().count()) {
