@@ -10,6 +10,7 @@ use super::{Entry, Malformed, VersionKey};
 use crate::codec::Put;
 use crate::commit_id::CommitId;
 use crate::limits;
+use crate::sync::Arc;
 
 const HEADER_BYTES: usize = 16;
 const OFFSET_BYTES: usize = 4;
@@ -261,18 +262,19 @@ impl<'a> BlockView<'a> {
     }
 }
 
-/// A proven block, owned.
-#[derive(Debug)]
+/// A proven block, shared by the cache and its readers. Its reference count and its bytes are one piece of memory: the fewer
+/// places a look-up touches, the faster it is.
+#[derive(Clone, Debug)]
 pub(super) struct DataBlock {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     shape: Shape,
 }
 
 impl DataBlock {
     /// Proves a block and keeps it.
-    pub(super) fn parse(bytes: Vec<u8>, expected: &Expected<'_>) -> Result<DataBlock, Malformed> {
-        let shape = BlockView::parse(&bytes, expected)?.shape();
-        Ok(DataBlock { bytes, shape })
+    pub(super) fn parse(bytes: &[u8], expected: &Expected<'_>) -> Result<DataBlock, Malformed> {
+        let shape = BlockView::parse(bytes, expected)?.shape();
+        Ok(DataBlock { bytes: Arc::from(bytes), shape })
     }
 
     /// Its bytes, to be read.
@@ -282,6 +284,6 @@ impl DataBlock {
 
     /// How much memory it takes.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.len()
     }
 }

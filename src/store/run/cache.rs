@@ -1,7 +1,7 @@
 //! The block cache: proven data blocks and partitions of all runs, within a bound of bytes.
 //!
-//! Shards by key, each a read-write lock over a ring of slots (CLOCK): a hit takes the lock for reading and marks its slot, an
-//! insert sweeps away what was not marked since the last sweep. No lock is ever held while a disk is read: who misses reads,
+//! Shards by key, each a read-write lock over a map and a ring of its keys (CLOCK): a hit takes the lock for reading, touches
+//! one place of the map, and marks it; an insert sweeps away what was not marked since the last sweep. No lock is ever held while a disk is read: who misses reads,
 //! then inserts; two who miss together both read, and the first to insert wins.
 //!
 //! Promises: what it holds never exceeds its bound; an item larger than the share of its shard is not kept (its reader still
@@ -69,7 +69,7 @@ impl Hasher for WordHasher {
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     /// A data block.
-    Data(Arc<DataBlock>),
+    Data(DataBlock),
     /// A partition.
     Partition(Arc<Index>),
 }
@@ -85,39 +85,36 @@ impl Item {
 }
 
 struct Slot {
-    key: Key,
     item: Item,
     bytes: u64,
     used: AtomicBool,
 }
 
 #[derive(Default)]
-struct Ring {
-    slots: Vec<Slot>,
-    places: HashMap<Key, usize, BuildHasherDefault<WordHasher>>,
+struct Shelf {
+    slots: HashMap<Key, Slot, BuildHasherDefault<WordHasher>>,
+    /// The keys of all slots, in the order of the sweep.
+    ring: Vec<Key>,
     hand: usize,
     bytes: u64,
 }
 
-impl Ring {
+impl Shelf {
     /// Drops the first slot behind the hand that was not used since the hand last passed. Ends: a passed slot is unmarked.
     fn evict(&mut self) {
         loop {
-            if self.hand >= self.slots.len() {
+            if self.hand >= self.ring.len() {
                 self.hand = 0;
             }
-            let Some(slot) = self.slots.get(self.hand) else { return };
+            let Some(key) = self.ring.get(self.hand) else { return };
             // ORDERING: Relaxed: a hint, and the lock is held for writing.
-            if slot.used.swap(false, Ordering::Relaxed) {
+            if self.slots.get(key).is_some_and(|slot| slot.used.swap(false, Ordering::Relaxed)) {
                 self.hand = self.hand.saturating_add(1);
                 continue;
             }
-            let slot = self.slots.swap_remove(self.hand);
-            self.places.remove(&slot.key);
-            self.bytes = self.bytes.saturating_sub(slot.bytes);
-            // The last slot moved to where the dropped one was.
-            if let Some(moved) = self.slots.get(self.hand) {
-                self.places.insert(moved.key, self.hand);
+            let key = self.ring.swap_remove(self.hand);
+            if let Some(slot) = self.slots.remove(&key) {
+                self.bytes = self.bytes.saturating_sub(slot.bytes);
             }
             return;
         }
@@ -127,7 +124,7 @@ impl Ring {
 /// On a cache line of its own, so that the counters of one shard don't slow another.
 #[repr(align(64))]
 struct Shard {
-    ring: RwLock<Ring>,
+    shelf: RwLock<Shelf>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -158,7 +155,7 @@ impl Cache {
     pub fn new(bytes_max: u64) -> Cache {
         let shards = (bytes_max / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
         let shard =
-            |_| Shard { ring: RwLock::new(Ring::default()), hits: AtomicU64::new(0), misses: AtomicU64::new(0) };
+            |_| Shard { shelf: RwLock::new(Shelf::default()), hits: AtomicU64::new(0), misses: AtomicU64::new(0) };
         Cache {
             shards: (0..shards).map(shard).collect(),
             shard_bytes: bytes_max.checked_div(shards).unwrap_or(0),
@@ -181,7 +178,7 @@ impl Cache {
             // ORDERING: Relaxed: counters for people.
             stats.hits = stats.hits.saturating_add(shard.hits.load(Ordering::Relaxed));
             stats.misses = stats.misses.saturating_add(shard.misses.load(Ordering::Relaxed));
-            stats.bytes = stats.bytes.saturating_add(sync::read(&shard.ring).bytes);
+            stats.bytes = stats.bytes.saturating_add(sync::read(&shard.shelf).bytes);
         }
         stats
     }
@@ -189,8 +186,8 @@ impl Cache {
     /// What is kept under a key.
     pub(super) fn get(&self, key: Key) -> Option<Item> {
         let shard = self.shard(key)?;
-        let ring = sync::read(&shard.ring);
-        let slot = ring.places.get(&key).and_then(|place| ring.slots.get(*place));
+        let shelf = sync::read(&shard.shelf);
+        let slot = shelf.slots.get(&key);
         // ORDERING: Relaxed: hints and counters for people.
         let counter = if slot.is_some() { &shard.hits } else { &shard.misses };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -205,17 +202,16 @@ impl Cache {
     pub(super) fn insert(&self, key: Key, item: Item) {
         let bytes = item.bytes();
         let Some(shard) = self.shard(key).filter(|_| bytes <= self.shard_bytes) else { return };
-        let mut ring = sync::write(&shard.ring);
-        if ring.places.contains_key(&key) {
+        let mut shelf = sync::write(&shard.shelf);
+        if shelf.slots.contains_key(&key) {
             return;
         }
-        while ring.bytes.saturating_add(bytes) > self.shard_bytes && !ring.slots.is_empty() {
-            ring.evict();
+        while shelf.bytes.saturating_add(bytes) > self.shard_bytes && !shelf.ring.is_empty() {
+            shelf.evict();
         }
-        let place = ring.slots.len();
-        ring.places.insert(key, place);
-        ring.slots.push(Slot { key, item, bytes, used: AtomicBool::new(false) });
-        ring.bytes = ring.bytes.saturating_add(bytes);
+        shelf.ring.push(key);
+        shelf.slots.insert(key, Slot { item, bytes, used: AtomicBool::new(false) });
+        shelf.bytes = shelf.bytes.saturating_add(bytes);
     }
 
     /// The shard of a key, from other bits than the map's.
@@ -293,7 +289,7 @@ mod tests {
                 cache.insert(Key { run, offset: block * 4096 }, item(64));
             }
         }
-        let fullest = cache.shards.iter().map(|shard| sync::read(&shard.ring).slots.len()).max().unwrap();
+        let fullest = cache.shards.iter().map(|shard| sync::read(&shard.shelf).slots.len()).max().unwrap();
         assert!(fullest < 128, "64 on average, {fullest} in one shard");
     }
 

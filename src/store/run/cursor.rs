@@ -30,7 +30,7 @@ struct Held {
     partition_number: usize,
     partition: Arc<Index>,
     block_number: usize,
-    block: Arc<DataBlock>,
+    block: DataBlock,
 }
 
 /// Goes over the keys of a run. Shows nothing before the first `seek`.
@@ -100,7 +100,7 @@ impl RunCursor {
                 if from < view.count() {
                     return self.settle_forward(from);
                 }
-                let block = Arc::clone(&held.block);
+                let block = held.block.clone();
                 let behind = VersionKey::behind(block.view().key(&shown));
                 self.locate(behind)?.map_or(Ok(()), |from| self.settle_forward(from))
             }
@@ -125,7 +125,7 @@ impl RunCursor {
             }
             from = view.search_after(from, VersionKey::at(view.key(&placed), self.at));
             if from >= view.count() {
-                let Some(block) = self.held.as_ref().map(|held| Arc::clone(&held.block)) else { return Ok(()) };
+                let Some(block) = self.held.as_ref().map(|held| held.block.clone()) else { return Ok(()) };
                 let visible = VersionKey::at(block.view().key(&placed), self.at);
                 match self.locate(visible)? {
                     Some(located) => from = located,
@@ -154,7 +154,7 @@ impl RunCursor {
             let target = if visible { VersionKey::at(key, self.at) } else { VersionKey::before(key) };
             let mut found = view.search_before(index, target);
             if found == 0 && self.last_before().is_some_and(|last| last >= target) {
-                let Some(block) = self.held.as_ref().map(|held| Arc::clone(&held.block)) else { return Ok(()) };
+                let Some(block) = self.held.as_ref().map(|held| held.block.clone()) else { return Ok(()) };
                 match self.locate(VersionKey { key: block.view().key(&placed), commit: target.commit })? {
                     Some(located) => found = located,
                     None => return Ok(()),

@@ -6,10 +6,10 @@
 //!
 //! Memory: one chunk (or one block, where a block is larger) and one partition.
 
+use super::Entry;
 use super::block::{BlockView, Shape};
 use super::index::Index;
 use super::reader::Run;
-use super::Entry;
 use crate::error::Result;
 use std::ops::{Deref, Range};
 
@@ -125,7 +125,7 @@ impl<R: Deref<Target = Run>> Sequential<R> {
     ///
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`; nothing is shown after that.
-    #[allow(clippy::should_implement_trait)]
+    #[allow(clippy::should_implement_trait, reason = "what is shown is borrowed, which an Iterator can't")]
     pub fn next(&mut self) -> Result<Option<Entry<'_>>> {
         self.entry = self.entry.saturating_add(1);
         if self.walk.as_ref().is_none_or(|walk| self.entry >= walk.view().count()) {

@@ -231,7 +231,7 @@ impl Run {
     }
 
     /// A data block, through the cache.
-    pub(super) fn block(&self, partition_number: usize, partition: &Index, number: usize) -> Result<Arc<DataBlock>> {
+    pub(super) fn block(&self, partition_number: usize, partition: &Index, number: usize) -> Result<DataBlock> {
         let place = self.block_place(partition, number)?;
         let key = Key { run: self.number, offset: place.offset };
         if let Some(Item::Data(block)) = self.cache.get(key) {
@@ -240,10 +240,9 @@ impl Run {
         let bytes = read_place(&*self.file, &self.path, place)?;
         let block = self
             .expected(partition_number, partition, number)
-            .and_then(|expected| DataBlock::parse(bytes, &expected))
+            .and_then(|expected| DataBlock::parse(&bytes, &expected))
             .map_err(|malformed| self.malformed(place.offset, malformed))?;
-        let block = Arc::new(block);
-        self.cache.insert(key, Item::Data(Arc::clone(&block)));
+        self.cache.insert(key, Item::Data(block.clone()));
         Ok(block)
     }
 

@@ -28,6 +28,12 @@ const CACHE_BYTES: u64 = 1 << 20;
 /// A version: key, commit, value.
 type Row = (Vec<u8>, u64, Option<Vec<u8>>);
 
+/// What a cursor shows: key, and value or tombstone.
+type Shown = (Vec<u8>, Option<Vec<u8>>);
+
+/// What a view sees.
+type Seen = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// A directory with runs in it.
 struct World {
     directory: tempfile::TempDir,
@@ -77,7 +83,7 @@ impl World {
 }
 
 /// What a view at `at` sees of some rows: the newest version of each key that is not newer.
-fn seen(rows: &[Row], at: u64) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+fn seen(rows: &[Row], at: u64) -> Seen {
     let mut newest: BTreeMap<Vec<u8>, (u64, Option<Vec<u8>>)> = BTreeMap::new();
     for (key, commit, value) in rows.iter().filter(|(_, commit, _)| *commit <= at) {
         let held = newest.entry(key.clone()).or_insert((*commit, value.clone()));
@@ -103,13 +109,7 @@ fn get(run: &Run, key: &[u8], at: u64) -> Result<Option<Option<Vec<u8>>>> {
 }
 
 /// At most `limit` keys from a bound on.
-fn walk(
-    run: &Pin<Run>,
-    at: u64,
-    direction: Direction,
-    bound: Bound<&[u8]>,
-    limit: usize,
-) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn walk(run: &Pin<Run>, at: u64, direction: Direction, bound: Bound<&[u8]>, limit: usize) -> Result<Vec<Shown>> {
     let mut cursor = RunCursor::new(Pin::clone(run), CommitId(at), direction);
     cursor.seek(bound)?;
     let mut found = Vec::new();
