@@ -31,13 +31,13 @@ impl Published {
     pub fn publish(&self, commit: CommitId) {
         // ORDERING: Release pairs with the Acquire of `readable`: who sees the commit sees its versions. A read-modify-write, so
         // that a halt is never overwritten.
-        self.0.fetch_max(commit.0.min(CommitId::MAX.0), Ordering::AcqRel);
+        self.0.fetch_max(commit.0.min(CommitId::MAX.0), Ordering::Release);
     }
 
     /// Ends reading, for good.
     pub fn halt(&self) {
         // ORDERING: Release: who sees the halt sees the fault that was recorded before it.
-        self.0.fetch_or(HALTED, Ordering::AcqRel);
+        self.0.fetch_or(HALTED, Ordering::Release);
     }
 
     /// The last readable commit; `None` after a halt.

@@ -4,6 +4,12 @@
 //! `--cfg aerodb_loom` they are loom's, so that the models in `loom-tests/` check the very code that ships.
 //!
 //! A lock whose holder panicked is not entered again: the panic was one of our own assertions, and it spreads.
+//!
+//! Under loom every atomic access and every notification is also a place where a bug can be seeded, without a word about it in the
+//! code that uses it (`sync/broken.rs`). What can't be broken from here, a condition or a count, asks [`seeded`].
+
+#[cfg(aerodb_loom)]
+pub mod broken;
 
 /// Shared ownership. loom does not track it: nothing depends on when the last owner goes, except through [`Pin`].
 pub use std::sync::{Arc, Weak};
@@ -14,15 +20,29 @@ pub use loom::sync::Arc as Pin;
 #[cfg(not(aerodb_loom))]
 pub use std::sync::Arc as Pin;
 
+/// The standard library's channels, for `queue` alone.
+#[cfg(not(aerodb_loom))]
+pub(crate) use std::sync::mpsc as channel;
 #[cfg(not(aerodb_loom))]
 pub use std::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic};
 #[cfg(not(aerodb_loom))]
 pub use std::thread::JoinHandle;
 
 #[cfg(aerodb_loom)]
-pub use loom::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic};
+pub use broken::{Condvar, atomic, seeded};
+#[cfg(aerodb_loom)]
+pub use loom::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(aerodb_loom)]
 pub use loom::thread::JoinHandle;
+
+/// Whether this bug is seeded: never in a product build, where the question costs nothing; under loom in the one run that must
+/// notice it. The bug is named by what it does wrong.
+#[cfg(not(aerodb_loom))]
+#[inline(always)]
+#[must_use]
+pub const fn seeded(_bug: &'static str) -> bool {
+    false
+}
 
 /// Starts a named thread.
 ///
@@ -83,6 +103,9 @@ pub fn wait_while<'a, T>(
 ) -> MutexGuard<'a, T> {
     while condition(&mut guard) {
         guard = condvar.wait(guard).expect("a holder of this lock failed an assertion");
+        if seeded("who was woken does not look again") {
+            break;
+        }
     }
     guard
 }

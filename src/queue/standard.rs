@@ -1,24 +1,30 @@
-//! The product's queue: crossbeam's bounded channel behind the contract of this module.
+//! The product's queue: the standard library's bounded channel.
 //!
-//! It adds nothing but the names of the outcomes, so that what the models check of the twin holds here as far as the two agree.
-//! Absent under loom, which does not see what crossbeam does.
+//! The standard library's rather than crossbeam's, whose algorithm it shares, for one difference: when the receiver goes, it
+//! drops the items that are left. crossbeam keeps them until the last sender goes too, and with them the reply queues that
+//! callers wait on: a caller whose request was in the queue when a component halted would wait for ever.
 
 use super::{Disconnected, TryRecv, TrySend};
+use crate::sync::channel;
 
 /// A queue that holds at most `capacity` items.
+///
+/// # Panics
+/// When the capacity is zero.
 #[must_use]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let (sender, receiver) = crossbeam_channel::bounded(capacity);
+    assert!(capacity >= 1, "a queue has room for an item");
+    let (sender, receiver) = channel::sync_channel(capacity);
     (Sender(sender), Receiver(receiver))
 }
 
 /// The side that puts items in.
 #[derive(Debug)]
-pub struct Sender<T>(crossbeam_channel::Sender<T>);
+pub struct Sender<T>(channel::SyncSender<T>);
 
-/// The side that takes items out.
+/// The side that takes items out. The items that it leaves when it goes are dropped.
 #[derive(Debug)]
-pub struct Receiver<T>(crossbeam_channel::Receiver<T>);
+pub struct Receiver<T>(channel::Receiver<T>);
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
@@ -30,19 +36,19 @@ impl<T> Sender<T> {
     /// Puts an item in, waiting for room.
     ///
     /// # Errors
-    /// When every receiver is gone.
+    /// When the receiver is gone.
     pub fn send(&self, item: T) -> Result<(), Disconnected<T>> {
-        self.0.send(item).map_err(|error| Disconnected(error.into_inner()))
+        self.0.send(item).map_err(|channel::SendError(item)| Disconnected(item))
     }
 
     /// Puts an item in if there is room now.
     ///
     /// # Errors
-    /// When there is no room, or every receiver is gone.
+    /// When there is no room, or the receiver is gone.
     pub fn try_send(&self, item: T) -> Result<(), TrySend<T>> {
         self.0.try_send(item).map_err(|error| match error {
-            crossbeam_channel::TrySendError::Full(item) => TrySend::Full(item),
-            crossbeam_channel::TrySendError::Disconnected(item) => TrySend::Disconnected(item),
+            channel::TrySendError::Full(item) => TrySend::Full(item),
+            channel::TrySendError::Disconnected(item) => TrySend::Disconnected(item),
         })
     }
 }
@@ -62,8 +68,8 @@ impl<T> Receiver<T> {
     /// When the queue is empty.
     pub fn try_recv(&self) -> Result<T, TryRecv> {
         self.0.try_recv().map_err(|error| match error {
-            crossbeam_channel::TryRecvError::Empty => TryRecv::Empty,
-            crossbeam_channel::TryRecvError::Disconnected => TryRecv::Disconnected,
+            channel::TryRecvError::Empty => TryRecv::Empty,
+            channel::TryRecvError::Disconnected => TryRecv::Disconnected,
         })
     }
 }

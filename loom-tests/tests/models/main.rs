@@ -1,0 +1,10 @@
+//! All models, one file per rule, in one binary: a seeded bug is caught by whichever model sees it.
+
+mod published_halt;
+mod published_view;
+mod queue_answer;
+mod queue_disconnect;
+mod queue_order;
+mod queue_room;
+mod seeded_bugs;
+mod told_of_halt;
