@@ -155,6 +155,11 @@ pub const RULES: &[Rule] = &[
     rule("D-ACK", Ground, "An acknowledged write is durable: appended and fsynced before the acknowledgement."),
     rule("D-FSYNC", Ground, "A failed fsync is never retried: its owner stops until restart."),
     rule(
+        "D-TAIL",
+        Ground,
+        "What a crash cut short is told from corruption by words that were never written; all else that does not verify is refused.",
+    ),
+    rule(
         "D-CORRUPT",
         Ground,
         "Corruption is detected and stops who reads it; it is never skipped, repaired or guessed over.",

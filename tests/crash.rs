@@ -3,7 +3,7 @@
 //! A scripted workload runs on a simulated disk that remembers an image after each operation. Each image is crashed in every
 //! variant (unsynced data kept, dropped, torn at sectors, zero-filled, randomly subset; names kept or dropped), opened, and checked:
 //!
-//! * it opens: no crash is ever taken for corruption (A-SECTOR, T-BLANK);
+//! * it opens: no crash is ever taken for corruption (A-SECTOR, D-TAIL);
 //! * every acknowledged order is there, and what is there is a prefix of what was ordered (D-ACK, F-P1, F-P2, R-COMPLETE);
 //! * a reader at the newest commit, and at the floor, sees exactly the fold of that prefix (M-ATOMIC, M-VISIBLE, M-FLOOR);
 //! * opening it a second time changes nothing (P5-I2, F-A2);
@@ -17,106 +17,11 @@ mod world;
 
 use aerodb::committer::{Order, Retention};
 use aerodb::disk::{Crash, SimDisk, SimImage};
-use aerodb::record::Purpose;
 use aerodb::{CommitId, LogPoint, Node, Options, Parameters};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use world::{Dice, Rows, Writes, batch, fold, init_options, options, rows_at, store_files};
-
-/// What a workload does next.
-#[derive(Clone, Debug)]
-enum Step {
-    Group(Vec<Plan>),
-    Maintain(usize),
-    Checkpoint(Purpose),
-    Reopen,
-}
-
-/// An order as the oracle knows it.
-#[derive(Clone, Debug)]
-enum Plan {
-    Commit(Writes),
-    Floor(u64),
-    Cut(Purpose),
-}
-
-impl Plan {
-    fn order(&self) -> Order {
-        match self {
-            Plan::Commit(writes) => Order::Commit(batch(writes)),
-            Plan::Floor(floor) => Order::Floor(CommitId(*floor)),
-            Plan::Cut(purpose) => Order::Cut(*purpose),
-        }
-    }
-}
-
-/// How a workload is made.
-#[derive(Clone, Copy)]
-struct Shape {
-    seed: u64,
-    groups: usize,
-    group_max: u64,
-    keys: u64,
-    value_max: u64,
-    deletes: u64,
-    floors: u64,
-    checkpoints: u64,
-    reopens: u64,
-    maintain_max: u64,
-    parameters: Parameters,
-    retention: Retention,
-}
-
-const BASE: Shape = Shape {
-    seed: 1,
-    groups: 36,
-    group_max: 3,
-    keys: 12,
-    value_max: 90,
-    deletes: 6,
-    floors: 9,
-    checkpoints: 15,
-    reopens: 21,
-    maintain_max: 3,
-    parameters: Parameters { segment_bytes: 4096, table_bytes: 1024, block_bytes: 256, fanout: 2 },
-    retention: Retention::Bytes(2048),
-};
-
-fn script(shape: Shape) -> Vec<Step> {
-    let mut dice = Dice(shape.seed);
-    let mut steps = Vec::new();
-    let (mut commits, mut durable_commits, mut floor) = (0u64, 0u64, 0u64);
-    for _ in 0..shape.groups {
-        let mut group = Vec::new();
-        for _ in 0..1 + dice.below(shape.group_max) {
-            if dice.below(shape.floors) == 0 && floor < durable_commits {
-                floor += 1 + dice.below(durable_commits - floor);
-                group.push(Plan::Floor(floor));
-                continue;
-            }
-            let mut writes = Writes::new();
-            for _ in 0..1 + dice.below(3) {
-                let key = format!("key{:02}", dice.below(shape.keys)).into_bytes();
-                let value = vec![dice.roll() as u8 & 1; dice.below(shape.value_max) as usize];
-                writes.push((key, (dice.below(shape.deletes) != 0).then_some(value)));
-            }
-            commits += 1;
-            group.push(Plan::Commit(writes));
-        }
-        steps.push(Step::Group(group));
-        durable_commits = commits;
-        if dice.below(shape.checkpoints) == 0 {
-            let purpose = if dice.below(2) == 0 { Purpose::Checkpoint } else { Purpose::Backup };
-            steps.push(Step::Checkpoint(purpose));
-        }
-        steps.push(Step::Maintain(dice.below(shape.maintain_max + 1) as usize));
-        if dice.below(shape.reopens) == 0 {
-            steps.push(Step::Reopen);
-        }
-    }
-    steps.push(Step::Maintain(1000));
-    steps
-}
+use world::script::{self, BASE, Plan, Shape, Step, open_options};
+use world::{Rows, Writes, fold, init_options, options, rows_at, store_files};
 
 /// Where the workload stood when an image was taken.
 #[derive(Clone, Copy, Debug)]
@@ -141,10 +46,6 @@ struct Run {
     idle: Vec<BTreeMap<PathBuf, Vec<u8>>>,
 }
 
-fn open_options(shape: Shape, disk: &SimDisk) -> Options {
-    Options { retention: shape.retention, ..options(disk) }
-}
-
 fn run(shape: Shape) -> Run {
     let disk = SimDisk::new();
     Node::init(&init_options(&disk, shape.parameters)).unwrap();
@@ -164,7 +65,7 @@ fn run(shape: Shape) -> Run {
         }
         disk.record_images(true);
     };
-    for step in script(shape) {
+    for step in script::script(shape) {
         let before = answered;
         match step {
             Step::Group(group) => {
@@ -192,10 +93,7 @@ fn run(shape: Shape) -> Run {
         answered = plans.len();
         collect(&mut images, before, plans.len(), answered);
     }
-    let commits = plans
-        .iter()
-        .filter_map(|plan| if let Plan::Commit(writes) = plan { Some(writes.clone()) } else { None })
-        .collect();
+    let commits = script::commits(&plans);
     let idle = idle_stores(shape, &plans);
     let sealed_points = sealed_points(shape, &plans);
     Run { shape, plans, commits, images, points, sealed_points, idle }

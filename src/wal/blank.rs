@@ -1,8 +1,8 @@
 //! Blank: what log space holds before it is written (FMT-BLANK).
 //!
-//! After a crash, each sector of the newest segment holds what was written to it or what was there before (A-SECTOR). What was
-//! there before is this pattern, so "never written" can be seen, sector by sector, and is not confused with a value full of
-//! zeros. On this rests the difference between a torn tail and corruption (`tail.rs`).
+//! After a crash, each word of the newest segment holds what was written to it or what was there before. What was there before is
+//! this pattern, so "never written" can be seen, word by word, and is not confused with a value full of zeros. On this rests the
+//! difference between a torn tail and corruption (D-TAIL, `tail.rs`).
 
 use crate::position::Position;
 
@@ -32,6 +32,16 @@ pub(super) fn is_blank(seed: u64, position: Position, bytes: &[u8]) -> bool {
         let blank = word(seed, at).to_le_bytes();
         at = at.wrapping_add(8);
         blank.starts_with(chunk)
+    })
+}
+
+/// Whether any word of `bytes`, which begin at this position (a multiple of 8), is blank.
+pub(super) fn has_blank_word(seed: u64, position: Position, bytes: &[u8]) -> bool {
+    let mut at = position.0;
+    bytes.chunks_exact(8).any(|chunk| {
+        let blank = word(seed, at).to_le_bytes();
+        at = at.wrapping_add(8);
+        chunk == blank
     })
 }
 

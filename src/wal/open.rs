@@ -303,7 +303,7 @@ fn check_tail(file: &dyn File, mark: &Mark, walk: &Walk) -> Result<FoundTail> {
     let mut bytes = vec![0; usize::try_from(mark.allocated.since(at)).unwrap_or(0)];
     let read = file.read_at(offset(mark.segment, at), &mut bytes)?;
     bytes.truncate(read);
-    match tail::judge(mark.blank_seed, mark.segment, at, &bytes, walk.fault) {
+    match tail::judge(mark.blank_seed, at, &bytes, walk.fault) {
         Tail::End => Ok(FoundTail { torn_bytes: 0, blank: true, longer: found > allocated }),
         Tail::Torn => {
             let torn_bytes = last_written(mark, at, &bytes);

@@ -1,20 +1,21 @@
-//! The torn-tail rule: telling a write that a crash cut short from corruption, by evidence.
+//! The torn-tail rule (D-TAIL): telling a write that a crash cut short from corruption, by evidence.
 //!
 //! The question arises at one place only: in the newest segment, at the first position at or after the mark where no record
 //! proves itself. What stood there was written as part of the last group, or not at all, because a group is written only after
 //! the fsync of the one before.
 //!
-//! The evidence (T-BLANK): cut the extent of the record that should stand there at the sectors of the file. A piece that is
-//! blank was never written (FMT-BLANK), so the fsync of the group had not returned, so nothing of the group was acknowledged:
-//! the tail is **torn**, and dropped. If no piece is blank, every sector was written, and the record may have been acknowledged;
-//! as it does not prove itself, it is **corrupt**, and the log refuses to open. The extent is that of the header until the header's
-//! own checksum holds, and that of the whole record from then on: a flipped length can't stretch it into blank space.
+//! The evidence: a word of eight bytes that still holds its blank (FMT-BLANK) was never written, so the fsync of the group had not
+//! returned, so nothing of the group was acknowledged: the tail is **torn**, and dropped. If no word of the record that should
+//! stand there is blank, all of it was written, and it may have been acknowledged; as it does not prove itself, it is **corrupt**, and
+//! the log refuses to open. The record's extent is that of its header until the header's own checksum holds, and that of the
+//! whole record from then on: a flipped length can't stretch it into blank space.
 //!
-//! Pure. Assumes A-SECTOR, and that recovery blanks what it dropped before anything new is written (`open.rs`).
+//! It does not matter where a crash cuts: at sectors, at pages, or, after a short write, at any word. Only a word of eight bytes is
+//! taken to be whole. A value can't be mistaken for blank, however many zeros it holds: the seed is the node's own.
+//!
+//! Pure. Assumes that recovery blanks what it dropped before anything new is written (`open.rs`).
 
-use super::blank::is_blank;
-use super::segment::offset;
-use crate::disk::SECTOR;
+use super::blank::{has_blank_word, is_blank};
 use crate::position::Position;
 use crate::record::{Fault, HEADER_BYTES, Header};
 
@@ -30,45 +31,28 @@ pub(super) enum Tail {
 }
 
 /// Judges the bytes from `at`, the end of the proven log, to the end of the allocated space.
-pub(super) fn judge(seed: u64, first: Position, at: Position, bytes: &[u8], fault: Fault) -> Tail {
-    let rest_is_blank = || is_blank(seed, at, bytes);
+pub(super) fn judge(seed: u64, at: Position, bytes: &[u8], fault: Fault) -> Tail {
     if bytes.is_empty() {
         return Tail::End;
     }
     let header = bytes.get(..HEADER_BYTES.min(bytes.len())).unwrap_or_default();
-    if has_blank_piece(seed, first, at, header) {
-        return if rest_is_blank() { Tail::End } else { Tail::Torn };
+    if has_blank_word(seed, at, header) {
+        return if is_blank(seed, at, bytes) { Tail::End } else { Tail::Torn };
     }
     match Header::decode(bytes) {
         Ok(header) => match bytes.get(..header.record_len()) {
-            Some(record) if has_blank_piece(seed, first, at, record) => Tail::Torn,
+            Some(record) if has_blank_word(seed, at, record) => Tail::Torn,
             _ => Tail::Corrupt(fault),
         },
         Err(header_fault) => Tail::Corrupt(header_fault),
     }
 }
 
-/// Whether one of the pieces that the sectors of the file cut `bytes` into is blank.
-fn has_blank_piece(seed: u64, first: Position, at: Position, bytes: &[u8]) -> bool {
-    let mut position = at;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let into_sector = offset(first, position).checked_rem(SECTOR).unwrap_or(0);
-        let left = usize::try_from(SECTOR.saturating_sub(into_sector)).unwrap_or(usize::MAX);
-        let (piece, behind) = rest.split_at_checked(left).unwrap_or((rest, &[]));
-        if is_blank(seed, position, piece) {
-            return true;
-        }
-        position = position.after(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-        rest = behind;
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::blank;
     use super::*;
+    use crate::disk::SECTOR;
     use crate::identity::Id;
     use crate::record::{self, Kind};
 
@@ -86,10 +70,10 @@ mod tests {
     }
 
     fn judged(at: u64, space: &[u8]) -> Tail {
-        judge(SEED, Position(0), Position(at), space, Fault::PayloadChecksum)
+        judge(SEED, Position(at), space, Fault::PayloadChecksum)
     }
 
-    /// T-BLANK: every subset of lost sectors is torn; a value full of zeros does not count as lost.
+    /// D-TAIL: every subset of lost sectors is torn; a value full of zeros does not count as lost.
     #[test]
     fn every_loss_of_sectors_is_torn_wherever_the_record_begins() {
         for at in (0..600).step_by(8) {
@@ -112,7 +96,22 @@ mod tests {
         }
     }
 
-    /// T-BLANK, D-CORRUPT: no flipped bit of a whole record is taken for a tear, the length's bits included.
+    /// D-TAIL: a short write is torn at whatever word it stops.
+    #[test]
+    fn a_write_that_stopped_anywhere_is_torn() {
+        for at in [0, 8, 500 & !7] {
+            let (space, len) = written(at, 100);
+            for stop in (0..len).step_by(8) {
+                let mut torn = space.clone();
+                let mut blank = vec![0; torn.len()];
+                blank::fill(SEED, Position(at), &mut blank);
+                torn[stop..].copy_from_slice(&blank[stop..]);
+                assert_eq!(judged(at, &torn), if stop == 0 { Tail::End } else { Tail::Torn }, "at {at}, stop {stop}");
+            }
+        }
+    }
+
+    /// D-TAIL, D-CORRUPT: no flipped bit of a whole record is taken for a tear, the length's bits included.
     #[test]
     fn no_flipped_bit_is_taken_for_a_tear() {
         for at in [0, 496] {

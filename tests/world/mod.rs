@@ -5,6 +5,8 @@
 
 #![allow(dead_code)]
 
+pub mod script;
+
 use aerodb::disk::{Disk, SimDisk};
 use aerodb::{Batch, CommitId, Id, Init, Node, Options, Parameters, Result, Role, committer::Retention};
 use std::collections::BTreeMap;

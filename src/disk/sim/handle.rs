@@ -151,9 +151,13 @@ impl File for SimFile {
     }
 }
 
-/// How many bytes of a write a short one does.
+/// How many bytes of a write a short one does: half, down to a sector, or else to a word; of a whole sector nothing (A-SECTOR).
 fn short(offset: u64, len: usize) -> usize {
-    let half = len / 2;
-    let end = (offset + half as u64) / SECTOR * SECTOR;
-    if end > offset { (end - offset) as usize } else { half }
+    const WORD: u64 = 8;
+    if offset.is_multiple_of(SECTOR) && len as u64 == SECTOR {
+        return 0;
+    }
+    let half = offset + (len / 2) as u64;
+    let end = [half / SECTOR * SECTOR, half / WORD * WORD].into_iter().find(|end| *end > offset);
+    end.map_or(0, |end| (end - offset) as usize)
 }

@@ -283,8 +283,10 @@ fn a_failed_sync_can_drop_the_cache_or_write_a_part() {
 }
 
 #[test]
-fn a_short_write_does_half_up_to_a_sector() {
-    for (offset, len, done) in [(0, 2048, 1024), (0, 1200, 512), (100, 2000, 924), (0, 100, 50), (0, 1, 0)] {
+fn a_short_write_does_half_up_to_a_sector_or_a_word() {
+    for (offset, len, done) in
+        [(0, 2048, 1024), (0, 1200, 512), (100, 2000, 924), (0, 100, 48), (0, 1, 0), (512, 512, 0)]
+    {
         let (disk, file) = disk_with(&[]);
         disk.fail_operation(0, Fault::ShortWrite);
         assert_eq!(file.write_at(offset, &vec![7; len]).unwrap_err().reason(), Reason::DiskWriteFailed);
