@@ -86,6 +86,7 @@ pub fn open(
     if writer.mark.durable != walk.end {
         if walk.sealed {
             rewrite(writer.segment.as_ref(), &mark, walk.end)?;
+            writer.segment.sync_data()?;
         }
         writer.write_mark(Mark { durable: walk.end, ..mark })?;
         writer.mark_file.sync_data()?;
@@ -344,8 +345,8 @@ fn repair(file: &dyn File, mark: &Mark, end: LogPoint, found: &FoundTail) -> Res
     if accepted || !found.blank || found.longer { file.sync_data() } else { Ok(()) }
 }
 
-/// Writes what was accepted above the mark again: after a failed fsync it may be in the cache alone, where a further fsync
-/// would not find it.
+/// Writes what was accepted above the mark again, for the fsync that follows: after a failed fsync it may be in the cache alone,
+/// where a further fsync would not find it.
 fn rewrite(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<()> {
     const PIECE_BYTES: u64 = 1 << 20;
     let mut at = offset(mark.segment, mark.durable.position);
@@ -359,5 +360,5 @@ fn rewrite(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<()> {
         file.write_at(at, piece.get(..read).unwrap_or_default())?;
         at = at.saturating_add(len);
     }
-    file.sync_data()
+    Ok(())
 }

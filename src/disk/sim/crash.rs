@@ -18,7 +18,8 @@ pub enum Crash {
     Torn,
     /// Names and lengths survive, contents don't: what a file grew by reads as zeros.
     Zeroed,
-    /// Of each file, every sector on its own, old or new, and the length old or new; and the name changes up to a random point.
+    /// Of each file, every sector on its own, old or new, and the length old or new; and every name change on its own: no order
+    /// is promised without a sync.
     Sectors,
     /// Contents survive, names don't.
     NamesDropped,

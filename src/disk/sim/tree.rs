@@ -268,14 +268,20 @@ impl Tree {
 
     /// The tree after power loss.
     pub(super) fn crash(&self, variant: Crash, seed: u64) -> Tree {
-        let survive = match variant {
-            Crash::Dropped | Crash::NamesDropped => 0,
-            Crash::Kept | Crash::NamesKept | Crash::Zeroed => self.unsynced.len(),
-            Crash::Torn | Crash::Sectors => Dice::new(seed, ROOT).below(self.unsynced.len() as u64 + 1) as usize,
+        let mut dice = Dice::new(seed, ROOT);
+        let changes = self.unsynced.len() as u64;
+        let torn_at = if variant == Crash::Torn { dice.below(changes + 1) } else { 0 };
+        let mut survives = |index: u64| match variant {
+            Crash::Dropped | Crash::NamesDropped => false,
+            Crash::Kept | Crash::NamesKept | Crash::Zeroed => true,
+            Crash::Torn => index < torn_at,
+            Crash::Sectors => dice.below(2) == 0,
         };
         let mut surviving: BTreeMap<NodeId, Vec<&Edit>> = BTreeMap::new();
-        for edit in self.unsynced[..survive].iter().flat_map(|change| &change.0) {
-            surviving.entry(edit.directory).or_default().push(edit);
+        for (index, change) in (0..).zip(self.unsynced.iter()) {
+            if survives(index) {
+                change.0.iter().for_each(|edit| surviving.entry(edit.directory).or_default().push(edit));
+            }
         }
         let mut nodes = BTreeMap::new();
         let mut reached = vec![ROOT];
