@@ -5,6 +5,9 @@
 
 #![allow(dead_code)]
 
+pub mod gate;
+pub mod oracle;
+
 use aerodb::disk::{Disk, SimDisk};
 use aerodb::{Batch, CommitId, Id, Init, Node, Options, Parameters, Result, Role, committer::Retention};
 use std::collections::BTreeMap;
