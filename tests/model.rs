@@ -189,11 +189,11 @@ impl Life {
         let mut orders = Vec::new();
         // Of the floor's range only what is published already may be asked for.
         let range = self.oracle.latest().0 - self.oracle.floor().0;
-        let floor = floor.filter(|_| range > 0).map(|share| {
-            CommitId(self.oracle.floor().0 + 1 + u64::from(share) % range)
-        });
+        let floor =
+            floor.filter(|_| range > 0).map(|share| CommitId(self.oracle.floor().0 + 1 + u64::from(share) % range));
         for writes in batches {
-            let writes: Writes = writes.iter().map(|(number, value)| (key(*number), value.map(|len| self.value(len)))).collect();
+            let writes: Writes =
+                writes.iter().map(|(number, value)| (key(*number), value.map(|len| self.value(len)))).collect();
             orders.push(Order::Commit(batch(&writes)));
             self.told.push(Told::Commit(writes));
         }
@@ -234,7 +234,10 @@ impl Life {
             (oracle.latest(), oracle.floor()) == found
         });
         let Some(prefix) = prefix else {
-            panic!("found commit {} and floor {}, acknowledged {} of {:?}", found.0, found.1, self.acknowledged, self.told)
+            panic!(
+                "found commit {} and floor {}, acknowledged {} of {:?}",
+                found.0, found.1, self.acknowledged, self.told
+            )
         };
         self.told.truncate(prefix);
         self.acknowledged = prefix;

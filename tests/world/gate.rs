@@ -34,9 +34,10 @@ impl Gate {
         self.hold_after(suffix, 0);
     }
 
-    /// The same, after so many more have passed.
+    /// The same, after so many have passed; one that is held already is the first of them.
     pub fn hold_after(&self, suffix: &str, passing: u64) {
         self.state().held = Some((suffix.to_owned(), passing));
+        self.changed.notify_all();
     }
 
     /// Holds nothing any more.
@@ -59,13 +60,15 @@ impl Gate {
     fn pass(&self, path: &Path) {
         let mut state = self.state();
         let held = |state: &mut State| match &mut state.held {
-            Some((suffix, passing)) if path.to_string_lossy().ends_with(suffix.as_str()) => match passing.checked_sub(1) {
-                Some(left) => {
-                    *passing = left;
-                    false
+            Some((suffix, passing)) if path.to_string_lossy().ends_with(suffix.as_str()) => {
+                match passing.checked_sub(1) {
+                    Some(left) => {
+                        *passing = left;
+                        false
+                    }
+                    None => true,
                 }
-                None => true,
-            },
+            }
             Some(_) | None => false,
         };
         if held(&mut state) {
