@@ -1,7 +1,7 @@
 //! Opening the log: proof from the checkpoint on, the torn-tail rule, and a writer that begins where the proof ends.
 //!
 //! The order (W-1 to W-6 in `docs/recovery.md`):
-//! 1. the mark is read and proven;
+//! 1. the mark is read, proven and made durable;
 //! 2. leftovers of an unfinished roll are removed;
 //! 3. the segments are there without a gap, with sound headers and the lengths that their neighbours demand;
 //! 4. every record from the segment that holds the checkpoint on is proven; those behind the checkpoint are handed to `replay`;
@@ -9,7 +9,7 @@
 //! 6. what was accepted above the mark is written again and fsynced (a failed fsync of an earlier process may have left it in the
 //!    cache alone), what was dropped is blanked, and the mark is made exact.
 //!
-//! Opening a log that was closed well writes nothing; opening it twice gives the same (P5-I11). Nothing that the mark covers is
+//! Opening a log that was closed well changes no byte; opening it twice gives the same (P5-I11). Nothing that the mark covers is
 //! ever dropped (D-ACK), nothing that does not prove itself is ever handed on (P5-I5, D-CORRUPT).
 
 use super::blank::is_blank;
@@ -54,6 +54,11 @@ pub fn open(
     replay: &mut dyn FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<(LogWriter, LogReport)> {
     let (mark, mark_file) = read_mark(&options)?;
+    // A process that died, or whose fsync failed, may have left it in the cache alone. What follows goes by it: which segment is the
+    // newest, and how far it may be filled. If it were lost with the power later, what is acknowledged from here on would lie where
+    // nobody looks. It is written again because after a failed fsync a further one alone would find nothing to do.
+    mark_file.write_at(0, &mark.encode())?;
+    mark_file.sync_data()?;
     let mut report = LogReport { marked: mark.durable, ..LogReport::default() };
     let segments = list_segments(&options, &mark, &mut report)?;
     report.oldest = segments.front().copied().unwrap_or(mark.segment);
