@@ -39,6 +39,9 @@ pub const TOP_INDEX_BYTES_MAX: usize = 1 << 30;
 /// Most runs, and most undone merges, that a manifest may name.
 pub const MANIFEST_RUNS_MAX: usize = 1 << 16;
 
+/// Most files that a backup may consist of.
+pub const BACKUP_FILES_MAX: usize = 1 << 20;
+
 /// Sealed tables that wait to become runs; then the committer waits for maintenance, visibly.
 pub const SEALED_TABLES_MAX: usize = 3;
 /// Runs that may exist before merging goes ahead of writing new ones.

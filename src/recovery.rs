@@ -25,7 +25,8 @@ use crate::sync::Arc;
 use crate::wal::{self, Lineage, LogOptions, LogReport, LogWriter};
 use std::path::{Path, PathBuf};
 
-const LOCK_FILE: &str = "LOCK";
+/// The file whose lock stands for the directory.
+pub(crate) const LOCK_FILE: &str = "LOCK";
 /// The names that an unfinished `init` may leave behind.
 const OWN_NAMES: [&str; 4] = [LOCK_FILE, "IDENTITY.tmp", "store", "wal"];
 
@@ -134,7 +135,7 @@ pub(crate) struct Recovered {
     pub(crate) maintenance: Maintenance,
 }
 
-fn check_extend(extend_bytes: u64) -> Result<()> {
+pub(crate) fn check_extend(extend_bytes: u64) -> Result<()> {
     if extend_bytes >= SECTOR && extend_bytes.is_multiple_of(SECTOR) && extend_bytes <= limits::SEGMENT_BYTES.1 {
         return Ok(());
     }
@@ -155,10 +156,9 @@ pub fn init(options: &Init) -> Result<Identity> {
     check_extend(options.extend_bytes)?;
     let disk = options.disk.as_ref();
     let dir = options.dir.as_path();
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     refuse_foreign(disk, dir)?;
     disk.create_dir(dir)?;
-    disk.sync_dir(parent)?;
+    disk.sync_dir(parent(dir))?;
     let _lock = disk.lock(&dir.join(LOCK_FILE))?;
     // Looked at again under the lock: another process may have been first.
     refuse_foreign(disk, dir)?;
@@ -185,7 +185,13 @@ pub fn init(options: &Init) -> Result<Identity> {
     Ok(identity)
 }
 
-fn refuse_foreign(disk: &dyn Disk, dir: &Path) -> Result<()> {
+/// The directory in which a directory has its name.
+pub(crate) fn parent(dir: &Path) -> &Path {
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Refuses a directory that holds anything but what an unfinished `init` or restore may have left.
+pub(crate) fn refuse_foreign(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let names = disk.list(dir)?.unwrap_or_default();
     match names.iter().find(|name| !OWN_NAMES.contains(&name.as_str())) {
         Some(name) => Err(Error::new(Reason::DirNotEmpty).with("directory", dir.display()).with("holds", name)),
@@ -193,7 +199,8 @@ fn refuse_foreign(disk: &dyn Disk, dir: &Path) -> Result<()> {
     }
 }
 
-fn log_options(disk: &Arc<dyn Disk>, dir: &Path, identity: &Identity, extend_bytes: u64) -> LogOptions {
+/// How the log of a directory is opened.
+pub(crate) fn log_options(disk: &Arc<dyn Disk>, dir: &Path, identity: &Identity, extend_bytes: u64) -> LogOptions {
     LogOptions {
         disk: Arc::clone(disk),
         directory: wal::directory(dir),

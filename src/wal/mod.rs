@@ -8,6 +8,8 @@
 //!
 //! * [`LogWriter`]: appends groups of records, one fsync each; seals, begins and retires segments.
 //! * [`open`](fn@open): proves the log from the checkpoint on, judges its tail, replays it.
+//! * [`inspect`]: the same proof of the whole log, for who only looks.
+//! * [`adopt`](fn@adopt): makes a log of segments that were copied.
 //! * [`SegmentReader`]: proves the records of one segment.
 //! * [`LogCursor`]: proves the records of a range of segments, for tools and for serving.
 //!
@@ -16,6 +18,7 @@
 //!
 //! Deliberately absent: time, compression, record types that the stage does not know, repair.
 
+mod adopt;
 mod blank;
 mod cursor;
 mod mark;
@@ -24,9 +27,10 @@ mod segment;
 mod tail;
 mod writer;
 
+pub use adopt::adopt;
 pub use cursor::LogCursor;
 pub use mark::{MARK_FILE, Mark};
-pub use open::{LogReport, open};
+pub use open::{Inspection, LogReport, TailProof, inspect, open};
 pub use segment::{
     Lineage, Next, SEGMENT_HEADER_BYTES, SegmentReader, decode_header, encode_header, file_name, offset, parse_name,
 };

@@ -2,12 +2,14 @@
 //!
 //! The order (W-1 to W-6 in `docs/recovery.md`):
 //! 1. the mark is read, proven and made durable;
-//! 2. leftovers of an unfinished roll are removed;
+//! 2. the segments are listed, and leftovers of an unfinished roll are removed;
 //! 3. the segments are there without a gap, with sound headers and the lengths that their neighbours demand;
 //! 4. every record from the segment that holds the checkpoint on is proven; those behind the checkpoint are handed to `replay`;
 //! 5. where the proof ends, the tail is judged;
 //! 6. what was accepted above the mark is written again and fsynced (a failed fsync of an earlier process may have left it in the
 //!    cache alone), what was dropped is blanked, and the mark is made exact.
+//!
+//! [`inspect`] does the reading half of it, from the oldest record on, and writes nothing.
 //!
 //! Opening a log that was closed well changes no byte; opening it twice gives the same (P5-I11). Nothing that the mark covers is
 //! ever dropped (D-ACK), nothing that does not prove itself is ever handed on (P5-I5, D-CORRUPT).
@@ -23,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{Fault, Kind, Record};
+use crate::sync::Arc;
 use std::collections::VecDeque;
 
 /// What opening a log found and did.
@@ -44,6 +47,34 @@ pub struct LogReport {
     pub roll_finished: bool,
 }
 
+/// What stands behind the proven log in its newest segment, and becomes of it when the log is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailProof {
+    /// Bytes of proven records that the mark does not cover; they are accepted.
+    pub unmarked_bytes: u64,
+    /// Bytes of a torn tail, counted to the last one that is not blank; they are dropped.
+    pub torn_bytes: u64,
+    /// Bytes that were never written.
+    pub blank_bytes: u64,
+    /// Bytes behind the allocated space, or behind the last `Seal`; they are cut off.
+    pub beyond_bytes: u64,
+    /// The last record is a `Seal` and no segment follows yet; one is begun.
+    pub unfinished_roll: bool,
+}
+
+/// What a log proves of itself to who only looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// The log before its oldest kept record.
+    pub oldest: LogPoint,
+    /// The end of the log.
+    pub end: LogPoint,
+    /// First positions of the segments that count, oldest first.
+    pub segments: Vec<Position>,
+    /// What stands behind the end.
+    pub tail: TailProof,
+}
+
 /// Opens the log, replays it from the checkpoint on, and returns its writer.
 ///
 /// # Errors
@@ -53,36 +84,33 @@ pub fn open(
     checkpoint: LogPoint,
     replay: &mut dyn FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<(LogWriter, LogReport)> {
-    let (mark, mark_file) = read_mark(&options)?;
-    // A process that died, or whose fsync failed, may have left it in the cache alone. What follows goes by it: which segment is the
-    // newest, and how far it may be filled. If it were lost with the power later, what is acknowledged from here on would lie where
+    let survey = survey(&options, Access::Write)?;
+    // A process that died, or whose fsync failed, may have left the mark in the cache alone. What follows goes by it: which segment is
+    // the newest, and how far it may be filled. If it were lost with the power later, what is acknowledged from here on would lie where
     // nobody looks. It is written again because after a failed fsync a further one alone would find nothing to do.
-    mark_file.write_at(0, &mark.encode())?;
-    mark_file.sync_data()?;
-    let mut report = LogReport { marked: mark.durable, ..LogReport::default() };
-    let segments = list_segments(&options, &mark, &mut report)?;
-    report.oldest = segments.front().copied().unwrap_or(mark.segment);
-    check_sealed(&options, &segments)?;
-
-    let walk = walk(&options, &mark, &segments, checkpoint, replay)?;
-    report.proven_from = walk.proven_from;
-    report.end = walk.end;
-
-    let path = options.directory.join(segment::file_name(mark.segment));
-    let file = options.disk.open(&path, Access::Write)?;
-    let file = file.ok_or_else(|| Error::new(Reason::WalSegmentMissing).with("file", path.display()))?;
-    if walk.sealed {
-        check_sealed_tail(file.as_ref(), &mark, walk.end).map_err(|error| error.with("file", path.display()))?;
-    } else {
-        let found = check_tail(file.as_ref(), &mark, &walk).map_err(|error| error.with("file", path.display()))?;
-        report.torn_bytes = found.torn_bytes;
-        repair(file.as_ref(), &mark, walk.end, &found)?;
+    survey.mark_file.write_at(0, &survey.mark.encode())?;
+    survey.mark_file.sync_data()?;
+    remove_leftovers(&options, &survey.leftovers)?;
+    let proven = prove(&options, &survey, ProveFrom::Checkpoint, checkpoint, replay)?;
+    let Survey { mark, mark_file, segments, leftovers, .. } = survey;
+    let Proven { walk, segment, tail } = proven;
+    let mut report = LogReport {
+        oldest: segments.front().copied().unwrap_or(mark.segment),
+        proven_from: walk.start.position,
+        end: walk.end,
+        marked: mark.durable,
+        torn_bytes: tail.torn_bytes,
+        removed: leftovers,
+        roll_finished: false,
+    };
+    if !walk.sealed {
+        repair(segment.as_ref(), &mark, walk.end, &tail)?;
     }
     let mut writer = LogWriter {
         options,
         mark,
         mark_file,
-        segment: file,
+        segment,
         segments,
         buffer: Vec::new(),
         appended: walk.end,
@@ -94,7 +122,6 @@ pub fn open(
             writer.segment.sync_data()?;
         }
         writer.write_mark(Mark { durable: walk.end, ..mark })?;
-        writer.mark_file.sync_data()?;
     }
     if walk.sealed {
         writer.roll()?;
@@ -103,9 +130,63 @@ pub fn open(
     Ok((writer, report))
 }
 
-fn read_mark(options: &LogOptions) -> Result<(Mark, crate::sync::Arc<dyn File>)> {
+/// Proves the whole log, from its oldest kept record on, by the same rules as [`open`](fn@open), and writes nothing. Every record is
+/// handed to `visit` once it has proven itself; that the log passes the mark and the checkpoint is known when this returns.
+///
+/// # Errors
+/// As [`open`](fn@open); those of `visit`.
+pub fn inspect(
+    options: &LogOptions,
+    checkpoint: LogPoint,
+    visit: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+) -> Result<Inspection> {
+    let survey = survey(options, Access::Read)?;
+    let Proven { walk, tail, .. } = prove(options, &survey, ProveFrom::Oldest, checkpoint, visit)?;
+    let mark = &survey.mark;
+    let behind = if walk.sealed { 0 } else { mark.allocated.since(walk.end.position) };
+    let tail = TailProof {
+        unmarked_bytes: walk.end.position.since(mark.durable.position),
+        torn_bytes: tail.torn_bytes,
+        blank_bytes: behind.saturating_sub(tail.torn_bytes),
+        beyond_bytes: tail.beyond_bytes,
+        unfinished_roll: walk.sealed,
+    };
+    Ok(Inspection { oldest: walk.start, end: walk.end, segments: survey.segments.into(), tail })
+}
+
+/// What there is, before anything of it but the mark is proven.
+struct Survey {
+    mark: Mark,
+    mark_file: Arc<dyn File>,
+    /// The segments up to the one that the mark names.
+    segments: VecDeque<Position>,
+    /// Later segments: leftovers of an unfinished roll, in which nothing can have been acknowledged, because the mark moves before
+    /// a new segment is used.
+    leftovers: Vec<String>,
+    access: Access,
+}
+
+fn survey(options: &LogOptions, access: Access) -> Result<Survey> {
+    let (mark, mark_file) = read_mark(options, access)?;
+    let names = options.disk.list(&options.directory)?.unwrap_or_default();
+    let (mut segments, mut leftovers) = (VecDeque::new(), Vec::new());
+    for name in names {
+        match segment::parse_name(&name) {
+            Some(first) if first <= mark.segment => segments.push_back(first),
+            Some(_) => leftovers.push(name),
+            None => {}
+        }
+    }
+    if segments.back() != Some(&mark.segment) {
+        let path = options.directory.join(segment::file_name(mark.segment));
+        return Err(Error::new(Reason::WalSegmentMissing).with("file", path.display()));
+    }
+    Ok(Survey { mark, mark_file, segments, leftovers, access })
+}
+
+fn read_mark(options: &LogOptions, access: Access) -> Result<(Mark, Arc<dyn File>)> {
     let path = options.directory.join(MARK_FILE);
-    let Some(file) = options.disk.open(&path, Access::Write)? else {
+    let Some(file) = options.disk.open(&path, access)? else {
         return Err(Error::new(Reason::WalMarkCorrupt).with("file", path.display()).with("bytes", "absent"));
     };
     let mut bytes = vec![0; SECTOR_BYTES.saturating_add(1)];
@@ -121,29 +202,50 @@ fn read_mark(options: &LogOptions) -> Result<(Mark, crate::sync::Arc<dyn File>)>
     Ok((mark, file))
 }
 
-/// The segments up to the one that the mark names; later ones are leftovers of an unfinished roll, in which nothing can have been
-/// acknowledged, because the mark moves before a new segment is used.
-fn list_segments(options: &LogOptions, mark: &Mark, report: &mut LogReport) -> Result<VecDeque<Position>> {
-    let names = options.disk.list(&options.directory)?.unwrap_or_default();
-    let mut segments = VecDeque::new();
-    for name in names {
-        match segment::parse_name(&name) {
-            Some(first) if first <= mark.segment => segments.push_back(first),
-            Some(_) => {
-                options.disk.remove(&options.directory.join(&name))?;
-                report.removed.push(name);
-            }
-            None => {}
-        }
+fn remove_leftovers(options: &LogOptions, leftovers: &[String]) -> Result<()> {
+    for name in leftovers {
+        options.disk.remove(&options.directory.join(name))?;
     }
-    if !report.removed.is_empty() {
-        options.disk.sync_dir(&options.directory)?;
-    }
-    if segments.back() != Some(&mark.segment) {
-        let path = options.directory.join(segment::file_name(mark.segment));
-        return Err(Error::new(Reason::WalSegmentMissing).with("file", path.display()));
-    }
-    Ok(segments)
+    if leftovers.is_empty() { Ok(()) } else { options.disk.sync_dir(&options.directory) }
+}
+
+/// Where a proof begins, and which records it hands on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ProveFrom {
+    /// With the segment that holds the checkpoint; the records behind the checkpoint.
+    Checkpoint,
+    /// With the oldest segment; all records.
+    Oldest,
+}
+
+struct Proven {
+    walk: Walk,
+    /// The newest segment.
+    segment: Arc<dyn File>,
+    tail: FoundTail,
+}
+
+/// Proves segments, records and tail; changes nothing.
+fn prove(
+    options: &LogOptions,
+    survey: &Survey,
+    from: ProveFrom,
+    checkpoint: LogPoint,
+    visit: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+) -> Result<Proven> {
+    check_sealed(options, &survey.segments)?;
+    let mark = &survey.mark;
+    let walk = walk(options, mark, &survey.segments, from, checkpoint, visit)?;
+    let path = options.directory.join(segment::file_name(mark.segment));
+    let segment = options.disk.open(&path, survey.access)?;
+    let segment = segment.ok_or_else(|| Error::new(Reason::WalSegmentMissing).with("file", path.display()))?;
+    let tail = if walk.sealed {
+        check_sealed_tail(segment.as_ref(), mark, walk.end)
+    } else {
+        check_tail(segment.as_ref(), mark, &walk)
+    };
+    let tail = tail.map_err(|error| error.with("file", path.display()))?;
+    Ok(Proven { walk, segment, tail })
 }
 
 /// Proves that the sealed segments leave no gap: each one's header is sound, and its file ends where the next one begins.
@@ -165,7 +267,8 @@ fn check_sealed(options: &LogOptions, segments: &VecDeque<Position>) -> Result<(
 }
 
 struct Walk {
-    proven_from: Position,
+    /// Where the proof began.
+    start: LogPoint,
     end: LogPoint,
     /// The last record is a `Seal`.
     sealed: bool,
@@ -177,17 +280,22 @@ fn walk(
     options: &LogOptions,
     mark: &Mark,
     segments: &VecDeque<Position>,
+    from: ProveFrom,
     checkpoint: LogPoint,
-    replay: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+    visit: &mut dyn FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<Walk> {
-    let begin = segments.iter().rposition(|first| *first <= checkpoint.position).ok_or_else(|| {
+    let holds_checkpoint = segments.iter().rposition(|first| *first <= checkpoint.position).ok_or_else(|| {
         Error::new(Reason::WalSegmentMissing)
             .with("checkpoint", checkpoint)
             .with("oldest_position", segments.front().copied().unwrap_or_default())
     })?;
+    let begin = match from {
+        ProveFrom::Checkpoint => holds_checkpoint,
+        ProveFrom::Oldest => 0,
+    };
     let mut landmarks = Landmarks { mark, checkpoint, mark_seen: false, checkpoint_seen: false };
     let mut chain: Option<LogPoint> = None;
-    let mut proven_from = Position::GENESIS;
+    let mut start = LogPoint::default();
     let mut sealed = false;
     let mut ended_by = Fault::Incomplete;
     for (index, first) in segments.iter().enumerate().skip(begin) {
@@ -197,7 +305,7 @@ fn walk(
             SegmentReader::open(options.disk.as_ref(), &options.directory, *first, options.lineage, limit)?;
         let path = reader.path().to_owned();
         match chain {
-            None => proven_from = point.position,
+            None => start = point,
             Some(end) if end == point => {}
             Some(end) => {
                 return Err(Error::new(Reason::WalSegmentCorrupt)
@@ -211,8 +319,8 @@ fn walk(
         while !sealed {
             match reader.next(point)? {
                 Next::Record(record, _) => {
-                    if landmarks.checkpoint_seen {
-                        replay(&record)?;
+                    if landmarks.checkpoint_seen || from == ProveFrom::Oldest {
+                        visit(&record)?;
                     }
                     sealed = record.content.kind() == Kind::Seal;
                     point = record.after;
@@ -248,7 +356,7 @@ fn walk(
             if end.position < checkpoint.position { Reason::WalBehindCheckpoint } else { Reason::StoreOtherLog };
         return Err(Error::new(reason).with("checkpoint", checkpoint).with("end", end));
     }
-    Ok(Walk { proven_from, end, sealed, fault: ended_by })
+    Ok(Walk { start, end, sealed, fault: ended_by })
 }
 
 /// The points that the proof must pass: a log that misses one, or has another history there, is not the log they were taken from.
@@ -282,12 +390,12 @@ fn corrupt(path: &std::path::Path, point: LogPoint, fault: Fault) -> Error {
 }
 
 /// A sealed newest segment: its file is cut already, or still as long as it was allocated.
-fn check_sealed_tail(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<()> {
+fn check_sealed_tail(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<FoundTail> {
     let found = file.len()?;
     let cut = offset(mark.segment, end.position);
     let allocated = offset(mark.segment, mark.allocated);
     if found == cut || found >= allocated {
-        return Ok(());
+        return Ok(FoundTail { torn_bytes: 0, blank: true, beyond_bytes: found.saturating_sub(cut) });
     }
     Err(Error::new(Reason::WalTruncated).with("expected_bytes", allocated).with("found_bytes", found))
 }
@@ -295,7 +403,7 @@ fn check_sealed_tail(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<()> 
 struct FoundTail {
     torn_bytes: u64,
     blank: bool,
-    longer: bool,
+    beyond_bytes: u64,
 }
 
 /// Judges what stands behind the proven log in the newest segment.
@@ -305,15 +413,16 @@ fn check_tail(file: &dyn File, mark: &Mark, walk: &Walk) -> Result<FoundTail> {
     if found < allocated {
         return Err(Error::new(Reason::WalTruncated).with("expected_bytes", allocated).with("found_bytes", found));
     }
+    let beyond_bytes = found.saturating_sub(allocated);
     let at = walk.end.position;
     let mut bytes = vec![0; usize::try_from(mark.allocated.since(at)).unwrap_or(0)];
     let read = file.read_at(offset(mark.segment, at), &mut bytes)?;
     bytes.truncate(read);
     match tail::judge(mark.blank_seed, at, &bytes, walk.fault) {
-        Tail::End => Ok(FoundTail { torn_bytes: 0, blank: true, longer: found > allocated }),
+        Tail::End => Ok(FoundTail { torn_bytes: 0, blank: true, beyond_bytes }),
         Tail::Torn => {
             let torn_bytes = last_written(mark, at, &bytes);
-            Ok(FoundTail { torn_bytes, blank: false, longer: found > allocated })
+            Ok(FoundTail { torn_bytes, blank: false, beyond_bytes })
         }
         Tail::Corrupt(fault) => {
             Err(Error::new(Reason::WalCorrupt).with("position", at).with("fault", fault).with("durable", mark.durable))
@@ -344,10 +453,11 @@ fn repair(file: &dyn File, mark: &Mark, end: LogPoint, found: &FoundTail) -> Res
     if !found.blank {
         write_blank(file, mark.segment, mark.blank_seed, end.position, mark.allocated)?;
     }
-    if found.longer {
+    let longer = found.beyond_bytes > 0;
+    if longer {
         file.set_len(offset(mark.segment, mark.allocated))?;
     }
-    if accepted || !found.blank || found.longer { file.sync_data() } else { Ok(()) }
+    if accepted || !found.blank || longer { file.sync_data() } else { Ok(()) }
 }
 
 /// Writes what was accepted above the mark again, for the fsync that follows: after a failed fsync it may be in the cache alone,

@@ -158,6 +158,14 @@ impl Run {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn get(&self, key: &[u8], key_hash: u64, at: CommitId) -> Result<Option<Version>> {
+        Ok(self.find(key, key_hash, at)?.map(|(_, version)| version))
+    }
+
+    /// The same, with the commit that wrote it.
+    ///
+    /// # Errors
+    /// `store.block_corrupt`, `disk.read_failed`.
+    pub fn find(&self, key: &[u8], key_hash: u64, at: CommitId) -> Result<Option<(CommitId, Version)>> {
         if at < self.info.id.first {
             return Ok(None);
         }
@@ -174,7 +182,8 @@ impl Run {
         let view = block.view();
         match view.entry(view.search(target)) {
             Some(entry) if entry.key == key => {
-                Ok(Some(entry.value.map_or(Version::Tombstone, |value| Version::Value(value.to_vec()))))
+                let version = entry.value.map_or(Version::Tombstone, |value| Version::Value(value.to_vec()));
+                Ok(Some((entry.commit, version)))
             }
             _ => Ok(None),
         }
