@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Idle ──taken──► Writing ──durable──► Idle ──full──► Waiting ──room──► Idle
-//!  any but Closed ──failed──► Stopped            any ──close──► Closed
+//! Idle, Writing, Waiting ──failed──► Stopped            Idle, Stopped ──close──► Closed
 //! ```
 //!
 //! Stopped and Closed take no more writes, for good. The table of all edges is in `docs/machines.md`.
@@ -96,12 +96,14 @@ pub fn next(state: State, event: Event) -> Option<State> {
         (State::Writing, Event::Durable) => Some(State::Idle),
         (State::Idle, Event::Full) => Some(State::Waiting),
         (State::Waiting, Event::Room) => Some(State::Idle),
-        (State::Idle | State::Writing | State::Waiting | State::Stopped, Event::Failed) => Some(State::Stopped),
-        (State::Idle | State::Waiting | State::Stopped | State::Closed, Event::Close) => Some(State::Closed),
+        (State::Idle | State::Writing | State::Waiting, Event::Failed) => Some(State::Stopped),
+        (State::Idle | State::Stopped, Event::Close) => Some(State::Closed),
         (State::Idle, Event::Durable | Event::Room)
         | (State::Writing, Event::Taken | Event::Full | Event::Room | Event::Close)
-        | (State::Waiting, Event::Taken | Event::Durable | Event::Full)
-        | (State::Stopped, Event::Taken | Event::Durable | Event::Full | Event::Room)
-        | (State::Closed, Event::Taken | Event::Durable | Event::Full | Event::Room | Event::Failed) => None,
+        | (State::Waiting, Event::Taken | Event::Durable | Event::Full | Event::Close)
+        | (State::Stopped, Event::Taken | Event::Durable | Event::Full | Event::Room | Event::Failed)
+        | (State::Closed, Event::Taken | Event::Durable | Event::Full | Event::Room | Event::Failed | Event::Close) => {
+            None
+        }
     }
 }

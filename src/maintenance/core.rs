@@ -236,7 +236,9 @@ impl Maintenance {
     }
 
     fn fail(&mut self, failure: &Error) {
-        self.turn(Event::Failed, Some(failure.to_string()));
+        if self.state != State::Stopped {
+            self.turn(Event::Failed, Some(failure.to_string()));
+        }
         self.store.stop_writes(failure);
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! Idle ──table──► Flushing ──done──► Idle ──merge──► Merging ──done──► Idle
 //!                                            Merging ──table──► Flushing      a waiting table goes first
-//!  any but Closed ──failed──► Stopped            any ──close──► Closed
+//! Idle, Flushing, Merging ──failed──► Stopped            Idle, Merging, Stopped ──close──► Closed
 //! ```
 //!
 //! A merge that was begun and put aside is gone on with at the next `merge`. The table of all edges is in `docs/machines.md`.
@@ -93,11 +93,11 @@ pub fn next(state: State, event: Event) -> Option<State> {
         (State::Idle | State::Merging, Event::Table) => Some(State::Flushing),
         (State::Idle | State::Merging, Event::Merge) => Some(State::Merging),
         (State::Flushing | State::Merging, Event::Done) => Some(State::Idle),
-        (State::Idle | State::Flushing | State::Merging | State::Stopped, Event::Failed) => Some(State::Stopped),
-        (State::Idle | State::Merging | State::Stopped | State::Closed, Event::Close) => Some(State::Closed),
+        (State::Idle | State::Flushing | State::Merging, Event::Failed) => Some(State::Stopped),
+        (State::Idle | State::Merging | State::Stopped, Event::Close) => Some(State::Closed),
         (State::Idle, Event::Done)
         | (State::Flushing, Event::Table | Event::Merge | Event::Close)
-        | (State::Stopped, Event::Table | Event::Merge | Event::Done)
-        | (State::Closed, Event::Table | Event::Merge | Event::Done | Event::Failed) => None,
+        | (State::Stopped, Event::Table | Event::Merge | Event::Done | Event::Failed)
+        | (State::Closed, Event::Table | Event::Merge | Event::Done | Event::Failed | Event::Close) => None,
     }
 }

@@ -5,12 +5,15 @@ use aerodb::{CommitId, Direction, Range};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+/// The commit that wrote a version, and its value; `None` is a delete.
+type Version = (u64, Option<Vec<u8>>);
+
 /// What was committed, version by version.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
     commits: u64,
     floor: u64,
-    versions: BTreeMap<Vec<u8>, Vec<(u64, Option<Vec<u8>>)>>,
+    versions: BTreeMap<Vec<u8>, Vec<Version>>,
 }
 
 impl Oracle {
@@ -48,10 +51,10 @@ impl Oracle {
     /// The rows of a range at a commit; `None` for a range that must be refused.
     pub fn range(&self, range: &Range, at: CommitId) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let (from, to) = (&range.from, &range.to);
-        if let (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) = (from, to) {
-            if from > to {
-                return None;
-            }
+        if let (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) = (from, to)
+            && from > to
+        {
+            return None;
         }
         if range.limit == 0 || range.limit > aerodb::limits::RANGE_ROWS_MAX {
             return None;
