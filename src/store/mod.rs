@@ -20,6 +20,7 @@ pub mod plan;
 pub mod run;
 
 mod applier;
+mod key;
 mod rows;
 mod state;
 mod survivors;

@@ -103,10 +103,10 @@ impl Rows {
     pub fn new(state: &State, at: CommitId, range: Range) -> Result<Rows> {
         range.check()?;
         let direction = range.direction;
-        let tables = std::iter::once(&state.active).chain(state.sealed.iter().map(|sealed| &sealed.table));
-        let mut sources: Vec<Source> =
-            tables.map(|table| Source::Table(TableCursor::new(Pin::clone(table), at, direction))).collect();
-        sources.extend(state.runs.iter().map(|run| Source::Run(RunCursor::new(Pin::clone(run), at, direction))));
+        let tables = state.tables(at).map(|table| Source::Table(TableCursor::new(Pin::clone(table), at, direction)));
+        let runs = state.runs.iter().filter(|run| run.id().first <= at);
+        let runs = runs.map(|run| Source::Run(RunCursor::new(Pin::clone(run), at, direction)));
+        let mut sources: Vec<Source> = tables.chain(runs).collect();
         let (begin, end) = match direction {
             Direction::Forward => (range.from, range.to),
             Direction::Backward => (range.to, range.from),

@@ -50,13 +50,20 @@ pub struct State {
 }
 
 impl State {
+    /// The tables in which a view at a commit may find anything, newest first.
+    pub(super) fn tables(&self, at: CommitId) -> impl Iterator<Item = &Pin<Table>> {
+        let before_active = self.sealed.first().map_or(self.checkpoint.commit, |sealed| sealed.last);
+        let active = std::iter::once((before_active.next(), &self.active));
+        let sealed = self.sealed.iter().map(|sealed| (sealed.first, &sealed.table));
+        active.chain(sealed).filter(move |(first, _)| *first <= at).map(|(_, table)| table)
+    }
+
     /// The value of a key at a commit.
     ///
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn get(&self, key: &[u8], at: CommitId) -> Result<Option<Vec<u8>>> {
-        let tables = std::iter::once(&self.active).chain(self.sealed.iter().map(|sealed| &sealed.table));
-        for table in tables {
+        for table in self.tables(at) {
             if let Some(version) = table.get(key, at) {
                 return Ok(version.map(|value| value.to_vec()));
             }

@@ -6,11 +6,12 @@
 //!
 //! Values are shared, so that a reader copies them outside the lock.
 
-use super::run::{Direction, Entry};
+use super::key::Key;
+use super::run::{self, Direction};
 use crate::batch::Operation;
 use crate::commit_id::CommitId;
 use crate::sync::{self, Arc, Pin, RwLock};
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Bound;
 
 /// Keys that a cursor takes from the table at a time: few at first, then more.
@@ -28,28 +29,50 @@ struct Version {
 #[derive(Debug)]
 struct Versions {
     newest: Version,
-    /// The others, oldest first.
-    older: Vec<Version>,
+    older: Option<Box<Older>>,
 }
 
+/// The versions before the newest, oldest first. Boxed as a whole, so that a key without any pays for one word.
+#[derive(Debug, Default)]
+struct Older(Vec<Version>);
+
 impl Versions {
+    fn only(version: Version) -> Versions {
+        Versions { newest: version, older: None }
+    }
+
+    /// Adds a version that is newer than all, or takes the place of the newest.
+    fn add(&mut self, version: Version) {
+        debug_assert!(self.newest.commit <= version.commit, "commits are inserted in order");
+        let replaced = std::mem::replace(&mut self.newest, version);
+        // Of two operations on one key in a batch the later counts.
+        if replaced.commit != self.newest.commit {
+            self.older.get_or_insert_default().0.push(replaced);
+        }
+    }
+
+    fn older(&self) -> &[Version] {
+        self.older.as_ref().map_or(&[], |older| &older.0)
+    }
+
     fn visible(&self, at: CommitId) -> Option<&Version> {
         if self.newest.commit <= at {
             return Some(&self.newest);
         }
-        self.older.iter().rev().find(|version| version.commit <= at)
+        let older = self.older();
+        older.get(older.partition_point(|version| version.commit <= at).checked_sub(1)?)
     }
 
     /// Newest first.
     fn all(&self) -> impl Iterator<Item = &Version> {
-        std::iter::once(&self.newest).chain(self.older.iter().rev())
+        std::iter::once(&self.newest).chain(self.older().iter().rev())
     }
 }
 
 /// The versions of recent commits.
 #[derive(Debug, Default)]
 pub struct Table {
-    map: RwLock<BTreeMap<Box<[u8]>, Versions>>,
+    map: RwLock<BTreeMap<Key, Versions>>,
 }
 
 impl Table {
@@ -64,17 +87,11 @@ impl Table {
         let mut map = sync::write(&self.map);
         for operation in operations {
             let version = Version { commit, value: operation.value.map(Arc::from) };
-            match map.get_mut(operation.key) {
-                None => {
-                    map.insert(operation.key.into(), Versions { newest: version, older: Vec::new() });
+            match map.entry(Key::from(operation.key)) {
+                Entry::Vacant(place) => {
+                    place.insert(Versions::only(version));
                 }
-                // Of two operations on one key in a batch the later counts.
-                Some(versions) if versions.newest.commit == commit => versions.newest = version,
-                Some(versions) => {
-                    debug_assert!(versions.newest.commit < commit, "commits are inserted in order");
-                    let replaced = std::mem::replace(&mut versions.newest, version);
-                    versions.older.push(replaced);
-                }
+                Entry::Occupied(place) => place.into_mut().add(version),
             }
         }
     }
@@ -94,16 +111,17 @@ impl Table {
     pub fn visit<E>(
         &self,
         after: Option<&[u8]>,
-        visit: &mut dyn FnMut(Entry<'_>) -> Result<(), E>,
+        visit: &mut dyn FnMut(run::Entry<'_>) -> Result<(), E>,
     ) -> Result<Option<Vec<u8>>, E> {
         let map = sync::read(&self.map);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut bytes = 0usize;
         for (key, versions) in map.range::<[u8], _>((from, Bound::Unbounded)) {
+            let key = key.as_slice();
             for version in versions.all() {
                 let value = version.value.as_deref();
                 bytes = bytes.saturating_add(key.len()).saturating_add(value.map_or(0, <[u8]>::len));
-                visit(Entry { key, commit: version.commit, value })?;
+                visit(run::Entry { key, commit: version.commit, value })?;
             }
             if bytes >= PIECE_BYTES {
                 return Ok(Some(key.to_vec()));
@@ -124,8 +142,8 @@ pub(super) struct TableCursor {
     items: Vec<(usize, Option<Arc<[u8]>>)>,
     index: usize,
     chunk_keys: usize,
-    /// The table may hold more behind the chunk.
-    more: bool,
+    /// The last key that was looked at, if the table may hold more behind it.
+    more: Option<Vec<u8>>,
 }
 
 impl TableCursor {
@@ -140,7 +158,7 @@ impl TableCursor {
             items: Vec::new(),
             index: 0,
             chunk_keys: CHUNK_KEYS.0,
-            more: false,
+            more: None,
         }
     }
 
@@ -148,16 +166,21 @@ impl TableCursor {
     pub(super) fn seek(&mut self, bound: Bound<&[u8]>) {
         self.chunk_keys = CHUNK_KEYS.0;
         self.load(bound);
+        self.load_more();
     }
 
     /// Goes to the next key of the direction.
     pub(super) fn advance(&mut self) {
         self.index = self.index.saturating_add(1);
-        if self.index >= self.items.len() && self.more {
-            let last = self.items.len().saturating_sub(1);
-            let last_key = self.key(last).unwrap_or_default().to_vec();
+        self.load_more();
+    }
+
+    /// Loads chunks until there is a key here, or none is left.
+    fn load_more(&mut self) {
+        while self.index >= self.items.len() {
+            let Some(last) = self.more.take() else { return };
             self.chunk_keys = self.chunk_keys.saturating_mul(2).min(CHUNK_KEYS.1);
-            self.load(Bound::Excluded(&last_key));
+            self.load(Bound::Excluded(&last));
         }
     }
 
@@ -177,31 +200,25 @@ impl TableCursor {
         self.keys.get(start..*end)
     }
 
+    /// Takes the next chunk from the table. Keys that have no version at the commit count too, so that the lock is held for a
+    /// bounded time; a chunk may hold none at all.
     fn load(&mut self, bound: Bound<&[u8]>) {
         self.keys.clear();
         self.items.clear();
         self.index = 0;
-        self.more = false;
         let map = sync::read(&self.table.map);
-        let mut scanned = 0usize;
-        let mut take = |(key, versions): (&Box<[u8]>, &Versions)| {
-            scanned = scanned.saturating_add(1);
+        let mut left = self.chunk_keys.saturating_mul(8);
+        let mut take = |(key, versions): (&Key, &Versions)| {
+            left = left.saturating_sub(1);
             if let Some(version) = versions.visible(self.at) {
-                self.keys.extend_from_slice(key);
+                self.keys.extend_from_slice(key.as_slice());
                 self.items.push((self.keys.len(), version.value.clone()));
             }
-            // Keys without a visible version count too, once there is a key to go on from: the lock is held for a bounded time.
-            self.more = self.items.len() >= self.chunk_keys
-                || (!self.items.is_empty() && scanned >= self.chunk_keys.saturating_mul(8));
-            self.more
+            (left == 0 || self.items.len() >= self.chunk_keys).then(|| key.as_slice().to_vec())
         };
-        match self.direction {
-            Direction::Forward => {
-                let _ = map.range::<[u8], _>((bound, Bound::Unbounded)).any(&mut take);
-            }
-            Direction::Backward => {
-                let _ = map.range::<[u8], _>((Bound::Unbounded, bound)).rev().any(&mut take);
-            }
-        }
+        self.more = match self.direction {
+            Direction::Forward => map.range::<[u8], _>((bound, Bound::Unbounded)).find_map(&mut take),
+            Direction::Backward => map.range::<[u8], _>((Bound::Unbounded, bound)).rev().find_map(&mut take),
+        };
     }
 }

@@ -18,7 +18,10 @@ pub struct LogCursor {
     directory: PathBuf,
     lineage: Lineage,
     end: LogPoint,
+    /// First positions of the segments to come, the next one last.
     segments: Vec<Position>,
+    /// First position of the segment that is being read.
+    first: Position,
     reader: Option<SegmentReader>,
     point: LogPoint,
 }
@@ -55,6 +58,7 @@ impl LogCursor {
             lineage,
             end,
             segments,
+            first: Position::GENESIS,
             reader: None,
             point: LogPoint::default(),
         };
@@ -90,10 +94,9 @@ impl LogCursor {
         let Some(reader) = self.reader.as_mut() else {
             return Err(Error::new(Reason::WalSegmentMissing).with("position", self.point.position));
         };
-        let path = reader.path().to_owned();
         let corrupt = |fault| {
             Err(Error::new(Reason::WalCorrupt)
-                .with("file", path.display())
+                .with("file", self.directory.join(segment::file_name(self.first)).display())
                 .with("position", self.point.position)
                 .with("fault", fault))
         };
@@ -124,6 +127,7 @@ impl LogCursor {
                 .with("found", start));
         }
         self.point = start;
+        self.first = first;
         self.reader = Some(reader);
         Ok(())
     }
