@@ -18,3 +18,11 @@ pub fn random_id() -> Result<[u8; 16]> {
         Err(error) => Err(Error::new(Reason::DiskReadFailed).with("operation", "getrandom").with("error", error)),
     }
 }
+
+/// Eight random bytes from the operating system, as a number.
+///
+/// # Errors
+/// `disk.read_failed` when it has none.
+pub fn random_seed() -> Result<u64> {
+    random_id().map(|bytes| bytes.iter().fold(0u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte)))
+}

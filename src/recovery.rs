@@ -27,8 +27,11 @@ use std::path::{Path, PathBuf};
 
 /// The file whose lock stands for the directory.
 pub(crate) const LOCK_FILE: &str = "LOCK";
-/// The names that an unfinished `init` may leave behind.
-const OWN_NAMES: [&str; 4] = [LOCK_FILE, "IDENTITY.tmp", "store", "wal"];
+/// Stands in a directory from before `init` or restore makes anything in it until its identity is written: what lies there is
+/// nobody's data yet, and may be overwritten.
+const UNFINISHED_FILE: &str = "UNFINISHED";
+/// The names that `init` and restore make.
+const OWN_NAMES: [&str; 5] = [LOCK_FILE, UNFINISHED_FILE, "IDENTITY.tmp", "store", "wal"];
 
 /// What a new directory is made with.
 #[derive(Clone)]
@@ -145,8 +148,8 @@ pub(crate) fn check_extend(extend_bytes: u64) -> Result<()> {
         .with("limits", format!("multiples of {SECTOR} up to {}", limits::SEGMENT_BYTES.1)))
 }
 
-/// Makes a new directory. It exists once `IDENTITY` does, which is written last; what an unfinished earlier attempt left is
-/// overwritten, anything else in the directory is refused.
+/// Makes a new directory. It is a database once `IDENTITY` is there, which is written last; what an unfinished earlier attempt left
+/// is overwritten, anything else in the directory is refused.
 ///
 /// # Errors
 /// `dir.not_empty`, `dir.locked`, `config.invalid`, `role.compiled_out`, those of the disk.
@@ -156,16 +159,8 @@ pub fn init(options: &Init) -> Result<Identity> {
     check_extend(options.extend_bytes)?;
     let disk = options.disk.as_ref();
     let dir = options.dir.as_path();
-    refuse_foreign(disk, dir)?;
-    disk.create_dir(dir)?;
-    disk.sync_dir(parent(dir))?;
-    let _lock = disk.lock(&dir.join(LOCK_FILE))?;
-    // Looked at again under the lock: another process may have been first.
-    refuse_foreign(disk, dir)?;
-
+    let _lock = claim(disk, dir)?;
     let random = || entropy::random_id().map(Id);
-    let seed =
-        || entropy::random_id().map(|bytes| bytes.iter().fold(0u64, |seed, byte| (seed << 8) ^ u64::from(*byte)));
     let identity = Identity {
         role: options.role,
         database_id: options.database_id.map_or_else(random, Ok)?,
@@ -175,13 +170,12 @@ pub fn init(options: &Init) -> Result<Identity> {
     };
     LogWriter::create(
         &log_options(&options.disk, dir, &identity, options.extend_bytes),
-        options.blank_seed.map_or_else(seed, Ok)?,
+        options.blank_seed.map_or_else(entropy::random_seed, Ok)?,
     )?;
     let store = Store::directory(dir);
     disk.create_dir(&store)?;
     Manifest::empty(identity.database_id, record::genesis(identity.database_id, identity.epoch)).write(disk, &store)?;
-    disk.sync_dir(dir)?;
-    identity.write(disk, dir)?;
+    complete(disk, dir, &identity)?;
     Ok(identity)
 }
 
@@ -190,10 +184,33 @@ pub(crate) fn parent(dir: &Path) -> &Path {
     dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Refuses a directory that holds anything but what an unfinished `init` or restore may have left.
-pub(crate) fn refuse_foreign(disk: &dyn Disk, dir: &Path) -> Result<()> {
+/// Takes a place for a new directory: what an unfinished `init` or restore left may be overwritten, anything else is refused, a
+/// database whose identity is gone included.
+pub(crate) fn claim(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn LockGuard>> {
+    refuse_foreign(disk, dir)?;
+    disk.create_dir(dir)?;
+    disk.sync_dir(parent(dir))?;
+    let lock = disk.lock(&dir.join(LOCK_FILE))?;
+    // Looked at again under the lock: another process may have been first.
+    refuse_foreign(disk, dir)?;
+    disk.create(&dir.join(UNFINISHED_FILE))?;
+    disk.sync_dir(dir)?;
+    Ok(lock)
+}
+
+/// Makes a claimed directory a database: from here on it exists.
+pub(crate) fn complete(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<()> {
+    disk.sync_dir(dir)?;
+    identity.write(disk, dir)?;
+    disk.remove(&dir.join(UNFINISHED_FILE))?;
+    disk.sync_dir(dir)
+}
+
+fn refuse_foreign(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let names = disk.list(dir)?.unwrap_or_default();
-    match names.iter().find(|name| !OWN_NAMES.contains(&name.as_str())) {
+    let unfinished = names.iter().any(|name| name == UNFINISHED_FILE);
+    let ours = |name: &str| OWN_NAMES.contains(&name) && (unfinished || name == LOCK_FILE);
+    match names.iter().find(|name| !ours(name)) {
         Some(name) => Err(Error::new(Reason::DirNotEmpty).with("directory", dir.display()).with("holds", name)),
         None => Ok(()),
     }
@@ -251,6 +268,9 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
         cache_bytes: options.cache_bytes,
         pinned_bytes_max: options.pinned_bytes_max,
     };
+    if disk.list(&options.dir)?.unwrap_or_default().iter().any(|name| name == UNFINISHED_FILE) {
+        disk.remove(&options.dir.join(UNFINISHED_FILE))?;
+    }
     // A name that an earlier process gave may be known to the cache alone. It must be durable before anything is removed on the
     // strength of it.
     disk.sync_dir(&options.dir)?;

@@ -329,3 +329,23 @@ fn init_completes_after_every_crash_of_an_earlier_one() {
     }
     assert!(begun_anew > 0 && complete_already > 0);
 }
+
+/// A database whose identity is gone is not an unfinished one: neither `init` nor restore writes over it.
+#[test]
+fn a_database_without_its_identity_is_not_written_over() {
+    let (disk, mut node) = world::new_node();
+    node.commit(world::batch(&vec![(b"key".to_vec(), Some(b"value".to_vec()))])).unwrap();
+    node.checkpoint(aerodb::record::Purpose::Checkpoint).unwrap();
+    node.close().unwrap();
+    let backup = Path::new("/backup");
+    aerodb::backup::backup(&world::options(&disk), backup, &mut |_, _| {}).unwrap();
+    disk.remove_now(&Path::new(world::DIR).join("IDENTITY"));
+    let before: Vec<_> = disk.paths().into_iter().map(|path| (path.clone(), disk.contents(&path))).collect();
+
+    let refused = Node::init(&world::init_options(&disk, world::tiny())).unwrap_err();
+    assert_eq!(refused.reason(), Reason::DirNotEmpty);
+    let restored = aerodb::backup::restore(world::shared(&disk), backup, Path::new(world::DIR), &mut |_, _| {});
+    assert_eq!(restored.unwrap_err().reason(), Reason::DirNotEmpty);
+    let after: Vec<_> = disk.paths().into_iter().map(|path| (path.clone(), disk.contents(&path))).collect();
+    assert!(before == after, "nothing was touched");
+}

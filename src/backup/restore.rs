@@ -12,7 +12,7 @@ use crate::entropy;
 use crate::error::{Error, Result};
 use crate::identity::{Id, Identity};
 use crate::reason::Reason;
-use crate::recovery::{self, LOCK_FILE, Options};
+use crate::recovery::{self, Options};
 use crate::store::Store;
 use crate::store::manifest::MANIFEST_FILE;
 use crate::store::run::RunId;
@@ -74,16 +74,11 @@ pub fn restore_with(options: &RestoreOptions, progress: &mut dyn FnMut(u64, u64)
     let source = listing.check_contents(disk, &options.backup)?;
     source.role.check_compiled()?;
 
-    recovery::refuse_foreign(disk, dir)?;
-    disk.create_dir(dir)?;
-    disk.sync_dir(recovery::parent(dir))?;
-    let _lock = disk.lock(&dir.join(LOCK_FILE))?;
-    // Looked at again under the lock: another process may have been first.
-    recovery::refuse_foreign(disk, dir)?;
+    let _lock = recovery::claim(disk, dir)?;
     clear_unfinished(disk, dir)?;
 
     let node_id = options.node_id.map_or_else(|| entropy::random_id().map(Id), Ok)?;
-    let blank_seed = options.blank_seed.map_or_else(random_seed, Ok)?;
+    let blank_seed = options.blank_seed.map_or_else(entropy::random_seed, Ok)?;
     let identity = Identity { node_id, ..source };
     let mut meter = Meter { done: 0, total: listing.bytes().saturating_mul(2), progress };
     for entry in listing.files.iter().filter(|entry| entry.name != Name::Identity) {
@@ -99,7 +94,6 @@ pub fn restore_with(options: &RestoreOptions, progress: &mut dyn FnMut(u64, u64)
     let log = recovery::log_options(&options.disk, dir, &identity, options.extend_bytes);
     wal::adopt(&log, blank_seed, listing.newest_segment(), listing.cut)?;
     disk.sync_dir(&Store::directory(dir))?;
-    disk.sync_dir(dir)?;
 
     let (copied, total) = (meter.done, meter.total);
     let progress = meter.progress;
@@ -112,17 +106,12 @@ pub fn restore_with(options: &RestoreOptions, progress: &mut dyn FnMut(u64, u64)
             .with("expected", listing.cut)
             .with("found", proof.log_end));
     }
-    identity.write(disk, dir)?;
+    recovery::complete(disk, dir, &identity)?;
     if Identity::read(disk, dir)? != identity {
         return Err(Error::new(Reason::IdentityCorrupt).with("directory", dir.display()));
     }
     progress(total, total);
     Ok(BackupReport::new(identity, &listing))
-}
-
-fn random_seed() -> Result<u64> {
-    let bytes = entropy::random_id()?;
-    Ok(bytes.iter().fold(0u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte)))
 }
 
 /// Removes what an unfinished restore or `init` left in `store/` and `wal/`, and makes the two; anything else in them is refused
