@@ -7,6 +7,7 @@
 use crate::codec::{self, Put, SectorFault};
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
+pub use crate::id::Id;
 use crate::limits;
 use crate::reason::Reason;
 use std::fmt;
@@ -16,27 +17,6 @@ const MAGIC: &[u8; 8] = b"AEROIDEN";
 
 /// The name of the identity file.
 pub const IDENTITY_FILE: &str = "IDENTITY";
-
-/// A random identifier of sixteen bytes, shown in hexadecimal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Id(pub [u8; 16]);
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl Id {
-    /// Reads what `Display` writes.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Id> {
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        u128::from_str_radix(text, 16).ok().map(|number| Id(number.to_be_bytes()))
-    }
-}
 
 /// What a node may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -268,14 +248,6 @@ mod tests {
         for len in 0..bytes.len() {
             assert_eq!(Identity::decode(&bytes[..len]), Err(Error::new(Reason::IdentityCorrupt)), "length {len}");
         }
-    }
-
-    #[test]
-    fn an_id_is_shown_and_read_in_hexadecimal() {
-        let id = Id(*b"0123456789abcdef");
-        assert_eq!(Id::parse(&id.to_string()), Some(id));
-        assert_eq!(Id::parse("+0000000000000000000000000000000"), None);
-        assert_eq!(Id::parse("12"), None);
     }
 
     #[test]

@@ -50,7 +50,7 @@
 //!
 //! | layer | modules | does not know |
 //! |---|---|---|
-//! | words | [`position`], [`commit_id`], [`reason`], [`rules`], [`error`], [`limits`] | anything |
+//! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`] | anything |
 //! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`] | what passes through them |
 //! | formats | [`codec`], [`record`], [`batch`] | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`] | who calls them |
@@ -76,7 +76,7 @@ macro_rules! strict {
 
 // Words, formats and stores: on bad input they answer, they do not panic.
 strict! {
-    batch codec commit_id error identity limits position reason record rules store wal
+    batch codec commit_id error id identity limits position reason record rules store wal
 }
 
 pub mod backup;
@@ -98,7 +98,8 @@ pub use batch::Batch;
 pub use commit_id::CommitId;
 pub use database::{Database, Status};
 pub use error::{Error, Result};
-pub use identity::{Id, Identity, Parameters, Role};
+pub use id::Id;
+pub use identity::{Identity, Parameters, Role};
 pub use node::Node;
 pub use position::{History, LogPoint, Position};
 pub use reason::{Reason, Retry};

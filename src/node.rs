@@ -118,7 +118,6 @@ impl Node {
     /// `role.not_writer`, `commit.unknown`, `commit.stopped`, those of the disk.
     pub fn checkpoint(&mut self, purpose: Purpose) -> Result<LogPoint> {
         let cut = self.order(Order::Cut(purpose))?;
-        self.committer.settle()?;
         while self.store.state().checkpoint.position < cut.position {
             self.step()?;
         }

@@ -10,7 +10,7 @@
 use crate::batch::Operations;
 use crate::codec::{Put, Reader};
 use crate::commit_id::CommitId;
-use crate::identity::Id;
+use crate::id::Id;
 use crate::limits;
 use crate::position::{History, LogPoint, Position};
 use std::fmt;

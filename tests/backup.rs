@@ -199,8 +199,8 @@ fn a_backup_of_a_replica_holds_what_is_beyond_its_checkpoint() {
 fn neither_backup_nor_restore_overwrites_anything() {
     let (disk, history) = filled(Role::Standalone, 20, 1);
     let durable = Node::open(&options(&disk)).unwrap().durable();
-    disk.overwrite(&Path::new("/file"), b"precious");
-    disk.overwrite(&Path::new("/full/other"), b"precious");
+    disk.overwrite(Path::new("/file"), b"precious");
+    disk.overwrite(Path::new("/full/other"), b"precious");
     disk.create_dir(Path::new("/empty")).unwrap();
     for out in ["/file", "/full", "/empty", DIR, "/"] {
         let before = files(&disk, "/");
@@ -303,6 +303,39 @@ fn every_truncation_of_a_backup_is_refused() {
     }
     let nothing = backup::check(&disk, Path::new("/nothing"), &mut |_, _| {}).unwrap_err();
     assert_eq!(nothing.reason(), Reason::BackupIncomplete);
+}
+
+/// D-CORRUPT, P5-I5: a backup whose hashes are those of what does not verify is restored by proof, not by hash, and becomes no
+/// database.
+#[test]
+fn a_backup_made_of_what_does_not_verify_becomes_no_database() {
+    let (disk, history) = filled(Role::Standalone, 30, 2);
+    take(&disk).unwrap();
+    let image = disk.image();
+    let backup = Path::new(OUT).join("BACKUP");
+    let listed = disk.contents(&backup).unwrap();
+    let mut tried = 0;
+    for (name, bytes) in files(&disk, OUT).into_iter().filter(|(name, _)| name.starts_with("wal")) {
+        let disk = image.restart();
+        let mut forged = bytes.clone();
+        forged[512 + 40] ^= 1;
+        disk.overwrite(&Path::new(OUT).join(&name), &forged);
+        let hash = |bytes: &[u8]| xxhash_rust::xxh3::xxh3_128(bytes).to_le_bytes();
+        let mut listing = listed.clone();
+        let at = listing.windows(16).position(|window| window == hash(&bytes)).unwrap();
+        listing[at..at + 16].copy_from_slice(&hash(&forged));
+        let end = listing.len() - 4;
+        let crc = crc32c::crc32c(&listing[..end]);
+        listing[end..].copy_from_slice(&crc.to_le_bytes());
+        disk.overwrite(&backup, &listing);
+        assert!(check(&disk).is_ok(), "{}: by its hashes it is whole", name.display());
+        assert_eq!(restore_to(&disk, NEW).unwrap_err().reason(), Reason::WalCorrupt, "{}", name.display());
+        assert_eq!(Node::open(&options_of(&disk, NEW)).err().map(|error| error.reason()), Some(Reason::DirNotFound));
+        tried += 1;
+    }
+    assert!(tried > 0);
+    restore_to(&disk, NEW).unwrap();
+    assert_whole(&disk, NEW, &history, "unforged");
 }
 
 /// D-CORRUPT: what does not verify in the source gets into no backup.

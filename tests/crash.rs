@@ -318,6 +318,14 @@ workloads! {
     late_maintenance_survives_every_crash Shape { seed: 10, maintain_max: 0, retention: Retention::Bytes(0), ..BASE };
     eager_merging_survives_every_crash Shape { seed: 11, maintain_max: 20, checkpoints: 5, ..BASE };
     keeping_all_log_survives_every_crash Shape { seed: 12, retention: Retention::All, ..BASE };
+    tables_of_many_segments_survive_every_crash Shape {
+        seed: 14,
+        groups: 40,
+        value_max: 400,
+        parameters: Parameters { segment_bytes: 4096, table_bytes: 16384, block_bytes: 256, fanout: 2 },
+        retention: Retention::Bytes(0),
+        ..BASE
+    };
     wide_merges_survive_every_crash Shape {
         seed: 13,
         parameters: Parameters { segment_bytes: 8192, table_bytes: 1024, block_bytes: 512, fanout: 3 },

@@ -260,7 +260,7 @@ fn verify_takes_the_lock() {
     assert_eq!(reason(&disk), None);
 }
 
-/// T-BLANK, F-P1: a torn tail and an unmarked record are told and left to the next opening, which does what was told.
+/// D-TAIL, F-P1: a torn tail and an unmarked record are told and left to the next opening, which does what was told.
 #[test]
 fn the_tail_is_told_as_the_next_opening_will_treat_it() {
     let (disk, mut node) = filled(20, 5);

@@ -315,8 +315,10 @@ mod tests {
             change(&mut listing);
             assert_eq!(Listing::decode(&listing.encode()).unwrap_err().reason(), Reason::BackupCorrupt);
         };
-        for index in [0, 3, 4, 5] {
-            refused(&|listing| drop(listing.files.remove(index)));
+        for index in [0, 3] {
+            refused(&|listing| {
+                listing.files.remove(index);
+            });
         }
         for index in 0..6 {
             refused(&|listing| listing.files.insert(index, listing.files[index]));

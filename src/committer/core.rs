@@ -117,6 +117,10 @@ impl Committer {
             (Ok(_), None) => self.step(Event::Durable, None),
             (Err(error), None) | (_, Some(error)) => self.fail(&error),
         }
+        if self.state == State::Idle && orders.iter().any(|order| matches!(order, Order::Cut(_))) {
+            // A failure has stopped the committer; whoever waits for the checkpoint learns of it there.
+            let _ = self.settle();
+        }
         if self.state == State::Idle {
             let _ = self.retire();
         }
@@ -187,7 +191,7 @@ impl Committer {
         synced
     }
 
-    /// Waits, if the sealed tables have reached their bound, until maintenance has made room.
+    /// Waits, if the sealed tables have reached their bound, until maintenance has made room, or has failed.
     pub fn wait_for_room(&mut self) {
         if self.state == State::Idle && !self.store().has_room() {
             self.step(
@@ -195,7 +199,10 @@ impl Committer {
                 Some("the sealed tables have reached their bound; maintenance must make runs of them".into()),
             );
             self.store().wait_for_room();
-            self.step(Event::Room, None);
+            match self.store().write_fault() {
+                Some(fault) => self.fail(&fault),
+                None => self.step(Event::Room, None),
+            }
         }
     }
 

@@ -26,10 +26,16 @@ use crate::wal::{LogCursor, LogOptions};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// A batch is looked up once it holds this much.
-const BATCH_BYTES: usize = 8 << 20;
-/// Most keys that wait for their tombstone in one pass.
-const WAITING_MAX: usize = 1 << 20;
+/// What the comparison may hold in memory.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// A batch is looked up once it holds this much.
+    batch_bytes: usize,
+    /// Most keys that wait for their tombstone in one pass.
+    waiting: usize,
+}
+
+const BOUNDS: Bounds = Bounds { batch_bytes: 8 << 20, waiting: 1 << 20 };
 
 /// One version as the log has it.
 struct Logged {
@@ -46,6 +52,7 @@ struct Batch {
 }
 
 /// Keys that were put at or below the floor of the oldest run, and are not in it: each must turn out to be deleted.
+#[derive(Default)]
 struct Waiting {
     /// By hash of the key: the commit that put it.
     keys: BTreeMap<u128, CommitId>,
@@ -53,22 +60,17 @@ struct Waiting {
     from: u128,
     /// … up to here, if not on all.
     until: Option<u128>,
-    max: usize,
 }
 
 impl Waiting {
-    fn new(max: usize) -> Waiting {
-        Waiting { keys: BTreeMap::new(), from: 0, until: None, max }
-    }
-
-    fn note(&mut self, key: &[u8], commit: CommitId, put: bool) {
+    fn note(&mut self, key: &[u8], commit: CommitId, put: bool, max: usize) {
         let hash = xxh3_128(key);
         if hash < self.from || self.until.is_some_and(|until| hash >= until) {
             return;
         }
         if put {
             self.keys.insert(hash, commit);
-            if self.keys.len() > self.max {
+            if self.keys.len() > max {
                 self.until = self.keys.pop_last().map(|(largest, _)| largest);
             }
         } else {
@@ -106,6 +108,7 @@ pub(super) struct Agreement<'a> {
     found: Vec<u64>,
     batch: Batch,
     waiting: Waiting,
+    bounds: Bounds,
 }
 
 fn differs(what: &'static str) -> Error {
@@ -130,7 +133,8 @@ impl<'a> Agreement<'a> {
             ends: vec![false; runs.len()],
             found: vec![0; runs.len()],
             batch: Batch::default(),
-            waiting: Waiting::new(WAITING_MAX),
+            waiting: Waiting::default(),
+            bounds: BOUNDS,
         })
     }
 
@@ -148,7 +152,7 @@ impl<'a> Agreement<'a> {
         match &record.content {
             Content::Commit(operations) if within => {
                 self.batch.add(record.after.commit, operations.clone().map(|one| (one.key, one.value)));
-                if self.batch.bytes >= BATCH_BYTES {
+                if self.batch.bytes >= self.bounds.batch_bytes {
                     self.look_up()?;
                 }
             }
@@ -214,7 +218,7 @@ impl<'a> Agreement<'a> {
             let Some((index, run)) = self.run_of(version.commit) else {
                 return Err(differs("no run has this commit").with("commit", version.commit));
             };
-            if look_up(run, &version, &mut self.waiting)?
+            if look_up(run, &version, &mut self.waiting, self.bounds.waiting)?
                 && let Some(found) = self.found.get_mut(index)
             {
                 *found = found.saturating_add(1);
@@ -270,9 +274,9 @@ impl<'a> Agreement<'a> {
             if let Some(Record { after, content: Content::Commit(operations), .. }) = next.filter(|_| more) {
                 batch.add(after.commit, operations.map(|one| (one.key, one.value)));
             }
-            if batch.bytes >= BATCH_BYTES || !more {
+            if batch.bytes >= self.bounds.batch_bytes || !more {
                 for version in std::mem::take(&mut batch).sorted() {
-                    look_up(run, &version, &mut self.waiting)?;
+                    look_up(run, &version, &mut self.waiting, self.bounds.waiting)?;
                 }
             }
             if !more {
@@ -307,7 +311,7 @@ impl Batch {
 }
 
 /// Whether the run has this version; an error if it should have it and has not.
-fn look_up(run: &Run, version: &Logged, waiting: &mut Waiting) -> Result<bool> {
+fn look_up(run: &Run, version: &Logged, waiting: &mut Waiting, waiting_max: usize) -> Result<bool> {
     let floor = run.floor();
     let covered = version.commit <= floor;
     let at = if covered { floor } else { version.commit };
@@ -327,7 +331,7 @@ fn look_up(run: &Run, version: &Logged, waiting: &mut Waiting) -> Result<bool> {
         }
         Some((commit, _)) if covered && commit > version.commit => Ok(false),
         None if covered && run.id().first <= CommitId(1) => {
-            waiting.note(&version.key, version.commit, version.value.is_some());
+            waiting.note(&version.key, version.commit, version.value.is_some(), waiting_max);
             Ok(false)
         }
         Some(_) | None => Err(lacks("a run lacks a version of the log")),
@@ -395,7 +399,7 @@ mod tests {
 
     /// The outcome of comparing the log of one with the store of another, with at most so many keys waiting, and how often the bound
     /// was met.
-    fn compared(log: &SimDisk, store: &SimDisk, max: usize) -> (Result<CommitId>, u32) {
+    fn compared(log: &SimDisk, store: &SimDisk, waiting: usize) -> (Result<CommitId>, u32) {
         let shared = |disk: &SimDisk| -> Arc<dyn Disk> { Arc::new(disk.clone()) };
         let identity = crate::Identity::read(log, Path::new(DIR)).unwrap();
         let directory = Store::directory(Path::new(DIR));
@@ -405,7 +409,7 @@ mod tests {
         let open = |info| Run::open(store, &directory, info, identity.database_id, Arc::clone(&cache)).unwrap();
         let runs: Vec<Run> = manifest.plan.runs.iter().map(|info| open(*info)).collect();
         let mut agreement = Agreement::new(&manifest, &runs, identity.parameters.table_bytes).unwrap();
-        agreement.waiting = Waiting::new(max);
+        agreement.bounds = Bounds { batch_bytes: 1, waiting };
         let options = recovery::log_options(&shared(log), Path::new(DIR), &identity, 4096);
         let inspection = wal::inspect(&options, point, &mut |record| agreement.visit(record)).unwrap();
         agreement.look_up().unwrap();

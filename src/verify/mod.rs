@@ -7,7 +7,7 @@
 //!
 //! The log proves itself as at opening, by the same code (`wal::inspect`), but from its oldest record on. Each run is read whole and
 //! compared with the hash in the manifest. And the two are held against each other: where the log is still kept, the runs must hold
-//! exactly the versions that it and the floor demand ([`agreement`]).
+//! exactly the versions that it and the floor demand (`agreement.rs`).
 //!
 //! Promises: a flipped bit in anything that counts is refused by name (D-CORRUPT); what only the next opening would drop or cut is
 //! told in [`Proof::tail`], what nobody knows in [`Proof::leftovers`]; no file is written, renamed or removed. Assumes nothing: bytes

@@ -1,7 +1,7 @@
 //! Opening the log: proof from the checkpoint on, the torn-tail rule, and a writer that begins where the proof ends.
 //!
 //! The order (W-1 to W-6 in `docs/recovery.md`):
-//! 1. the mark is read and proven;
+//! 1. the mark is read, proven and made durable;
 //! 2. the segments are listed, and leftovers of an unfinished roll are removed;
 //! 3. the segments are there without a gap, with sound headers and the lengths that their neighbours demand;
 //! 4. every record from the segment that holds the checkpoint on is proven; those behind the checkpoint are handed to `replay`;
@@ -11,7 +11,7 @@
 //!
 //! [`inspect`] does the reading half of it, from the oldest record on, and writes nothing.
 //!
-//! Opening a log that was closed well writes nothing; opening it twice gives the same (P5-I11). Nothing that the mark covers is
+//! Opening a log that was closed well changes no byte; opening it twice gives the same (P5-I11). Nothing that the mark covers is
 //! ever dropped (D-ACK), nothing that does not prove itself is ever handed on (P5-I5, D-CORRUPT).
 
 use super::blank::is_blank;
@@ -85,6 +85,11 @@ pub fn open(
     replay: &mut dyn FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<(LogWriter, LogReport)> {
     let survey = survey(&options, Access::Write)?;
+    // A process that died, or whose fsync failed, may have left the mark in the cache alone. What follows goes by it: which segment is
+    // the newest, and how far it may be filled. If it were lost with the power later, what is acknowledged from here on would lie where
+    // nobody looks. It is written again because after a failed fsync a further one alone would find nothing to do.
+    survey.mark_file.write_at(0, &survey.mark.encode())?;
+    survey.mark_file.sync_data()?;
     remove_leftovers(&options, &survey.leftovers)?;
     let proven = prove(&options, &survey, ProveFrom::Checkpoint, checkpoint, replay)?;
     let Survey { mark, mark_file, segments, leftovers, .. } = survey;
@@ -117,7 +122,6 @@ pub fn open(
             writer.segment.sync_data()?;
         }
         writer.write_mark(Mark { durable: walk.end, ..mark })?;
-        writer.mark_file.sync_data()?;
     }
     if walk.sealed {
         writer.roll()?;

@@ -8,8 +8,8 @@ use crate::paths::{first_words, paths};
 use crate::source::Source;
 
 const LAYERS: &[(&str, bool, &[&str])] = &[
-    ("words", true, &["position", "commit_id", "reason", "rules", "error", "limits", "config"]),
-    ("doors", true, &["sync", "queue", "published", "clock", "disk", "entropy", "wire"]),
+    ("words", true, &["position", "commit_id", "id", "reason", "rules", "error", "limits", "config"]),
+    ("doors", true, &["sync", "queue", "published", "observed", "clock", "disk", "entropy", "wire"]),
     ("formats", true, &["codec", "frame", "record", "batch", "snapshot_format"]),
     ("stores", false, &["wal", "store", "identity", "replica_state"]),
     ("components", false, &["committer", "maintenance", "receiver", "validator", "applier", "gate", "bootstrap"]),

@@ -17,11 +17,11 @@ struct Guard {
 
 const GUARDS: &[Guard] = &[
     Guard { below_std: &["fs", "os/unix/fs", "os/fd"], words: &[], doors: &["disk/real.rs"], tests_too: false },
-    Guard { below_std: &["thread", "sync"], words: &[], doors: &["sync.rs"], tests_too: false },
+    Guard { below_std: &["thread", "sync"], words: &[], doors: &["sync.rs", "sync/"], tests_too: false },
     Guard { below_std: &["time"], words: &["Instant", "SystemTime"], doors: &["clock.rs"], tests_too: false },
     Guard { below_std: &["net", "os/unix/net"], words: &[], doors: &["wire.rs", "wire/"], tests_too: false },
     Guard { below_std: &[], words: &["crossbeam_channel"], doors: &["queue.rs", "queue/"], tests_too: false },
-    Guard { below_std: &[], words: &["loom"], doors: &["sync.rs", "queue.rs", "queue/"], tests_too: false },
+    Guard { below_std: &[], words: &["loom"], doors: &["sync.rs", "sync/", "queue.rs", "queue/"], tests_too: false },
     Guard { below_std: &[], words: &["getrandom"], doors: &["entropy.rs"], tests_too: false },
     Guard { below_std: &["process"], words: &[], doors: &["main.rs", "cli.rs", "cli/"], tests_too: false },
     Guard {

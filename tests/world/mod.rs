@@ -5,6 +5,8 @@
 
 #![allow(dead_code)]
 
+pub mod gate;
+pub mod oracle;
 pub mod script;
 
 use aerodb::disk::{Disk, SimDisk};

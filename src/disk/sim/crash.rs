@@ -1,4 +1,7 @@
 //! What a power loss leaves behind.
+//!
+//! An image is the whole disk at one instant, shared with the disk it was taken of. A crash decides, change by change, what of the unsynced
+//! became durable; the dice are seeded, one stream a file, so that a seed names one outcome.
 
 use super::SimDisk;
 use super::tree::Tree;

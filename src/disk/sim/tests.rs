@@ -1,3 +1,7 @@
+//! What the simulated disk promises: each variant of a crash with its exact outcomes, each fault at each call.
+//!
+//! That it agrees with the real disk where nothing fails is shown in `tests/disk_conformance.rs`.
+
 use super::content::Page;
 use super::crash::Dice;
 use super::*;

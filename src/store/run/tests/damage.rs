@@ -1,5 +1,7 @@
 //! Damage: whatever was changed in a run's file, no read gives another answer than before; it gives that answer, or a refusal
 //! with its name. `verify` always refuses.
+//!
+//! Proves D-CORRUPT for one run; `tests/bytes.rs` does the same for a whole database.
 
 use super::*;
 use crate::reason::Reason;

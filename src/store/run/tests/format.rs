@@ -1,4 +1,6 @@
 //! FMT-RUN: the bytes of a run are those of `docs/formats.md`, put together here by hand.
+//!
+//! Nothing of the writer is used: who changes the format must change this file, and the document.
 
 use super::*;
 

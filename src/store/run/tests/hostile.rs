@@ -1,5 +1,7 @@
 //! Bytes that were made to deceive: their checksums hold. They may be refused or read, but never end in a panic, a loop or
 //! memory without bound, and `verify` knows them by the hash.
+//!
+//! The changes are seeded; a failure prints its seed.
 
 use super::*;
 use crate::store::run::block::{BlockBuilder, BlockView, Expected};

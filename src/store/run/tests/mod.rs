@@ -1,4 +1,8 @@
 //! Runs on the real disk: a small world to write and open them in, and an oracle that shares no code with them.
+//!
+//! * `model`: every way of reading gives what the oracle gives;
+//! * `format`: the bytes are those of the document;
+//! * `damage`, `hostile`: changed bytes, with wrong and with right checksums.
 
 #![allow(
     clippy::unwrap_used,

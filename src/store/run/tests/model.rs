@@ -1,4 +1,6 @@
 //! Every way of reading a run gives what the oracle gives, at every kind of view, with every size of cache.
+//!
+//! Proves M-VISIBLE and P5-I7 for one run. Blocks are tiny, so that versions of a key cross blocks and partitions.
 
 use super::*;
 

@@ -1,0 +1,157 @@
+//! A disk whose fsyncs can be held and counted: how a test stops a component exactly where it wants it, without a clock.
+//!
+//! The gate names files by how their path ends. A held `sync_data` waits inside the call; [`Gate::wait_for_held`] returns once
+//! one does, so the test knows what has happened and what can't have.
+
+use aerodb::Result;
+use aerodb::disk::{Access, Disk, File, LockGuard};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+#[derive(Default)]
+struct State {
+    /// The end of the paths whose fsyncs are held, and how many pass before.
+    held: Option<(String, u64)>,
+    waiting: usize,
+    syncs: BTreeMap<PathBuf, u64>,
+}
+
+/// Holds and counts fsyncs of files.
+#[derive(Default)]
+pub struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Holds every further fsync of the files whose path ends so.
+    pub fn hold(&self, suffix: &str) {
+        self.hold_after(suffix, 0);
+    }
+
+    /// The same, after so many have passed; one that is held already is the first of them.
+    pub fn hold_after(&self, suffix: &str, passing: u64) {
+        self.state().held = Some((suffix.to_owned(), passing));
+        self.changed.notify_all();
+    }
+
+    /// Holds nothing any more.
+    pub fn open(&self) {
+        self.state().held = None;
+        self.changed.notify_all();
+    }
+
+    /// Returns once an fsync is held.
+    pub fn wait_for_held(&self) {
+        drop(self.changed.wait_while(self.state(), |state| state.waiting == 0).unwrap());
+    }
+
+    /// How many fsyncs of the files whose path ends so have returned.
+    pub fn syncs(&self, suffix: &str) -> u64 {
+        let ends_so = |path: &Path| path.to_string_lossy().ends_with(suffix);
+        self.state().syncs.iter().filter(|(path, _)| ends_so(path)).map(|(_, syncs)| syncs).sum()
+    }
+
+    fn pass(&self, path: &Path) {
+        let mut state = self.state();
+        let held = |state: &mut State| match &mut state.held {
+            Some((suffix, passing)) if path.to_string_lossy().ends_with(suffix.as_str()) => {
+                match passing.checked_sub(1) {
+                    Some(left) => {
+                        *passing = left;
+                        false
+                    }
+                    None => true,
+                }
+            }
+            Some(_) | None => false,
+        };
+        if held(&mut state) {
+            state.waiting += 1;
+            self.changed.notify_all();
+            state = self.changed.wait_while(state, held).unwrap();
+            state.waiting -= 1;
+        }
+    }
+
+    fn count(&self, path: &Path) {
+        *self.state().syncs.entry(path.to_owned()).or_default() += 1;
+    }
+}
+
+/// A disk behind a gate.
+pub struct GatedDisk {
+    disk: Arc<dyn Disk>,
+    gate: Arc<Gate>,
+}
+
+/// This disk behind a gate, and the gate.
+pub fn gated(disk: Arc<dyn Disk>) -> (Arc<dyn Disk>, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    (Arc::new(GatedDisk { disk, gate: Arc::clone(&gate) }), gate)
+}
+
+struct GatedFile {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    gate: Arc<Gate>,
+}
+
+impl GatedDisk {
+    fn behind(&self, file: Arc<dyn File>, path: &Path) -> Arc<dyn File> {
+        Arc::new(GatedFile { file, path: path.to_owned(), gate: Arc::clone(&self.gate) })
+    }
+}
+
+impl Disk for GatedDisk {
+    fn open(&self, path: &Path, access: Access) -> Result<Option<Arc<dyn File>>> {
+        Ok(self.disk.open(path, access)?.map(|file| self.behind(file, path)))
+    }
+    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
+        Ok(self.behind(self.disk.create(path)?, path))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.disk.remove(path)
+    }
+    fn list(&self, directory: &Path) -> Result<Option<Vec<String>>> {
+        self.disk.list(directory)
+    }
+    fn create_dir(&self, directory: &Path) -> Result<()> {
+        self.disk.create_dir(directory)
+    }
+    fn sync_dir(&self, directory: &Path) -> Result<()> {
+        self.disk.sync_dir(directory)
+    }
+    fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
+        self.disk.lock(path)
+    }
+}
+
+impl File for GatedFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        self.file.read_at(offset, buffer)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.file.write_at(offset, bytes)
+    }
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.file.set_len(len)
+    }
+    fn len(&self) -> Result<u64> {
+        self.file.len()
+    }
+    fn sync_data(&self) -> Result<()> {
+        self.gate.pass(&self.path);
+        self.file.sync_data()?;
+        self.gate.count(&self.path);
+        Ok(())
+    }
+}
