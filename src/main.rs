@@ -1,20 +1,10 @@
-//! The command line.
+//! The `aerodb` binary: a thin shell around the library, for people and scripts.
 //!
-//! Parses, runs, and turns a failure into words and an exit status.
+//! It owns what a library must not: standard streams, arguments, environment and exit status (`cli/`). Nothing is decided here
+//! that the library does not decide; every refusal is the library's, by its name and number.
 
-#[path = "cli/bench/mod.rs"]
-mod bench;
+mod cli;
 
 fn main() -> std::process::ExitCode {
-    let command = clap::Command::new("aerodb").subcommand_required(true).subcommand(bench::command());
-    match command.get_matches().subcommand() {
-        Some(("bench", matches)) => match bench::run(matches) {
-            Ok(()) => std::process::ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                std::process::ExitCode::FAILURE
-            }
-        },
-        _ => std::process::ExitCode::FAILURE,
-    }
+    cli::main()
 }

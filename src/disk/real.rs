@@ -22,10 +22,30 @@ struct RealFile {
 }
 
 struct RealLock {
-    _file: fs::File,
+    file: fs::File,
 }
 
 impl LockGuard for RealLock {}
+
+impl Drop for RealLock {
+    /// Gives the lock back by name. Closing the handle would not do: a child process that another thread is just starting holds a
+    /// duplicate of it until it executes its program, and with it the lock.
+    fn drop(&mut self) {
+        // The handle is closed right after this, which gives the lock back too unless there is such a duplicate.
+        let _ = self.file.unlock();
+    }
+}
+
+impl RealDisk {
+    /// Removes a directory and everything in it. No data directory is ever removed: this is for scratch directories.
+    ///
+    /// # Errors
+    /// `disk.name_failed`.
+    pub fn remove_tree(&self, directory: &Path) -> Result<()> {
+        fs::remove_dir_all(directory)
+            .map_err(|error| failed(Reason::DiskNameFailed, "remove directory", directory, &error))
+    }
+}
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, access: Access) -> Result<Option<Arc<dyn File>>> {
@@ -98,7 +118,7 @@ impl Disk for RealDisk {
             .open(path)
             .map_err(|error| failed(Reason::DiskNameFailed, "create", path, &error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Ok(()) => Ok(Box::new(RealLock { file })),
             Err(fs::TryLockError::WouldBlock) => Err(Error::new(Reason::DirLocked).with("file", path.display())),
             Err(fs::TryLockError::Error(error)) => Err(failed(Reason::DiskNameFailed, "lock", path, &error)),
         }
@@ -138,5 +158,25 @@ impl File for RealFile {
 
     fn sync_data(&self) -> Result<()> {
         self.file.sync_data().map_err(|error| failed(Reason::DiskSyncFailed, "fdatasync", &self.path, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R-WRITER: a lock ends with its guard, even while a duplicate of the handle lives on, as in a child that is being started.
+    #[test]
+    fn a_lock_ends_with_its_guard_and_not_with_the_last_duplicate_of_its_handle() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("LOCK");
+        let file = fs::File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        let duplicate = file.try_clone().unwrap();
+        let guard = RealLock { file };
+        assert_eq!(RealDisk.lock(&path).err().map(|error| error.reason()), Some(Reason::DirLocked));
+        drop(guard);
+        assert!(RealDisk.lock(&path).is_ok());
+        drop(duplicate);
     }
 }

@@ -55,7 +55,7 @@ impl Bench {
 }
 
 /// The options of `bench`.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let local = Command::new("local")
         .about("Measures a single node in a directory of its own, which is removed at the end")
         .arg(
@@ -106,7 +106,7 @@ pub fn command() -> Command {
 ///
 /// # Errors
 /// `config.invalid`, `dir.not_empty`, and whatever the database refuses.
-pub fn run(matches: &ArgMatches) -> Result<()> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<()> {
     match matches.subcommand() {
         Some(("local", matches)) => local(matches),
         _ => Err(Error::new(Reason::ConfigInvalid).with("parameter", "bench")),

@@ -1,0 +1,161 @@
+//! What the arguments mean: numbers, sizes, identifiers, and which directory is expected.
+//!
+//! clap has proven their shape; here words become values, or are refused by name: `cli.input` for what can't be read,
+//! `config.invalid` for what can't be held. Limits are the library's: a value that can be read and held is passed on, and refused there.
+
+use crate::cli::bytes;
+use aerodb::recovery::Options;
+use aerodb::{CommitId, Error, Id, Identity, Reason, Result, Role};
+use clap::ArgMatches;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A command line whose words are right and whose sentence is not.
+pub(crate) fn usage(problem: impl fmt::Display) -> Error {
+    Error::new(Reason::CliUsage).with("problem", problem)
+}
+
+/// Whether a flag was given; not, where the command does not know it.
+pub(crate) fn flag(matches: &ArgMatches, name: &str) -> bool {
+    matches!(matches.try_get_one::<bool>(name), Ok(Some(true)))
+}
+
+/// A path that the grammar requires.
+pub(crate) fn path<'a>(matches: &'a ArgMatches, name: &str) -> Result<&'a Path> {
+    matches.get_one::<PathBuf>(name).map(PathBuf::as_path).ok_or_else(|| usage(format!("{name} is missing")))
+}
+
+/// A word, if it was given.
+pub(crate) fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    matches.get_one::<String>(name).map(String::as_str)
+}
+
+/// The bytes of an argument, if it was given.
+pub(crate) fn key(matches: &ArgMatches, name: &str) -> Result<Option<Vec<u8>>> {
+    matches.get_one::<OsString>(name).map(|argument| bytes::unescape(argument)).transpose()
+}
+
+/// The bytes of all arguments of a name.
+pub(crate) fn keys(matches: &ArgMatches, name: &str) -> Result<Vec<Vec<u8>>> {
+    matches.get_many::<OsString>(name).unwrap_or_default().map(|argument| bytes::unescape(argument)).collect()
+}
+
+fn unreadable(name: &'static str, text: &str, expected: &str) -> Error {
+    Error::new(Reason::CliInput).with("argument", name).with("value", text).with("expected", expected)
+}
+
+/// Digits only: no sign, no space.
+fn digits(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// A number, if it was given.
+pub(crate) fn number(matches: &ArgMatches, name: &'static str) -> Result<Option<u64>> {
+    let read = |text| digits(text).ok_or_else(|| unreadable(name, text, "a number from 0 to 18446744073709551615"));
+    word(matches, name).map(read).transpose()
+}
+
+/// A CommitId, if it was given.
+pub(crate) fn commit(matches: &ArgMatches, name: &'static str) -> Result<Option<CommitId>> {
+    Ok(number(matches, name)?.map(CommitId))
+}
+
+/// A number of bytes, if it was given.
+pub(crate) fn size(matches: &ArgMatches, name: &'static str) -> Result<Option<u64>> {
+    let expected = "a number of bytes, or of K, M or G (KiB, MiB, GiB)";
+    word(matches, name).map(|text| read_size(text).ok_or_else(|| unreadable(name, text, expected))).transpose()
+}
+
+fn read_size(text: &str) -> Option<u64> {
+    let unit_at = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let unit = match unit.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return None,
+    };
+    digits(number)?.checked_mul(unit)
+}
+
+/// A value for a parameter that has 32 bits.
+pub(crate) fn narrow(name: &'static str, value: u64) -> Result<u32> {
+    u32::try_from(value).map_err(|_| {
+        Error::new(Reason::ConfigInvalid)
+            .with("parameter", name)
+            .with("value", value)
+            .with("limits", format!("0..={}", u32::MAX))
+    })
+}
+
+/// A role, if it was given; the grammar knows the words.
+pub(crate) fn role(matches: &ArgMatches, name: &'static str) -> Result<Option<Role>> {
+    let read = |text| Role::parse(text).ok_or_else(|| unreadable(name, text, "standalone, primary or replica"));
+    word(matches, name).map(read).transpose()
+}
+
+fn id(matches: &ArgMatches, name: &'static str) -> Result<Option<Id>> {
+    let read = |text| Id::parse(text).ok_or_else(|| unreadable(name, text, "32 hexadecimal digits"));
+    word(matches, name).map(read).transpose()
+}
+
+/// A directory, and whose it is expected to be.
+pub(crate) struct Target {
+    options: Options,
+}
+
+impl Target {
+    /// The directory of a command, with its expectations.
+    ///
+    /// # Errors
+    /// `cli.input`.
+    pub(crate) fn read(matches: &ArgMatches) -> Result<Target> {
+        let mut options = Options::new(path(matches, "DIR")?);
+        options.role = role(matches, "expect-role")?;
+        options.database_id = id(matches, "expect-database")?;
+        options.node_id = id(matches, "expect-node")?;
+        Ok(Target { options })
+    }
+
+    /// How it is opened.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whose directory it is, for commands that do not open it as a node; refused if it is another's than expected.
+    ///
+    /// # Errors
+    /// `dir.not_found`, `identity.*`, `disk.read_failed`.
+    pub(crate) fn identity(&self) -> Result<Identity> {
+        let found = Identity::read(self.options.disk.as_ref(), &self.options.dir)?;
+        expect(Reason::IdentityOtherRole, self.options.role, found.role)?;
+        expect(Reason::IdentityOtherDatabase, self.options.database_id, found.database_id)?;
+        expect(Reason::IdentityOtherNode, self.options.node_id, found.node_id)?;
+        Ok(found)
+    }
+}
+
+fn expect<T: PartialEq + fmt::Display>(reason: Reason, expected: Option<T>, found: T) -> Result<()> {
+    match expected {
+        Some(expected) if expected != found => Err(Error::new(reason).with("expected", expected).with("found", found)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_units_and_do_not_overflow() {
+        assert_eq!(read_size("4096"), Some(4096));
+        assert_eq!(read_size("4K"), Some(4096));
+        assert_eq!(read_size("64MiB"), Some(64 << 20));
+        assert_eq!(read_size("1gib"), Some(1 << 30));
+        for wrong in ["", "K", "-1", "+1", "1.5M", "1KB", "1 K", "18446744073709551616", "17179869184G"] {
+            assert_eq!(read_size(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Keys and values as text: any bytes, in both directions, without loss.
+//!
+//! On the command line and in text output, `\n`, `\t`, `\\` and `\xHH` stand for bytes. Output shows printable ASCII as it is and every
+//! other byte escaped; a `-` at the beginning is escaped too, so that what was printed can be an argument again. Input also
+//! takes bytes outside ASCII as they are. In JSON, bytes are `{"text": …}` where they are UTF-8 without control characters,
+//! `{"hex": …}` everywhere else: two forms that never mean the same bytes.
+//!
+//! Pure. `unescape(escape(b)) = b` for all b.
+
+use aerodb::{Error, Reason, Result};
+use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+
+/// How bytes are shown, in the words of the help.
+pub(crate) const HELP: &str = "\
+Keys and values are any bytes. On the command line and in output \\n, \\t, \\\\ and \\xHH stand for bytes;
+output shows printable ASCII as it is (but a leading - as \\x2d) and everything else escaped, so it can be an
+argument again. In JSON bytes are {\"text\": …} if they are UTF-8 without control characters, else {\"hex\": …}.";
+
+/// Bytes as text.
+pub(crate) fn escape(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for (index, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'\n' => text.push_str("\\n"),
+            b'\t' => text.push_str("\\t"),
+            b'\\' => text.push_str("\\\\"),
+            b'-' if index == 0 => text.push_str("\\x2d"),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => push_hex(&mut text, "\\x", *byte),
+        }
+    }
+    text
+}
+
+fn push_hex(text: &mut String, before: &str, byte: u8) {
+    // Writing to a string can't fail.
+    let _ = write!(text, "{before}{byte:02x}");
+}
+
+/// The bytes that an argument stands for.
+///
+/// # Errors
+/// `cli.input`.
+pub(crate) fn unescape(argument: &OsStr) -> Result<Vec<u8>> {
+    let text = argument.as_bytes();
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, behind)) = rest.split_first() {
+        if first != b'\\' {
+            bytes.push(first);
+            rest = behind;
+            continue;
+        }
+        let (byte, behind) = match behind {
+            [b'n', behind @ ..] => (b'\n', behind),
+            [b't', behind @ ..] => (b'\t', behind),
+            [b'\\', behind @ ..] => (b'\\', behind),
+            [b'x', high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                (digit(*high) << 4 | digit(*low), behind)
+            }
+            _ => {
+                return Err(Error::new(Reason::CliInput)
+                    .with("argument", escape(text))
+                    .with("offset", text.len() - rest.len())
+                    .with("problem", "unknown escape"));
+            }
+        };
+        bytes.push(byte);
+        rest = behind;
+    }
+    Ok(bytes)
+}
+
+fn digit(hexadecimal: u8) -> u8 {
+    match hexadecimal {
+        b'0'..=b'9' => hexadecimal - b'0',
+        _ => (hexadecimal | 0x20) - b'a' + 10,
+    }
+}
+
+/// Bytes as JSON.
+pub(crate) fn json(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(char::is_control) => json!({ "text": text }),
+        _ => {
+            let mut hex = String::with_capacity(bytes.len() * 2);
+            bytes.iter().for_each(|byte| push_hex(&mut hex, "", *byte));
+            json!({ "hex": hex })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_is_printable_and_comes_back(bytes: Vec<u8>) {
+            let text = escape(&bytes);
+            prop_assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && !text.starts_with('-'));
+            prop_assert_eq!(unescape(OsStr::new(&text)).unwrap(), bytes);
+        }
+
+        #[test]
+        fn any_argument_is_read_or_refused_by_name(argument: Vec<u8>) {
+            if let Err(error) = unescape(OsStr::from_bytes(&argument)) {
+                prop_assert_eq!(error.reason(), Reason::CliInput);
+            }
+        }
+    }
+
+    #[test]
+    fn escapes_are_those_of_the_help() {
+        assert_eq!(escape(b"-a-b\n\t\\\x00\xff \"'"), "\\x2da-b\\n\\t\\\\\\x00\\xff \"'");
+        assert_eq!(unescape(OsStr::new("ä\\xE4\\n")).unwrap(), b"\xc3\xa4\xe4\n");
+        for wrong in ["\\", "a\\q", "\\x1", "\\x", "\\xg0", "\\x0g"] {
+            assert_eq!(unescape(OsStr::new(wrong)).unwrap_err().reason(), Reason::CliInput, "{wrong}");
+        }
+        assert_eq!(unescape(OsStr::new("ab\\q")).unwrap_err().fact("offset"), Some("2"));
+    }
+
+    #[test]
+    fn json_has_two_forms_that_never_mean_the_same() {
+        assert_eq!(json("é-a".as_bytes()), json!({"text": "é-a"}));
+        assert_eq!(json(b""), json!({"text": ""}));
+        assert_eq!(json(b"a\n"), json!({"hex": "610a"}));
+        assert_eq!(json(b"\xff"), json!({"hex": "ff"}));
+        assert_eq!(json("\u{85}".as_bytes()), json!({"hex": "c285"}));
+    }
+}

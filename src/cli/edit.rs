@@ -1,0 +1,131 @@
+//! The commands that make history: `init`, `put`, `del`, `floor`, `checkpoint`.
+//!
+//! Each of them is one record of the log, or none. A commit is printed once it is durable; the maintenance that it made due is done
+//! before the command ends, because no other process will do it. A replica refuses all of them but `init`.
+
+use crate::cli::args::{self, Target};
+use crate::cli::output::{self, Output};
+use crate::cli::session::with_node;
+use aerodb::disk::{Access, Disk, RealDisk};
+use aerodb::record::Purpose;
+use aerodb::recovery::Init;
+use aerodb::{Batch, Error, Node, Reason, Result, limits};
+use clap::ArgMatches;
+use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::Path;
+
+/// `aerodb init`.
+pub(crate) fn init(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let mut options = Init::standalone(args::path(matches, "DIR")?);
+    if let Some(role) = args::role(matches, "role")? {
+        options.role = role;
+    }
+    let parameters = &mut options.parameters;
+    if let Some(bytes) = args::size(matches, "segment-bytes")? {
+        parameters.segment_bytes = bytes;
+    }
+    if let Some(bytes) = args::size(matches, "table-bytes")? {
+        parameters.table_bytes = bytes;
+    }
+    if let Some(bytes) = args::size(matches, "block-bytes")? {
+        parameters.block_bytes = args::narrow("block_bytes", bytes)?;
+    }
+    if let Some(runs) = args::number(matches, "fanout")? {
+        parameters.fanout = args::narrow("fanout", runs)?;
+    }
+    let identity = Node::init(&options)?;
+    let text = format!("{} database {} node {}", identity.role, identity.database_id, identity.node_id);
+    out.answer(text, || output::identity(&identity))
+}
+
+/// `aerodb put`: all pairs are one commit.
+pub(crate) fn put(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let target = Target::read(matches)?;
+    let words = args::keys(matches, "PAIR")?;
+    let mut batch = Batch::new();
+    match (matches.get_one::<std::path::PathBuf>("value-file"), words.as_slice()) {
+        (Some(file), [key]) => batch.put(key, &read_value(file)?)?,
+        (Some(_), _) => return Err(args::usage("with --value-file there is one KEY and no VALUE")),
+        (None, words) => {
+            let (pairs, left) = words.as_chunks::<2>();
+            if !left.is_empty() {
+                return Err(args::usage("each KEY needs a VALUE"));
+            }
+            for [key, value] in pairs {
+                batch.put(key, value)?;
+            }
+        }
+    }
+    commit(&target, batch, out)
+}
+
+/// `aerodb del`: all keys are one commit.
+pub(crate) fn delete(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let target = Target::read(matches)?;
+    let mut batch = Batch::new();
+    for key in args::keys(matches, "KEY")? {
+        batch.delete(&key)?;
+    }
+    commit(&target, batch, out)
+}
+
+fn commit(target: &Target, batch: Batch, out: &mut Output) -> Result<()> {
+    with_node(target.options(), |node| {
+        let commit = node.commit(batch)?;
+        let after = node.durable();
+        out.answer(format!("commit {commit}"), || output::point(after))?;
+        node.maintain()
+    })
+}
+
+/// `aerodb floor`.
+pub(crate) fn floor(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let target = Target::read(matches)?;
+    let floor = args::commit(matches, "N")?.ok_or_else(|| args::usage("N is missing"))?;
+    with_node(target.options(), |node| {
+        let after = node.raise_floor(floor)?;
+        out.answer(format!("floor {floor}"), || with(output::point(after), "floor", json!(floor.0)))?;
+        node.maintain()
+    })
+}
+
+/// `aerodb checkpoint`.
+pub(crate) fn checkpoint(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let target = Target::read(matches)?;
+    with_node(target.options(), |node| {
+        let cut = node.checkpoint(Purpose::Checkpoint)?;
+        out.answer(format!("checkpoint {cut}"), || output::point(cut))?;
+        node.maintain()
+    })
+}
+
+fn with(mut object: Value, name: &str, value: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+    object
+}
+
+/// The bytes of a file, or of standard input, as they are. One byte more than a value may have is enough to refuse it, so no more
+/// memory is taken.
+fn read_value(file: &Path) -> Result<Vec<u8>> {
+    let unreadable =
+        |problem: String| Error::new(Reason::CliInput).with("file", file.display()).with("problem", problem);
+    let enough = limits::VALUE_BYTES_MAX + 1;
+    let mut value = Vec::new();
+    if file.as_os_str() == OsStr::new("-") {
+        let mut stdin = std::io::stdin().lock().take(enough as u64);
+        stdin.read_to_end(&mut value).map_err(|error| unreadable(error.to_string()))?;
+        return Ok(value);
+    }
+    let told = |error: Error| unreadable(error.fact("error").unwrap_or(error.reason().sentence()).to_owned());
+    let source = RealDisk.open(file, Access::Read).map_err(told)?;
+    let source = source.ok_or_else(|| unreadable("there is no such file".to_owned()))?;
+    let len = usize::try_from(source.len().map_err(told)?).unwrap_or(usize::MAX).min(enough);
+    value.resize(len, 0);
+    let read = source.read_at(0, &mut value).map_err(told)?;
+    value.truncate(read);
+    Ok(value)
+}

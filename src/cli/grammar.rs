@@ -1,0 +1,258 @@
+//! The commands and their options, in one definition: parsing, help and errors come from it.
+//!
+//! Values stay words here, so that what can't be read is refused by a reason of ours (`args.rs`). Each command's help ends with
+//! examples that work as they stand.
+
+use crate::cli::bytes;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Command, value_parser};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const ROLES: [&str; 3] = ["standalone", "primary", "replica"];
+
+const STATUS_HELP: &str = "\
+Exit status: 0 on success; otherwise the number of the reason, which is told on standard error as
+error[code]: sentence [evidence], with its remedy (`aerodb reasons` lists all). With --json the same is one object
+{\"error\": …} on standard output. AERODB_LOG=error|warn|info|debug says how much is logged on standard error.";
+
+/// The whole command line.
+pub(crate) fn grammar() -> Command {
+    Command::new("aerodb")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("An ordered MVCC key-value database with one writer and replicas that prove what they answer.")
+        .after_help(format!("{}\n\n{STATUS_HELP}", bytes::HELP))
+        .subcommand_required(true)
+        .subcommands([
+            init(),
+            get(),
+            put(),
+            del(),
+            scan(),
+            status(),
+            checkpoint(),
+            floor(),
+            wal(),
+            verify(),
+            backup(),
+            restore(),
+            reasons(),
+            super::bench::command(),
+            demo(),
+        ])
+}
+
+fn command(name: &'static str, about: &'static str, examples: &'static str) -> Command {
+    Command::new(name).about(about).after_help(format!("Examples:\n{examples}"))
+}
+
+fn path(id: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).value_name(id).help(help).required(true).value_parser(value_parser!(PathBuf))
+}
+
+fn json() -> Arg {
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Answer in JSON, one object per line")
+}
+
+fn option(id: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).long(id).value_name(value).help(help)
+}
+
+/// Bytes. A number below zero is a value; anything else that begins with - needs the form --option=VALUE.
+fn bytes_option(id: &'static str, value: &'static str, help: &'static str) -> Arg {
+    option(id, value, help).value_parser(value_parser!(OsString)).allow_negative_numbers(true)
+}
+
+fn key(help: &'static str) -> Arg {
+    Arg::new("KEY").required(true).value_parser(value_parser!(OsString)).allow_negative_numbers(true).help(help)
+}
+
+fn at() -> Arg {
+    option("at", "N", "Read the database as it was at commit N [default: the newest]")
+}
+
+/// The directory, and whose it must be.
+fn on_directory(command: Command) -> Command {
+    let expect = "Expectations";
+    let roles = PossibleValuesParser::new(ROLES);
+    command.arg(path("DIR", "The directory of the node")).args([
+        option("expect-role", "ROLE", "Refuse the directory if its role is another")
+            .value_parser(roles)
+            .help_heading(expect),
+        option("expect-database", "ID", "Refuse the directory if it belongs to another database").help_heading(expect),
+        option("expect-node", "ID", "Refuse the directory if it belongs to another node").help_heading(expect),
+    ])
+}
+
+fn init() -> Command {
+    command(
+        "init",
+        "Make a new directory",
+        "  aerodb init data\n  aerodb init data --role primary --segment-bytes 64M --table-bytes 16M",
+    )
+    .arg(path("DIR", "The directory; new or empty, in one that exists"))
+    .args([
+        option("role", "ROLE", "What the node may do; it never changes [default: standalone]")
+            .value_parser(PossibleValuesParser::new(ROLES)),
+        option("segment-bytes", "N", "Size of a log segment; 4K to 1G [default: 64M]"),
+        option("table-bytes", "N", "Share of log that one run holds at first; 1K to 1G [default: 16M]"),
+        option("block-bytes", "N", "Size of a data block; 256 to 1M [default: 4K]"),
+        option("fanout", "N", "Runs of a level that merge into one; 2 to 16 [default: 4]"),
+        json(),
+    ])
+}
+
+fn get() -> Command {
+    let raw = Arg::new("raw").long("raw").action(ArgAction::SetTrue).conflicts_with("json");
+    on_directory(command(
+        "get",
+        "Print the value of a key; an absent key is key.absent",
+        "  aerodb get data apple\n  aerodb get data apple --at 17\n  aerodb get data photo --raw > photo.png",
+    ))
+    .arg(key("The key, with escapes"))
+    .args([at(), raw.help("Write the bytes of the value as they are, without a line end"), json()])
+}
+
+fn put() -> Command {
+    let pair = Arg::new("PAIR").value_names(["KEY", "VALUE"]).num_args(1..).required(true);
+    on_directory(command(
+        "put",
+        "Put values; all pairs are one commit",
+        "  aerodb put data apple red\n  aerodb put data apple red plum blue\n  \
+         aerodb put data photo --value-file photo.png\n  date | aerodb put data now --value-file -\n  \
+         aerodb put data -- -key -value",
+    ))
+    .override_usage("aerodb put [OPTIONS] <DIR> <KEY> <VALUE> [<KEY> <VALUE>]...\n       aerodb put --value-file <PATH> <DIR> <KEY>")
+    .arg(pair.value_parser(value_parser!(OsString)).allow_negative_numbers(true).help("Keys and values, with escapes"))
+    .args([
+        option("value-file", "PATH", "Take the value of the one KEY from a file, or - for standard input, as it is")
+            .value_parser(value_parser!(PathBuf)),
+        json(),
+    ])
+}
+
+fn del() -> Command {
+    on_directory(command(
+        "del",
+        "Delete keys; all of them are one commit",
+        "  aerodb del data apple\n  aerodb del data apple plum",
+    ))
+    .arg(key("The keys, with escapes; a key that is absent may be deleted").num_args(1..))
+    .arg(json())
+}
+
+fn scan() -> Command {
+    on_directory(command(
+        "scan",
+        "Print keys and values in the order of the keys, with a tab in between",
+        "  aerodb scan data\n  aerodb scan data --from a --to b        (a is included, b is not)\n  \
+         aerodb scan data --prefix user/ --limit 10\n  aerodb scan data --at 17 --reverse --json",
+    ))
+    .args([
+        bytes_option("from", "KEY", "The smallest key; included"),
+        bytes_option("to", "KEY", "The end of the range; not included"),
+        bytes_option("prefix", "KEY", "Only keys that begin with this").conflicts_with_all(["from", "to"]),
+        option("limit", "N", "At most so many rows; at least 1 [default: all]"),
+        at(),
+        Arg::new("reverse").long("reverse").action(ArgAction::SetTrue).help("From the greatest key to the smallest"),
+        json(),
+    ])
+}
+
+fn status() -> Command {
+    on_directory(command(
+        "status",
+        "Print identity, positions, floor, checkpoint and runs, as opening the directory proves them",
+        "  aerodb status data\n  aerodb status data --json",
+    ))
+    .arg(json())
+}
+
+fn checkpoint() -> Command {
+    on_directory(command(
+        "checkpoint",
+        "Write everything into runs, so that the next start replays nothing",
+        "  aerodb checkpoint data",
+    ))
+    .arg(json())
+}
+
+fn floor() -> Command {
+    on_directory(command(
+        "floor",
+        "Raise the floor: commits below N can't be read any more, and their versions may go",
+        "  aerodb floor data 17",
+    ))
+    .arg(Arg::new("N").required(true).help("The lowest commit that can be read from now on"))
+    .arg(json())
+}
+
+fn wal() -> Command {
+    on_directory(command(
+        "wal",
+        "Print the log, one line a record",
+        "  aerodb wal data\n  aerodb wal data --from 4096 --to 8192\n  aerodb wal data --json",
+    ))
+    .before_help(
+        "Columns: position, kind, commit, bytes, history at the position; then put KEY VALUE and del KEY of a commit.\n\
+         Reads up to the durable end that wal/MARK states. It needs no lock and no sound store, and writes nothing.",
+    )
+    .args([
+        option("from", "P", "The position of the first record [default: the oldest that is kept]"),
+        option("to", "P", "Only records that begin before this position [default: the durable end]"),
+        json(),
+    ])
+}
+
+fn verify() -> Command {
+    on_directory(command(
+        "verify",
+        "Prove every byte of log and store, and say what was proven",
+        "  aerodb verify data\n  aerodb verify data --json",
+    ))
+    .arg(json())
+}
+
+fn backup() -> Command {
+    on_directory(command("backup", "Back up a directory", "  aerodb backup data backup-1"))
+        .arg(path("OUT", "The backup; it must not exist"))
+        .arg(json())
+}
+
+fn restore() -> Command {
+    command("restore", "Make a directory from a backup, after proving it", "  aerodb restore backup-1 data")
+        .arg(path("BACKUP", "The backup"))
+        .arg(path("DIR", "The directory; new or empty"))
+        .arg(json())
+}
+
+fn reasons() -> Command {
+    command(
+        "reasons",
+        "Print every reason a command can fail with: number (the exit status), code, sentence, remedy",
+        "  aerodb reasons\n  aerodb reasons --json",
+    )
+    .arg(json())
+}
+
+fn demo() -> Command {
+    command(
+        "demo",
+        "Show commits, an old view, a crash, a proof and a backup, in a temporary directory",
+        "  aerodb demo",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound_and_every_command_has_examples() {
+        grammar().debug_assert();
+        for command in grammar().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("aerodb {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+}

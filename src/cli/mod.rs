@@ -1,0 +1,87 @@
+//! The command line: arguments in, calls of the library, text or JSON out, an exit status.
+//!
+//! ```text
+//! argv ──grammar──► matches ──args, bytes──► values ──command──► library
+//!                                              │                    │
+//!                 stderr ◄── failure ◄─────────┴──── output ──► stdout
+//! ```
+//!
+//! Promises: every failure has a code of the registry, is told on standard error with its evidence and its remedy, and its number is
+//! the exit status; with `--json` the same is an object on standard output. A reader that goes away (a closed pipe) ends a command
+//! quietly. Nothing panics on what a person typed. Memory does not grow with the database.
+//!
+//! Deliberately absent: decisions. What may be written, read or opened is the library's to say.
+//!
+//! * `grammar`: commands, options and their help. `args`, `bytes`: what the arguments mean.
+//! * `edit`, `read`, `records`, `tools`, `registry`, `demo`, `bench`: the commands.
+//! * `output`: standard output. `failure`: how a refusal is told.
+
+mod args;
+mod bench;
+mod bytes;
+mod demo;
+mod edit;
+mod failure;
+mod grammar;
+mod output;
+mod read;
+mod records;
+mod registry;
+mod session;
+mod tools;
+
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use clap::ArgMatches;
+use std::process::ExitCode;
+
+/// The variable that says how much is logged on standard error.
+const LOG_VARIABLE: &str = "AERODB_LOG";
+
+/// Runs the command that the process was started with.
+pub(crate) fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::new().filter_or(LOG_VARIABLE, "warn")).init();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let matches = match grammar::grammar().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // There are no matches to ask: a word `--json` before a `--` stands for the option.
+            let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+            let mut out = Output::new(json);
+            let outcome = failure::from_clap(&error, &mut out);
+            return end(outcome, &mut out);
+        }
+    };
+    let Some((name, command)) = matches.subcommand() else { return ExitCode::SUCCESS };
+    let mut out = Output::new(args::flag(command, "json"));
+    let outcome = dispatch(name, command, &mut out).and_then(|()| out.flush());
+    end(outcome.map_err(Failure::from), &mut out)
+}
+
+fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Result<()> {
+    match name {
+        "init" => edit::init(matches, out),
+        "put" => edit::put(matches, out),
+        "del" => edit::delete(matches, out),
+        "floor" => edit::floor(matches, out),
+        "checkpoint" => edit::checkpoint(matches, out),
+        "get" => read::get(matches, out),
+        "scan" => read::scan(matches, out),
+        "status" => read::status(matches, out),
+        "wal" => records::wal(matches, out),
+        "verify" => tools::verify(matches, out),
+        "backup" => tools::backup(matches, out),
+        "restore" => tools::restore(matches, out),
+        "reasons" => registry::reasons(out),
+        "demo" => demo::demo(out),
+        "bench" => bench::run(matches),
+        other => Err(args::usage(format!("there is no command {other}"))),
+    }
+}
+
+fn end(outcome: Result<(), Failure>, out: &mut Output) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ExitCode::from(failure.tell(out)),
+    }
+}

@@ -1,0 +1,143 @@
+//! `aerodb wal`: the log, record by record.
+//!
+//! It reads identity, mark and segments, and nothing else: no store, no lock, not a byte is written. So it works on a directory that
+//! does not open, on a read-only file system, and beside a running node. Where the log ends is what `wal/MARK` promises: every record
+//! before that point is proven on the way or the command fails there; whatever a crash left behind that point is not shown.
+//!
+//! Memory is bounded by one record, however long the log is.
+
+use crate::cli::args::{self, Target};
+use crate::cli::bytes;
+use crate::cli::output::{self, Output};
+use aerodb::disk;
+use aerodb::record::{Content, Kind, Record};
+use aerodb::recovery::{Options, lineage};
+use aerodb::wal::{self, LogCursor, MARK_FILE, Mark};
+use aerodb::{Error, Id, LogPoint, Position, Reason, Result};
+use clap::ArgMatches;
+use serde_json::json;
+
+/// More than the mark has; a longer file is refused without being read whole.
+const MARK_BYTES_MAX: usize = 4096;
+
+/// `aerodb wal`.
+pub(crate) fn wal(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let target = Target::read(matches)?;
+    let from = args::number(matches, "from")?.map(Position);
+    let to = args::number(matches, "to")?.map(Position);
+    let options = target.options();
+    let identity = target.identity()?;
+    let end = read_mark(options, identity.database_id)?.durable;
+    let from = from.map_or_else(|| oldest(options), Ok)?;
+    match to {
+        Some(to) if to > end.position => {
+            return Err(Error::new(Reason::WalBeyondEnd).with("position", to).with("end", end));
+        }
+        Some(to) if to < from => return Err(Error::new(Reason::RangeInvalid).with("from", from).with("to", to)),
+        _ => {}
+    }
+    let to = to.unwrap_or(end.position);
+    let directory = wal::directory(&options.dir);
+    let mut cursor = LogCursor::open(options.disk.clone(), &directory, lineage(&identity), from, end)?;
+    // The cursor proves the point it ends at too, so it is asked once more behind the last record.
+    while cursor.point().position < to || to == end.position {
+        let Some((record, stored)) = cursor.next()? else { break };
+        let bytes = stored.len();
+        if out.is_json() { record_json(&record, bytes, out)? } else { record_text(&record, bytes, out)? }
+    }
+    let note = format!("# end: {end}: durable as wal/MARK says; what may follow is not shown");
+    out.answer(note, || json!({ "end": output::point(end), "found_by": "wal/MARK" }))
+}
+
+fn read_mark(options: &Options, database_id: Id) -> Result<Mark> {
+    let path = wal::directory(&options.dir).join(MARK_FILE);
+    let bytes = disk::read_file(options.disk.as_ref(), &path, MARK_BYTES_MAX)?;
+    let absent = || Error::new(Reason::WalMarkCorrupt).with("file", path.display()).with("bytes", "absent");
+    let mark = Mark::decode(&bytes.ok_or_else(absent)?).map_err(|error| error.with("file", path.display()))?;
+    if mark.database_id != database_id {
+        return Err(Error::new(Reason::IdentityOtherDatabase)
+            .with("file", path.display())
+            .with("expected", database_id)
+            .with("found", mark.database_id));
+    }
+    Ok(mark)
+}
+
+/// The oldest position that is kept.
+fn oldest(options: &Options) -> Result<Position> {
+    let directory = wal::directory(&options.dir);
+    let names = options.disk.list(&directory)?.unwrap_or_default();
+    let first = names.iter().find_map(|name| wal::parse_name(name));
+    first.ok_or_else(|| Error::new(Reason::WalSegmentMissing).with("directory", directory.display()))
+}
+
+/// The CommitId of a commit; of other records, the last one before them.
+fn commit(record: &Record<'_>) -> u64 {
+    record.after.commit.0
+}
+
+fn kind(record: &Record<'_>) -> Kind {
+    record.content.kind()
+}
+
+/// Position, kind, commit, length and history of the record, then what it says, with tabs in between.
+fn record_text(record: &Record<'_>, stored: usize, out: &mut Output) -> Result<()> {
+    let LogPoint { position, history, .. } = record.before;
+    out.raw(format!("{position}\t{}\t{}\t{stored}\t{history}", kind(record), commit(record)).as_bytes())?;
+    match &record.content {
+        Content::Commit(operations) => {
+            for operation in operations.clone() {
+                let key = bytes::escape(operation.key);
+                match operation.value {
+                    Some(value) => out.raw(format!("\tput\t{key}\t{}", bytes::escape(value)).as_bytes())?,
+                    None => out.raw(format!("\tdel\t{key}").as_bytes())?,
+                }
+            }
+        }
+        Content::Floor(floor) => out.raw(format!("\t{floor}").as_bytes())?,
+        Content::Cut(purpose) => out.raw(format!("\t{}", purpose.name()).as_bytes())?,
+        Content::Seal => {}
+    }
+    out.raw(b"\n")
+}
+
+/// One object; the operations are written one by one, because a commit may have very many.
+fn record_json(record: &Record<'_>, stored: usize, out: &mut Output) -> Result<()> {
+    let mut head = json!({
+        "position": record.before.position.0,
+        "history": record.before.history.to_string(),
+        "kind": kind(record).name(),
+        "commit": commit(record),
+        "bytes": stored,
+        "next": output::point(record.after),
+    });
+    match &record.content {
+        Content::Commit(operations) => {
+            // The object stays open for them.
+            let head = head.to_string();
+            out.raw(head.strip_suffix('}').unwrap_or(&head).as_bytes())?;
+            out.raw(b",\"operations\":[")?;
+            for (index, operation) in operations.clone().enumerate() {
+                let key = bytes::json(operation.key);
+                let shown = match operation.value {
+                    Some(value) => json!({ "op": "put", "key": key, "value": bytes::json(value) }),
+                    None => json!({ "op": "del", "key": key }),
+                };
+                if index > 0 {
+                    out.raw(b",")?;
+                }
+                out.raw(shown.to_string().as_bytes())?;
+            }
+            out.raw(b"]}\n")
+        }
+        Content::Floor(floor) => {
+            head["floor"] = json!(floor.0);
+            out.json(&head)
+        }
+        Content::Cut(purpose) => {
+            head["purpose"] = json!(purpose.name());
+            out.json(&head)
+        }
+        Content::Seal => out.json(&head),
+    }
+}
