@@ -236,10 +236,8 @@ impl Database {
             None => Ok(()),
         };
         self.store.dismiss_maintenance();
-        if let Some(maintenance) = self.maintenance.take() {
-            if maintenance.join().is_err() {
-                log::error!("the maintenance thread panicked");
-            }
+        if self.maintenance.take().is_some_and(|maintenance| maintenance.join().is_err()) {
+            log::error!("the maintenance thread panicked");
         }
         drop(self.lock.take());
         closed

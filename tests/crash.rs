@@ -128,7 +128,7 @@ fn sealed_points(shape: Shape, plans: &[Plan]) -> BTreeMap<u64, (usize, LogPoint
     let mut cursor =
         aerodb::wal::LogCursor::open(world::shared(&disk), &directory, lineage, aerodb::Position(0), end).unwrap();
     let (mut sealed, mut orders) = (BTreeMap::new(), 0);
-    while let Some((record, _)) = cursor.next().unwrap() {
+    while let Some((record, _)) = cursor.next_record().unwrap() {
         if record.content.kind() == aerodb::record::Kind::Seal {
             sealed.insert(record.after.position.0, (orders, record.after));
         } else {

@@ -157,7 +157,7 @@ fn copy_log(
         Ok::<Output, Error>(output)
     };
     let mut output = begin(cursor.point(), meter)?;
-    while let Some((record, bytes)) = cursor.next()? {
+    while let Some((record, bytes)) = cursor.next_record()? {
         output.append(bytes)?;
         meter.advance(bytes.len());
         if record.content.kind() == Kind::Seal {

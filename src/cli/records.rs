@@ -41,7 +41,7 @@ pub(crate) fn wal(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let mut cursor = LogCursor::open(options.disk.clone(), &directory, lineage(&identity), from, end)?;
     // The cursor proves the point it ends at too, so it is asked once more behind the last record.
     while cursor.point().position < to || to == end.position {
-        let Some((record, stored)) = cursor.next()? else { break };
+        let Some((record, stored)) = cursor.next_record()? else { break };
         let bytes = stored.len();
         if out.is_json() { record_json(&record, bytes, out)? } else { record_text(&record, bytes, out)? }
     }

@@ -143,10 +143,8 @@ impl Committer {
             }
             Order::Cut(purpose) => self.log.push(Kind::Cut, &purpose.payload()),
         };
-        pushed.map_err(|failure| match failure.reason() {
-            Reason::CommitStopped => failure,
-            _ => stopped(&failure),
-        })
+        let told = |failure: &Error| failure.reason() == Reason::CommitStopped;
+        pushed.map_err(|failure| if told(&failure) { failure } else { stopped(&failure) })
     }
 
     fn apply(&mut self, order: &Order, pushed: Pushed) -> Result<()> {

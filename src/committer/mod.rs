@@ -16,7 +16,7 @@
 //! * [`worker`]: the thread: one inbox, one loop.
 
 mod core;
-pub mod machine;
+strict! { machine }
 pub mod worker;
 
 pub use self::core::{Committer, Order, Retention};

@@ -41,10 +41,10 @@ impl MergeJob {
         while self.writer.written() < end {
             let next = smallest(&self.inputs);
             let Some(input) = next.and_then(|index| self.inputs.get_mut(index)) else { return Ok(true) };
-            if let Some(entry) = input.current() {
-                if self.survivors.keeps(&entry) {
-                    self.writer.add(entry)?;
-                }
+            if let Some(entry) = input.current()
+                && self.survivors.keeps(&entry)
+            {
+                self.writer.add(entry)?;
             }
             input.next()?;
         }

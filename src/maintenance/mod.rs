@@ -15,7 +15,7 @@
 //! * [`worker`]: the thread.
 
 mod core;
-pub mod machine;
+strict! { machine }
 mod merge;
 mod retired;
 pub mod worker;

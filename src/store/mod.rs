@@ -204,10 +204,10 @@ impl Store {
     /// # Errors
     /// The one it was given.
     pub fn watch<T>(&self, outcome: Result<T>) -> Result<T> {
-        if let Err(error) = &outcome {
-            if error.reason() == Reason::StoreBlockCorrupt {
-                self.halt(error);
-            }
+        if let Err(error) = &outcome
+            && error.reason() == Reason::StoreBlockCorrupt
+        {
+            self.halt(error);
         }
         outcome
     }

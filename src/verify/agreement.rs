@@ -269,7 +269,7 @@ impl<'a> Agreement<'a> {
         let mut cursor = LogCursor::open(Arc::clone(&log.disk), &log.directory, log.lineage, oldest.position, end)?;
         let mut batch = Batch::default();
         loop {
-            let next = cursor.next()?.map(|(record, _)| record);
+            let next = cursor.next_record()?.map(|(record, _)| record);
             let more = next.as_ref().is_some_and(|record| record.after.commit <= run.floor());
             if let Some(Record { after, content: Content::Commit(operations), .. }) = next.filter(|_| more) {
                 batch.add(after.commit, operations.map(|one| (one.key, one.value)));

@@ -64,7 +64,7 @@ impl LogCursor {
         };
         cursor.enter_next_segment()?;
         while cursor.point.position < from {
-            if cursor.next()?.is_none() {
+            if cursor.next_record()?.is_none() {
                 break;
             }
         }
@@ -84,7 +84,7 @@ impl LogCursor {
     ///
     /// # Errors
     /// `wal.corrupt`, `wal.segment_missing`, `wal.segment_corrupt`, those of the disk.
-    pub fn next(&mut self) -> Result<Option<(Record<'_>, &[u8])>> {
+    pub fn next_record(&mut self) -> Result<Option<(Record<'_>, &[u8])>> {
         if self.point.position >= self.end.position {
             return self.check_end().map(|()| None);
         }

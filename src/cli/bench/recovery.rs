@@ -37,7 +37,7 @@ fn proof(bench: &mut Bench, value_bytes: usize) -> Result<()> {
         let lineage = recovery::lineage(&identity);
         let mut cursor = LogCursor::open(disk, &wal::directory(&dir), lineage, Position::GENESIS, end)?;
         let mut records = 0u64;
-        while cursor.next()?.is_some() {
+        while cursor.next_record()?.is_some() {
             records += 1;
         }
         let seconds = watch.seconds();
