@@ -10,7 +10,7 @@
 
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
-use crate::committer::{Order, machine as committer_machine, worker as committer_worker};
+use crate::committer::{Answer, Order, Orders, machine as committer_machine, worker as committer_worker};
 use crate::disk::LockGuard;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -19,7 +19,7 @@ use crate::maintenance::{machine as maintenance_machine, worker as maintenance_w
 use crate::node::writer;
 use crate::observed::{Observation, Observed};
 use crate::position::LogPoint;
-use crate::queue::{self, Sender};
+use crate::queue;
 use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Report};
@@ -62,7 +62,8 @@ pub struct Database {
     identity: Identity,
     report: Report,
     store: Arc<Store>,
-    inbox: Option<Sender<committer_worker::Request>>,
+    /// Gone once the database was closed.
+    orders: Option<Orders>,
     committer: Option<JoinHandle<Result<()>>>,
     maintenance: Option<JoinHandle<()>>,
     committer_seen: Arc<Observed<committer_machine::State>>,
@@ -103,7 +104,7 @@ impl Database {
             identity: recovered.report.identity,
             report: recovered.report,
             store: recovered.store,
-            inbox: Some(sender),
+            orders: Some(Orders::new(sender)),
             committer: Some(committer),
             maintenance: Some(maintenance),
             committer_seen,
@@ -131,7 +132,7 @@ impl Database {
     /// `role.not_writer`, `batch.empty`, `commit.unknown`, `commit.stopped`, `database.closed`.
     pub fn commit(&self, batch: Batch) -> Result<CommitId> {
         batch.check()?;
-        self.order(Order::Commit(batch)).map(|point| point.commit)
+        self.orders()?.order(Order::Commit(batch)).map(|point| point.commit)
     }
 
     /// Hands a batch to the committer; `answer` is called on the committer's thread, which it must not hold up.
@@ -140,7 +141,8 @@ impl Database {
     /// `role.not_writer`, `batch.empty`, `database.closed`; the answer is not called then.
     pub fn submit(&self, batch: Batch, answer: impl FnOnce(Result<CommitId>) + Send + 'static) -> Result<()> {
         batch.check()?;
-        self.send(Order::Commit(batch), Box::new(move |outcome| answer(outcome.map(|point| point.commit))))
+        let answer: Answer = Box::new(move |outcome| answer(outcome.map(|point| point.commit)));
+        self.orders()?.submit(Order::Commit(batch), answer)
     }
 
     /// Raises the floor: older views are refused from then on, and what only they could see may go.
@@ -148,7 +150,7 @@ impl Database {
     /// # Errors
     /// `role.not_writer`, `floor.refused`, `commit.unknown`, `commit.stopped`, `database.closed`.
     pub fn raise_floor(&self, floor: CommitId) -> Result<LogPoint> {
-        self.order(Order::Floor(floor))
+        self.orders()?.order(Order::Floor(floor))
     }
 
     /// Seals the table, and returns once the runs hold everything up to the cut.
@@ -156,31 +158,16 @@ impl Database {
     /// # Errors
     /// `role.not_writer`, `commit.unknown`, `commit.stopped`, `database.closed`.
     pub fn checkpoint(&self) -> Result<LogPoint> {
-        let cut = self.order(Order::Cut(Purpose::Checkpoint))?;
+        let cut = self.orders()?.order(Order::Cut(Purpose::Checkpoint))?;
         self.store.wait_for_checkpoint(cut)?;
-        if let Some(inbox) = &self.inbox {
-            let _ = inbox.send(committer_worker::Request::Retire);
-        }
+        self.orders()?.retire();
         Ok(cut)
     }
 
-    fn order(&self, order: Order) -> Result<LogPoint> {
-        let (reply, replied) = queue::bounded(1);
-        self.send(
-            order,
-            Box::new(move |outcome| {
-                // Nobody waits for the answer any more only if the caller's thread is gone.
-                let _ = reply.send(outcome);
-            }),
-        )?;
-        replied.recv().unwrap_or_else(|_| Err(Error::new(Reason::DatabaseClosed)))
-    }
-
-    fn send(&self, order: Order, answer: committer_worker::Answer) -> Result<()> {
+    /// Where orders go, on a node that makes history.
+    fn orders(&self) -> Result<&Orders> {
         writer(self.identity.role)?;
-        let closed = || Error::new(Reason::DatabaseClosed);
-        let inbox = self.inbox.as_ref().ok_or_else(closed)?;
-        inbox.send(committer_worker::Request::Order(order, answer)).map_err(|_| closed())
+        self.orders.as_ref().ok_or_else(|| Error::new(Reason::DatabaseClosed))
     }
 
     /// A view at a commit, or at the newest one.
@@ -229,7 +216,7 @@ impl Database {
     }
 
     fn stop(&mut self) -> Result<()> {
-        drop(self.inbox.take());
+        drop(self.orders.take());
         let closed = match self.committer.take().map(JoinHandle::join) {
             Some(Ok(closed)) => closed,
             Some(Err(_)) => Err(Error::new(Reason::CommitStopped).with("failure", "the committer's thread panicked")),

@@ -12,7 +12,7 @@
 use crate::commit_id::CommitId;
 use crate::error::Error;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{self, Arc, Condvar, Mutex, RwLock};
+use crate::sync::{self, Condvar, Mutex, Pin, RwLock, seeded};
 
 const HALTED: u64 = 1 << 63;
 
@@ -56,28 +56,33 @@ impl Published {
     }
 }
 
-/// An immutable value that one side replaces and all may read: who loads it keeps what was loaded.
+/// An immutable value that one side replaces and all may read: who loads it pins what was loaded, and all that it holds.
 #[derive(Debug)]
-pub struct Cell<T>(RwLock<Arc<T>>);
+pub struct Cell<T>(RwLock<Pin<T>>);
 
 impl<T> Cell<T> {
     /// A cell that begins with this value.
     #[must_use]
     pub fn new(value: T) -> Cell<T> {
-        Cell(RwLock::new(Arc::new(value)))
+        Cell(RwLock::new(Pin::new(value)))
     }
 
     /// The value now.
     #[must_use]
-    pub fn load(&self) -> Arc<T> {
-        Arc::clone(&sync::read(&self.0))
+    pub fn load(&self) -> Pin<T> {
+        Pin::clone(&sync::read(&self.0))
+    }
+
+    /// Looks at the value now, without pinning it.
+    pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&sync::read(&self.0))
     }
 
     /// Replaces the value by one that is made from it.
     pub fn update(&self, change: impl FnOnce(&T) -> T) {
         let replaced = {
             let mut cell = sync::write(&self.0);
-            let next = Arc::new(change(&cell));
+            let next = Pin::new(change(&cell));
             std::mem::replace(&mut *cell, next)
         };
         // Dropped outside the lock: it may be the last owner of a large table.
@@ -99,7 +104,7 @@ impl FirstFault {
     /// Records a failure, unless one was recorded before; says whether it was the first.
     pub fn set(&self, error: &Error) -> bool {
         let mut fault = sync::lock(&self.0);
-        let first = fault.is_none();
+        let first = fault.is_none() || seeded("a later fault replaces the first");
         if first {
             *fault = Some(error.clone());
         }
@@ -135,7 +140,9 @@ impl Signal {
 
     /// Wakes all who wait. The lock is entered, so that nobody is between looking and waiting.
     pub fn raise(&self) {
-        drop(sync::lock(&self.turn));
+        if !seeded("a signal is raised without entering its lock") {
+            drop(sync::lock(&self.turn));
+        }
         self.changed.notify_all();
     }
 }

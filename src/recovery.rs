@@ -296,7 +296,7 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
         }
         Ok(())
     })?;
-    store.publish(applier.point().commit);
+    applier.publish();
     let report =
         Report { identity, checkpoint, floor: store.state().floor, log: log_report, records_replayed, removed };
     let committer = Committer::new(log, applier, options.retention);

@@ -111,7 +111,7 @@ impl Committer {
             (Err(refusal), _) => Err(refusal),
         });
         let answers = answers.collect();
-        self.store().publish(self.applier.point().commit);
+        self.applier.publish();
         self.durable.transition(durable, "group", None);
         match (synced, failure) {
             (Ok(_), None) => self.step(Event::Durable, None),

@@ -12,11 +12,14 @@
 //! failed group has an unknown outcome (`commit.unknown`, ruling 5), everything after is refused (`commit.stopped`).
 //!
 //! * [`Committer`]: the core, without a thread; the simulator and the offline commands use it as it is.
+//! * [`Orders`]: the callers' side of its inbox.
 //! * [`machine`]: its states.
 //! * [`worker`]: the thread: one inbox, one loop.
 
 mod core;
 strict! { machine }
+mod orders;
 pub mod worker;
 
 pub use self::core::{Committer, Order, Retention};
+pub use orders::{Answer, Orders, Request};

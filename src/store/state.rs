@@ -35,6 +35,8 @@ pub struct SealedTable {
 /// Everything that a view reads from.
 #[derive(Clone)]
 pub struct State {
+    /// How many states there were before it.
+    pub number: u64,
     /// The table that commits go into.
     pub active: Pin<Table>,
     /// Newest first.

@@ -10,11 +10,11 @@ use super::Store;
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
 use crate::reason::Reason;
-use crate::sync::{self, Arc, Mutex, RwLock, Weak};
+use crate::sync::{self, Arc, Mutex, Pin, RwLock, Weak, seeded};
 use std::collections::BTreeMap;
 
 /// What a view holds on to; empty once it was revoked.
-struct Hold(RwLock<Option<Arc<State>>>);
+struct Hold(RwLock<Option<Pin<State>>>);
 
 /// The database at one commit.
 pub struct View {
@@ -25,7 +25,7 @@ pub struct View {
 }
 
 impl View {
-    pub(super) fn new(store: &Arc<Store>, commit: CommitId, state: Arc<State>) -> View {
+    pub(super) fn new(store: &Arc<Store>, commit: CommitId, state: Pin<State>) -> View {
         let hold = Arc::new(Hold(RwLock::new(Some(state))));
         let number = store.views.add(&hold);
         View { store: Arc::clone(store), commit, number, hold }
@@ -54,7 +54,7 @@ impl View {
         self.store.watch(Rows::new(&state, self.commit, range))
     }
 
-    fn state(&self) -> Result<Arc<State>> {
+    fn state(&self) -> Result<Pin<State>> {
         sync::read(&self.hold.0)
             .clone()
             .ok_or_else(|| Error::new(Reason::ViewRevoked).with("view", self.commit))
@@ -64,11 +64,14 @@ impl View {
 impl Drop for View {
     fn drop(&mut self) {
         self.store.views.remove(self.number);
-        // What it pinned is its own no more: maintenance looks again at what can be removed.
-        let pinned = sync::write(&self.hold.0).take();
-        let stale = pinned.as_ref().is_some_and(|state| !self.store.is_current(state));
-        drop(pinned);
-        if stale {
+        let Some(state) = sync::write(&self.hold.0).take() else { return };
+        let number = state.number;
+        let looked_early = seeded("a view looks for a newer state before it lets go of its own");
+        let still_current = looked_early && self.store.is_current(number);
+        // The pin goes before the look: who replaces the state after the look finds the pin gone when it sweeps.
+        drop(state);
+        // Of a state that was replaced before, this may have been the last pin: maintenance looks again at what can be removed.
+        if !still_current && !self.store.is_current(number) {
             self.store.call_maintenance();
         }
     }
@@ -103,11 +106,11 @@ impl Views {
     }
 
     /// Revokes the oldest view that pins anything but `current`; says whether there was one.
-    pub(super) fn revoke_oldest(&self, current: &Arc<State>) -> bool {
+    pub(super) fn revoke_oldest(&self, current: &Pin<State>) -> bool {
         let holds: Vec<Arc<Hold>> = sync::lock(&self.0).held.values().filter_map(Weak::upgrade).collect();
         holds.iter().any(|hold| {
             let mut held = sync::write(&hold.0);
-            let stale = held.as_ref().is_some_and(|state| !Arc::ptr_eq(state, current));
+            let stale = held.as_ref().is_some_and(|state| !Pin::ptr_eq(state, current));
             let revoked = if stale { held.take() } else { None };
             drop(held);
             revoked.is_some()

@@ -1,0 +1,67 @@
+//! The callers' side of the inbox: an order goes in, its answer comes back.
+//!
+//! A caller waits for its own answer, over a queue of one that travels with the order, and never for another caller. Where no
+//! answer can come any more, because the committer ended with the order in its inbox, that queue is disconnected: nobody waits
+//! for ever. When [`Orders`] is dropped the committer answers what is in the inbox, and ends.
+//!
+//! Used by any thread.
+
+use super::core::Order;
+use crate::error::{Error, Result};
+use crate::position::LogPoint;
+use crate::queue::{self, Sender};
+use crate::reason::Reason;
+
+/// Called once, on the committer's thread, with the answer to an order.
+pub type Answer = Box<dyn FnOnce(Result<LogPoint>) + Send>;
+
+/// What stands in the inbox.
+pub enum Request {
+    /// An order, and who wants to know.
+    Order(Order, Answer),
+    /// The checkpoint has moved: log that nobody needs may go.
+    Retire,
+}
+
+/// Hands orders to the committer.
+pub struct Orders {
+    inbox: Sender<Request>,
+}
+
+impl Orders {
+    /// Hands orders over through this inbox.
+    #[must_use]
+    pub fn new(inbox: Sender<Request>) -> Orders {
+        Orders { inbox }
+    }
+
+    /// Hands an order over, and waits for its answer.
+    ///
+    /// # Errors
+    /// That of the answer; `database.closed`.
+    pub fn order(&self, order: Order) -> Result<LogPoint> {
+        let (reply, replied) = queue::bounded(1);
+        // Nobody waits for the answer any more only if the caller's thread is gone.
+        let answer = move |outcome| drop(reply.send(outcome));
+        self.submit(order, Box::new(answer))?;
+        replied.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Hands an order over.
+    ///
+    /// # Errors
+    /// `database.closed`; the answer is not called then.
+    pub fn submit(&self, order: Order, answer: Answer) -> Result<()> {
+        self.inbox.send(Request::Order(order, answer)).map_err(|_| closed())
+    }
+
+    /// Says that the checkpoint has moved.
+    pub fn retire(&self) {
+        // A committer that has ended keeps its log.
+        let _ = self.inbox.send(Request::Retire);
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Reason::DatabaseClosed)
+}
