@@ -12,8 +12,8 @@ use aerodb::disk::{Crash, Fault, SimDisk};
 use aerodb::{Batch, CommitId, Database, Node, Options, Parameters, Reason, Result};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, mpsc};
-use world::gate::{Gate, gated};
+use std::sync::{Mutex, mpsc};
+use world::gate::{GateKeeper, gated};
 use world::{batch, init_options, options, shared, tiny};
 
 /// Parameters under which nothing is sealed in a short story.
@@ -21,7 +21,7 @@ fn roomy() -> Parameters {
     Parameters { segment_bytes: 1 << 20, table_bytes: 1 << 20, ..tiny() }
 }
 
-fn open_with(sim: &SimDisk, parameters: Parameters) -> (Database, Arc<Gate>) {
+fn open_with(sim: &SimDisk, parameters: Parameters) -> (Database, GateKeeper) {
     Database::init(&init_options(sim, parameters)).unwrap();
     let (disk, gate) = gated(shared(sim));
     (Database::open(Options { disk, ..options(sim) }).unwrap(), gate)
@@ -42,9 +42,11 @@ fn commits_that_wait_together_share_one_fsync() {
     const EACH: u64 = 50;
     let sim = SimDisk::new();
     Database::init(&init_options(&sim, roomy())).unwrap();
-    let (disk, gate) = gated(shared(&sim));
     // Space for all of it is blanked with the first group.
-    let db = Database::open(Options { disk, extend_bytes: 256 << 10, ..options(&sim) }).unwrap();
+    let (db, gate) = {
+        let (disk, gate) = gated(shared(&sim));
+        (Database::open(Options { disk, extend_bytes: 256 << 10, ..options(&sim) }).unwrap(), gate)
+    };
     db.commit(put("first", "")).unwrap();
     let before = gate.syncs(".seg");
     gate.hold(".seg");

@@ -10,8 +10,8 @@ use aerodb::committer::Order;
 use aerodb::disk::{Crash, SimDisk};
 use aerodb::record::Purpose;
 use aerodb::{CommitId, Database, Direction, Node, Options, Parameters, Range, Reason, View};
-use std::sync::{Arc, mpsc};
-use world::gate::{Gate, gated};
+use std::sync::mpsc;
+use world::gate::{GateKeeper, gated};
 use world::{Writes, batch, init_options, new_node, options, shared, store_files, tiny};
 
 fn rows(view: &View, direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -197,7 +197,7 @@ fn a_held_view_and_a_half_read_range_hold_up_nobody() {
     db.close().unwrap();
 }
 
-fn gated_database(parameters: Parameters) -> (SimDisk, Database, Arc<Gate>) {
+fn gated_database(parameters: Parameters) -> (SimDisk, Database, GateKeeper) {
     let sim = SimDisk::new();
     Database::init(&init_options(&sim, parameters)).unwrap();
     let (disk, gate) = gated(shared(&sim));

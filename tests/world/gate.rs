@@ -6,6 +6,7 @@
 use aerodb::Result;
 use aerodb::disk::{Access, Disk, File, LockGuard};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -90,10 +91,28 @@ pub struct GatedDisk {
     gate: Arc<Gate>,
 }
 
+/// The test's hold on a gate. It opens when the test ends in whatever way, so that a failed assertion is seen and what waits at
+/// the gate ends; so it is declared behind the database.
+pub struct GateKeeper(Arc<Gate>);
+
+impl Deref for GateKeeper {
+    type Target = Gate;
+
+    fn deref(&self) -> &Gate {
+        &self.0
+    }
+}
+
+impl Drop for GateKeeper {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
 /// This disk behind a gate, and the gate.
-pub fn gated(disk: Arc<dyn Disk>) -> (Arc<dyn Disk>, Arc<Gate>) {
+pub fn gated(disk: Arc<dyn Disk>) -> (Arc<dyn Disk>, GateKeeper) {
     let gate = Arc::new(Gate::default());
-    (Arc::new(GatedDisk { disk, gate: Arc::clone(&gate) }), gate)
+    (Arc::new(GatedDisk { disk, gate: Arc::clone(&gate) }), GateKeeper(gate))
 }
 
 struct GatedFile {
