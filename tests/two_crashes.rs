@@ -32,7 +32,7 @@ fn work(node: &mut Node, from: u64, to: u64) -> u64 {
         if committed.is_err() {
             return number;
         }
-        if number % 16 == 9 && node.checkpoint(Purpose::Checkpoint).is_err() {
+        if number % 5 == 4 && node.checkpoint(Purpose::Checkpoint).is_err() {
             return number + 1;
         }
     }
