@@ -1,6 +1,6 @@
 //! The database under many threads: who waits for whom, what an answer means, and what is left when something fails.
 //!
-//! An answer comes after the fsync of its group and after its commits can be read (D-ACK, ruling 4); callers that wait together share
+//! An answer comes after the fsync of its group and after its commits can be read (D-ACK); callers that wait together share
 //! one fsync. After a failed write or fsync nothing is written any more, and what is published can still be read (D-FSYNC, F-D2);
 //! after a corrupt block nothing is read any more either (D-CORRUPT). Where a component stands, and why, is shown (P5-I14).
 //!
