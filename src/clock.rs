@@ -1,6 +1,6 @@
 //! The door to time.
 //!
-//! Nothing else names `std::time`. No decision of the product depends on how long anything took (R-AUTHORITY, ruling 12);
+//! Nothing else names `std::time`. No decision of the product depends on how long anything took (R-AUTHORITY);
 //! what is here serves the bench and the progress line of long commands.
 
 /// Measures how long something took, for people.

@@ -494,7 +494,7 @@ fn help_and_version_are_no_failures_and_help_has_examples() {
     let help = place.ok(&["--help"]);
     let commands = help.split("Commands:\n").nth(1).unwrap().lines().map_while(|line| line.split_whitespace().next());
     let commands: Vec<&str> = commands.filter(|name| *name != "help").collect();
-    assert_eq!(commands.len(), 14);
+    assert_eq!(commands.len(), 15);
     for name in commands {
         assert!(place.ok(&[name, "--help"]).contains("Examples:\n  aerodb "), "{name}");
     }

@@ -1,6 +1,6 @@
 //! The database under many threads: who waits for whom, what an answer means, and what is left when something fails.
 //!
-//! An answer comes after the fsync of its group and after its commits can be read (D-ACK, ruling 4); callers that wait together share
+//! An answer comes after the fsync of its group and after its commits can be read (D-ACK); callers that wait together share
 //! one fsync. After a failed write or fsync nothing is written any more, and what is published can still be read (D-FSYNC, F-D2);
 //! after a corrupt block nothing is read any more either (D-CORRUPT). Where a component stands, and why, is shown (P5-I14).
 //!
@@ -348,4 +348,21 @@ fn a_checkpoint_makes_the_mark_durable() {
     assert_eq!(node.report().log.marked, cut);
     assert_eq!(node.report().checkpoint, cut);
     db.close().unwrap();
+}
+
+/// Where the committer is gone, an order is refused at once, and an order that it never took does not leave its caller waiting.
+#[test]
+fn an_order_to_a_committer_that_is_gone_is_refused() {
+    let (inbox, committer) = aerodb::queue::bounded(4);
+    let orders = aerodb::committer::Orders::new(inbox);
+    let one = || aerodb::committer::Order::Commit(batch(&vec![(b"key".to_vec(), Some(b"value".to_vec()))]));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| orders.order(one()));
+        // The order stands in the inbox when the committer goes.
+        let request = committer.recv().unwrap();
+        drop(request);
+        assert_eq!(waiting.join().unwrap().unwrap_err().reason(), Reason::DatabaseClosed);
+    });
+    drop(committer);
+    assert_eq!(orders.order(one()).unwrap_err().reason(), Reason::DatabaseClosed);
 }

@@ -2,8 +2,8 @@
 //!
 //! A scripted workload runs until the call fails. What must hold: the caller hears of it, by a named reason; writing has stopped, and
 //! stays stopped, with the failure as evidence; reading goes on at the last published commit; after a restart of the process, and
-//! after a power cut in every variant, what was acknowledged is there (D-ACK), what was refused as never made is not (ruling
-//! `commit.stopped`), what had an unknown outcome may be there, and nothing is half there (M-ATOMIC).
+//! after a power cut in every variant, what was acknowledged is there (D-ACK), what was refused as never made
+//! (`commit.stopped`) is not, what had an unknown outcome may be there, and nothing is half there (M-ATOMIC).
 
 mod world;
 

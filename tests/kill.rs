@@ -6,7 +6,7 @@
 //! * every acknowledged commit is there, under its CommitId, with its values (D-ACK, F-P2, F-A1);
 //! * a commit that was not acknowledged is there whole or not at all, and a thread's commits without a gap (F-P1, M-ATOMIC);
 //! * a CommitId is never used again for other content (P5-I6);
-//! * a dead process leaves no lock, and a living one keeps others out (R-WRITER, ruling 18).
+//! * a dead process leaves no lock, and a living one keeps others out (R-WRITER).
 //!
 //! How many acknowledgements a round waits for comes from a printed seed; no clock is read and nothing sleeps.
 

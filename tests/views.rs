@@ -288,3 +288,33 @@ fn a_new_view_is_never_below_the_floor_however_fast_it_rises() {
         assert_eq!(node.raise_floor(latest.next()).unwrap_err().reason(), Reason::FloorRefused);
     }
 }
+
+/// M-VIEW: an old view finds its keys among any number of newer ones in the same table, in both directions, from anywhere.
+#[test]
+fn an_old_view_finds_its_keys_among_thousands_of_newer_ones() {
+    let disk = SimDisk::new();
+    let parameters = aerodb::Parameters { table_bytes: 1 << 24, segment_bytes: 1 << 24, ..world::tiny() };
+    Node::init(&init_options(&disk, parameters)).unwrap();
+    let mut node = Node::open(&options(&disk)).unwrap();
+    let key = |number: u32| number.to_be_bytes().to_vec();
+    let old: Vec<u32> = (0..20).map(|index| index * 977).collect();
+    let write = |node: &mut Node, numbers: &mut dyn Iterator<Item = u32>, value: &[u8]| {
+        node.commit(batch(&numbers.map(|number| (key(number), Some(value.to_vec()))).collect())).unwrap();
+    };
+    write(&mut node, &mut old.iter().copied(), b"old");
+    let view = node.view(None).unwrap();
+    write(&mut node, &mut (0..20_000), b"new");
+    for direction in [aerodb::Direction::Forward, aerodb::Direction::Backward] {
+        for from in [0, 1, 976, 977, 5000, 19_999] {
+            let mut expected: Vec<u32> = old.iter().copied().filter(|number| *number >= from).collect();
+            if direction == aerodb::Direction::Backward {
+                expected.reverse();
+            }
+            let from = std::ops::Bound::Included(key(from));
+            let rows = view.range(Range { from, direction, ..Range::all(100) }).unwrap().collect().unwrap();
+            let found: Vec<Vec<u8>> = rows.iter().map(|(key, _)| key.clone()).collect();
+            assert_eq!(found, expected.into_iter().map(key).collect::<Vec<_>>());
+            assert!(rows.iter().all(|(_, value)| value == b"old"));
+        }
+    }
+}

@@ -5,11 +5,11 @@
 //! ```
 //!
 //! It owns the log and the applier. It assigns CommitIds (P5-I6), appends the orders of a group, makes them durable with one fsync,
-//! applies them, publishes the last commit, and only then answers (D-ACK, ruling 4). While one group syncs, the next one collects
+//! applies them, publishes the last commit, and only then answers (D-ACK). While one group syncs, the next one collects
 //! in the inbox.
 //!
 //! The first failure stops it for good (D-FSYNC): what became durable before is applied and acknowledged, what was part of the
-//! failed group has an unknown outcome (`commit.unknown`, ruling 5), everything after is refused (`commit.stopped`).
+//! failed group has an unknown outcome (`commit.unknown`), everything after is refused (`commit.stopped`).
 //!
 //! * [`Committer`]: the core, without a thread; the simulator and the offline commands use it as it is.
 //! * [`Orders`]: the callers' side of its inbox.

@@ -4,6 +4,7 @@
 //! smallest key (the greatest, backwards); where several sources have it, the newest source has the newest version, because
 //! sources hold ranges of commits that follow one another. Tombstones are passed over. One view for the whole range.
 
+use super::Store;
 use super::run::{Direction, RunCursor};
 use super::state::State;
 use super::table::TableCursor;
@@ -11,7 +12,7 @@ use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::reason::Reason;
-use crate::sync::Pin;
+use crate::sync::{Arc, Pin};
 use std::ops::Bound;
 
 /// Which rows to read.
@@ -86,6 +87,9 @@ impl Source {
 
 /// The rows of a range, one after the other.
 pub struct Rows {
+    store: Arc<Store>,
+    /// What ended the range before its end: no row is passed over, so there is none behind it.
+    fault: Option<Error>,
     /// Newest first.
     sources: Vec<Source>,
     /// The sources that stand at the row that was returned last.
@@ -100,7 +104,7 @@ impl Rows {
     ///
     /// # Errors
     /// `range.invalid`, `store.block_corrupt`, `disk.read_failed`.
-    pub fn new(state: &State, at: CommitId, range: Range) -> Result<Rows> {
+    pub(super) fn new(store: &Arc<Store>, state: &State, at: CommitId, range: Range) -> Result<Rows> {
         range.check()?;
         let direction = range.direction;
         let tables = state.tables(at).map(|table| Source::Table(TableCursor::new(Pin::clone(table), at, direction)));
@@ -114,17 +118,26 @@ impl Rows {
         for source in &mut sources {
             source.seek(begin.as_ref().map(Vec::as_slice))?;
         }
-        Ok(Rows { sources, at_row: Vec::new(), direction, end, left: range.limit })
+        let store = Arc::clone(store);
+        Ok(Rows { store, fault: None, sources, at_row: Vec::new(), direction, end, left: range.limit })
     }
 
-    /// The next row: key and value. `None` at the end of the range or of the limit.
+    /// The next row: key and value. `None` at the end of the range or of the limit. After an error there is no further row, only the
+    /// error again; corruption halts the node (D-CORRUPT).
     ///
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         loop {
-            self.leave_row()?;
+            if let Some(fault) = &self.fault {
+                return Err(fault.clone());
+            }
+            let left_row = self.leave_row();
+            if let Err(error) = self.store.watch(left_row) {
+                self.fault = Some(error.clone());
+                return Err(error);
+            }
             let Some(newest) = self.enter_row() else { return Ok(None) };
             let live = match self.sources.get(newest).and_then(Source::current) {
                 Some((key, value)) if self.within(key) => value.is_some(),

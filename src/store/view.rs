@@ -1,7 +1,7 @@
 //! Views: reading the database as it was at one commit (M-VIEW).
 //!
 //! A view pins the state that it was taken from, so it returns the same bytes however many versions pass and wherever the floor
-//! goes (M-FLOOR, ruling 15). What views pin beyond the current state is bounded: past the limit the oldest view is revoked, and
+//! goes (M-FLOOR). What views pin beyond the current state is bounded: past the limit the oldest view is revoked, and
 //! refused from then on by its own reason. A view is never changed in any other way.
 
 use super::rows::{Range, Rows};
@@ -51,7 +51,7 @@ impl View {
     /// `range.invalid`, `view.revoked`, `store.block_corrupt`, `disk.read_failed`.
     pub fn range(&self, range: Range) -> Result<Rows> {
         let state = self.state()?;
-        self.store.watch(Rows::new(&state, self.commit, range))
+        self.store.watch(Rows::new(&self.store, &state, self.commit, range))
     }
 
     fn state(&self) -> Result<Pin<State>> {

@@ -99,7 +99,11 @@ pub(crate) fn command() -> Command {
                 .help("Sizes of values in commits"),
         )
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON document instead of lines"));
-    Command::new("bench").about("Measures speed").subcommand_required(true).subcommand(local)
+    Command::new("bench")
+        .about("Measures speed")
+        .after_help("Examples:\n  aerodb bench local\n  aerodb bench local --only commits --scale 0.1 --json")
+        .subcommand_required(true)
+        .subcommand(local)
 }
 
 /// Runs `bench`.
