@@ -224,6 +224,12 @@ reasons! {
     BackupCorrupt 82 "backup.corrupt" Operator
         "A file of the backup is not the one that was backed up."
         "Use another backup."
+    BackupNotDatabase 83 "backup.not_a_database" Change
+        "This is a backup, not a database."
+        "Restore it into a new directory with `aerodb restore`."
+    BackupInside 84 "backup.inside" Change
+        "One of the two directories would lie inside the other."
+        "Choose a path outside."
 }
 
 impl fmt::Display for Reason {

@@ -223,7 +223,8 @@ pub(crate) fn log_options(disk: &Arc<dyn Disk>, dir: &Path, identity: &Identity,
         directory: wal::directory(dir),
         lineage: lineage(identity),
         segment_bytes: identity.parameters.segment_bytes,
-        extend_bytes,
+        // No more than a segment can need: a small one is not worth a large stretch of blank.
+        extend_bytes: extend_bytes.min(identity.parameters.segment_bytes.next_multiple_of(SECTOR)),
     }
 }
 
@@ -236,9 +237,7 @@ pub fn lineage(identity: &Identity) -> Lineage {
 /// Takes the lock of a directory and reads whose it is; refuses what the options do not expect.
 pub(crate) fn enter(options: &Options) -> Result<(Box<dyn LockGuard>, Identity)> {
     let disk = options.disk.as_ref();
-    if disk.open(&options.dir.join(IDENTITY_FILE), crate::disk::Access::Read)?.is_none() {
-        return Err(Error::new(Reason::DirNotFound).with("directory", options.dir.display()));
-    }
+    refuse_other_places(disk, &options.dir)?;
     let lock = disk.lock(&options.dir.join(LOCK_FILE))?;
     let identity = Identity::read(disk, &options.dir)?;
     expect(Reason::IdentityOtherRole, options.role, identity.role)?;
@@ -246,6 +245,37 @@ pub(crate) fn enter(options: &Options) -> Result<(Box<dyn LockGuard>, Identity)>
     expect(Reason::IdentityOtherNode, options.node_id, identity.node_id)?;
     identity.role.check_compiled()?;
     Ok((lock, identity))
+}
+
+/// Refuses what is not a database, by what it is.
+///
+/// # Errors
+/// `dir.not_found`; `backup.not_a_database`; `identity.corrupt` where log or store are there and the identity is gone.
+pub fn refuse_other_places(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let names = disk.list(dir)?.unwrap_or_default();
+    let holds = |wanted: &str| names.iter().any(|name| name == wanted);
+    if holds("BACKUP") {
+        return Err(Error::new(Reason::BackupNotDatabase).with("directory", dir.display()));
+    }
+    if holds(IDENTITY_FILE) {
+        return Ok(());
+    }
+    if (holds("wal") || holds("store")) && !holds(UNFINISHED_FILE) {
+        let file = dir.join(IDENTITY_FILE);
+        return Err(Error::new(Reason::IdentityCorrupt).with("file", file.display()).with("bytes", "absent"));
+    }
+    Err(Error::new(Reason::DirNotFound).with("directory", dir.display()))
+}
+
+/// Refuses a new directory that would lie inside another, where its names would be taken for that one's.
+pub(crate) fn refuse_inside(disk: &dyn Disk, new: &Path, other: &Path) -> Result<()> {
+    let (Some(place), Some(other_place)) = (disk.real_path(parent(new))?, disk.real_path(other)?) else {
+        return Ok(());
+    };
+    if place.starts_with(&other_place) {
+        return Err(Error::new(Reason::BackupInside).with("new", new.display()).with("inside", other.display()));
+    }
+    Ok(())
 }
 
 fn expect<T: PartialEq + std::fmt::Display>(reason: Reason, expected: Option<T>, found: T) -> Result<()> {

@@ -93,7 +93,9 @@ fn assert_whole(disk: &SimDisk, dir: &str, history: &[Writes], what: &str) {
 /// R-CUT, FMT-BACKUP, M-VIEW: all that the source could show at its cut the restored node shows, and it goes on from there.
 #[test]
 fn a_restored_node_shows_every_view_that_the_source_had_and_goes_on() {
-    for role in [Role::Standalone, Role::Primary] {
+    let roles: &[Role] =
+        if cfg!(feature = "replication") { &[Role::Standalone, Role::Primary] } else { &[Role::Standalone] };
+    for role in roles.iter().copied() {
         let (disk, mut history) = filled(role, 80, 7);
         let mut told = Vec::new();
         let taken =
@@ -164,6 +166,7 @@ fn runs_manifest_and_log_are_the_same_bytes_in_source_backup_and_copy() {
 
 /// R-WRITER: a replica makes no record, not even for its backup; an empty one has one all the same.
 #[test]
+#[cfg(feature = "replication")]
 fn a_backup_of_a_replica_adds_nothing_to_its_log() {
     let (disk, _) = filled(Role::Replica, 0, 0);
     let before = Node::open(&options(&disk)).unwrap().durable();
@@ -180,6 +183,7 @@ fn a_backup_of_a_replica_adds_nothing_to_its_log() {
 /// R-CUT, M-VIEW: what the log holds beyond the checkpoint of a replica is in its backup as log. The replica's files are those of a
 /// writer with the same log.
 #[test]
+#[cfg(feature = "replication")]
 fn a_backup_of_a_replica_holds_what_is_beyond_its_checkpoint() {
     let (disk, history) = filled(Role::Primary, 60, 5);
     let replica = aerodb::Identity { role: Role::Replica, ..aerodb::Identity::read(&disk, Path::new(DIR)).unwrap() };
@@ -612,4 +616,29 @@ fn a_real_directory_is_backed_up_and_restored() {
     for commit in 0..=100 {
         assert_eq!(rows_at(&node, CommitId(commit)).unwrap(), fold(&history, commit as usize));
     }
+}
+
+/// Neither of the two lies inside the other: its names would be taken for the other's.
+#[test]
+fn a_backup_inside_its_source_and_a_restore_inside_its_backup_are_refused() {
+    let (disk, _) = filled(Role::Standalone, 20, 3);
+    let before = files(&disk, DIR);
+    for inside in ["/db/inside", "/db/store/x.tmp", "/db/wal/00000000000000099999.seg"] {
+        let refused = backup::backup(&options(&disk), Path::new(inside), &mut |_, _| {}).unwrap_err();
+        assert_eq!(refused.reason(), Reason::BackupInside, "{inside}");
+    }
+    assert!(files(&disk, DIR) == before, "nothing was touched");
+    take(&disk).unwrap();
+    let inside = format!("{OUT}/inside");
+    assert_eq!(restore_to(&disk, &inside).unwrap_err().reason(), Reason::BackupInside);
+}
+
+/// A backup is not opened as a database, and not by its damage: it is told what it is.
+#[test]
+fn a_backup_is_not_a_database() {
+    let (disk, _) = filled(Role::Standalone, 20, 3);
+    take(&disk).unwrap();
+    let before = files(&disk, OUT);
+    assert_eq!(Node::open(&options_of(&disk, OUT)).err().map(|error| error.reason()), Some(Reason::BackupNotDatabase));
+    assert!(files(&disk, OUT) == before, "nothing was touched");
 }

@@ -17,7 +17,6 @@ const SHAPE: Shape = Shape { seed: 31, groups: 34, group_max: 2, keys: 6, value_
 
 /// The reasons that damage may be refused with.
 const NAMED: &[Reason] = &[
-    Reason::DirNotFound,
     Reason::IdentityCorrupt,
     Reason::IdentityVersion,
     Reason::IdentityOtherDatabase,
@@ -163,7 +162,6 @@ fn no_damage_to_a_closed_database_goes_unnoticed() {
     let outcomes = small.explore("closed", &|path| !path.ends_with("LOCK"));
     for reason in [
         Reason::IdentityCorrupt,
-        Reason::DirNotFound,
         Reason::WalCorrupt,
         Reason::WalTruncated,
         Reason::WalMarkCorrupt,

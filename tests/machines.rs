@@ -123,6 +123,10 @@ impl Disk for LookingDisk {
     fn list(&self, directory: &Path) -> Result<Option<Vec<String>>> {
         self.0.list(directory)
     }
+
+    fn real_path(&self, directory: &Path) -> Result<Option<PathBuf>> {
+        self.0.real_path(directory)
+    }
     fn create_dir(&self, directory: &Path) -> Result<()> {
         self.0.create_dir(directory)
     }

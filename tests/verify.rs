@@ -180,7 +180,7 @@ fn every_truncated_and_every_missing_file_is_refused_by_name() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let expected = match name.as_str() {
             "LOCK" => None,
-            "IDENTITY" => Some(Reason::DirNotFound),
+            "IDENTITY" => Some(Reason::IdentityCorrupt),
             "MARK" => Some(Reason::WalMarkCorrupt),
             "MANIFEST" => Some(Reason::StoreManifestCorrupt),
             name if name.ends_with(".run") => Some(Reason::StoreRunMissing),

@@ -74,6 +74,7 @@ pub fn restore_with(options: &RestoreOptions, progress: &mut dyn FnMut(u64, u64)
     let source = listing.check_contents(disk, &options.backup)?;
     source.role.check_compiled()?;
 
+    recovery::refuse_inside(disk, dir, &options.backup)?;
     let _lock = recovery::claim(disk, dir)?;
     clear_unfinished(disk, dir)?;
 

@@ -31,6 +31,7 @@ use std::path::Path;
 pub fn backup(options: &Options, out: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<BackupReport> {
     let disk = options.disk.as_ref();
     refuse_existing(disk, out)?;
+    recovery::refuse_inside(disk, out, &options.dir)?;
     let mut node = Node::open(options)?;
     let identity = node.report().identity;
     let claim = claim(disk, out)?;

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::reason::Reason;
 use crate::sync::Arc;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The unit that a crash can't tear.
 pub const SECTOR: u64 = 512;
@@ -67,6 +67,12 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// `disk.name_failed`.
     fn list(&self, directory: &Path) -> Result<Option<Vec<String>>>;
+
+    /// Where a directory really lies, links resolved; `None` if there is no such directory.
+    ///
+    /// # Errors
+    /// `disk.name_failed`.
+    fn real_path(&self, directory: &Path) -> Result<Option<PathBuf>>;
 
     /// Creates a directory; without an error if it exists.
     ///
@@ -170,7 +176,7 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Where a file is written before it gets its name.
 #[must_use]
-pub fn aside(path: &Path) -> std::path::PathBuf {
+pub fn aside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     path.with_file_name(name)

@@ -95,6 +95,14 @@ impl Disk for RealDisk {
         Ok(Some(names))
     }
 
+    fn real_path(&self, directory: &Path) -> Result<Option<PathBuf>> {
+        match fs::canonicalize(directory) {
+            Ok(path) => Ok(Some(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(Reason::DiskNameFailed, "resolve", directory, &error)),
+        }
+    }
+
     fn create_dir(&self, directory: &Path) -> Result<()> {
         match fs::create_dir(directory) {
             Ok(()) => Ok(()),
@@ -110,12 +118,14 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
+        // A lock that is there can be taken where nothing may be written: what only reads needs no more.
         let file = fs::OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path)
+            .or_else(|error| fs::File::open(path).map_err(|_| error))
             .map_err(|error| failed(Reason::DiskNameFailed, "create", path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(RealLock { file })),

@@ -143,6 +143,10 @@ impl Disk for GatedDisk {
     fn list(&self, directory: &Path) -> Result<Option<Vec<String>>> {
         self.disk.list(directory)
     }
+
+    fn real_path(&self, directory: &Path) -> Result<Option<PathBuf>> {
+        self.disk.real_path(directory)
+    }
     fn create_dir(&self, directory: &Path) -> Result<()> {
         self.disk.create_dir(directory)
     }

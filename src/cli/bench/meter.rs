@@ -6,7 +6,7 @@ use aerodb::Result;
 use aerodb::disk::{Access, Disk, File, LockGuard, RealDisk};
 use aerodb::sync::Arc;
 use aerodb::sync::atomic::{AtomicU64, Ordering};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -80,6 +80,10 @@ impl Disk for Meter {
     }
     fn list(&self, directory: &Path) -> Result<Option<Vec<String>>> {
         RealDisk.list(directory)
+    }
+
+    fn real_path(&self, directory: &Path) -> Result<Option<PathBuf>> {
+        RealDisk.real_path(directory)
     }
     fn create_dir(&self, directory: &Path) -> Result<()> {
         RealDisk.create_dir(directory)

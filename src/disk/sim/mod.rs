@@ -210,6 +210,11 @@ impl Disk for SimDisk {
         }
     }
 
+    fn real_path(&self, directory: &Path) -> Result<Option<PathBuf>> {
+        // There are no links here: only the root may be left out of a path.
+        Ok(self.list(directory)?.map(|_| Path::new("/").join(directory)))
+    }
+
     fn create_dir(&self, directory: &Path) -> Result<()> {
         let mut machine = lock(&self.machine);
         let takes_space = machine.tree.list(directory).is_err();
