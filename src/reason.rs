@@ -158,6 +158,9 @@ reasons! {
     WalBeyondEnd 47 "wal.beyond_end" Change
         "This position lies behind the end of the log, or not at a record."
         "Begin at a position that a record starts at."
+    WalMarkBehind 48 "wal.mark_behind" Operator
+        "The file wal/MARK is older than the log beside it."
+        "Put files of one moment together, or restore from a backup or a replica; nothing was removed."
     StoreManifestCorrupt 50 "store.manifest_corrupt" Operator
         "The manifest of the store is missing or does not verify."
         "Keep the directory as it is for examination, and restore from a backup or a replica."

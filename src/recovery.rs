@@ -22,7 +22,7 @@ use crate::record;
 use crate::store::manifest::Manifest;
 use crate::store::{Applier, Store, StoreOptions};
 use crate::sync::Arc;
-use crate::wal::{self, Lineage, LogOptions, LogReport, LogWriter};
+use crate::wal::{self, Cover, Lineage, LogOptions, LogReport, LogWriter};
 use std::path::{Path, PathBuf};
 
 /// The file whose lock stands for the directory.
@@ -316,10 +316,11 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
     let mut maintenance = Maintenance::new(&store, manifest);
     let mut records_replayed = 0u64;
     let log = log_options(&options.disk, &options.dir, &identity, options.extend_bytes);
-    let (log, log_report) = wal::open(log, checkpoint, &mut |record| {
+    let (log, log_report) = wal::open(log, checkpoint, &mut |record, cover| {
         applier.apply(record)?;
         records_replayed += 1;
-        while !store.has_room() {
+        // A checkpoint is never built on what may be in the cache alone: those records are one group, and wait in memory.
+        while cover == Cover::Durable && !store.has_room() {
             if maintenance.step()? == Progress::Idle {
                 break;
             }

@@ -23,6 +23,7 @@ const NAMED: &[Reason] = &[
     Reason::WalCorrupt,
     Reason::WalTruncated,
     Reason::WalMarkCorrupt,
+    Reason::WalMarkBehind,
     Reason::WalSegmentCorrupt,
     Reason::WalSegmentMissing,
     Reason::WalBehindCheckpoint,

@@ -109,3 +109,41 @@ fn a_store_of_another_history_is_refused() {
     assert_eq!(open(&left), None);
     assert_eq!(open(&mixed), Some(Reason::StoreOtherLog));
 }
+
+/// A mark of an earlier moment: what it does not name is not taken for a leftover. Nothing is removed, and `verify` says the same.
+#[test]
+fn an_older_mark_under_a_newer_log_is_refused_or_costs_nothing() {
+    let (_, moments) = history(120, 1000);
+    let last = moments.last().unwrap();
+    let mark = Path::new(DIR).join("wal/MARK");
+    let (mut refused, mut harmless) = (0, 0);
+    for (number, older) in moments.iter().enumerate() {
+        let mut mixed = last.clone();
+        mixed.insert(mark.clone(), older[&mark].clone());
+        let disk = SimDisk::new();
+        mixed.iter().for_each(|(path, bytes)| disk.overwrite(path, bytes));
+        let shared = world::shared(&disk);
+        let verified =
+            aerodb::verify::verify(&aerodb::verify::VerifyOptions { dir: DIR.into(), disk: shared }, &mut |_, _| {});
+        match Node::open(&options(&disk)) {
+            Ok(node) => {
+                assert_eq!(
+                    node.store().commit().0,
+                    120,
+                    "mark of {number}: acknowledged commits are gone without a word"
+                );
+                assert!(verified.is_ok());
+                harmless += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.reason(), Reason::WalMarkBehind, "mark of {number}: {error}");
+                assert_eq!(verified.unwrap_err().reason(), Reason::WalMarkBehind);
+                let after = files(&disk);
+                let kept = mixed.iter().all(|(path, bytes)| after.get(path) == Some(bytes));
+                assert!(kept, "mark of {number}: a file was touched");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && harmless > 0, "{refused} refused, {harmless} harmless");
+}

@@ -30,7 +30,7 @@ mod writer;
 pub use adopt::adopt;
 pub use cursor::LogCursor;
 pub use mark::{MARK_FILE, Mark};
-pub use open::{Inspection, LogReport, TailProof, inspect, open};
+pub use open::{Cover, Inspection, LogReport, TailProof, inspect, open};
 pub use segment::{
     Lineage, Next, SEGMENT_HEADER_BYTES, SegmentReader, decode_header, encode_header, file_name, offset, parse_name,
 };

@@ -2,12 +2,12 @@
 //!
 //! The order (W-1 to W-6 in `docs/recovery.md`):
 //! 1. the mark is read, proven and made durable;
-//! 2. the segments are listed, and leftovers of an unfinished roll are removed;
+//! 2. the segments are listed;
 //! 3. the segments are there without a gap, with sound headers and the lengths that their neighbours demand;
 //! 4. every record from the segment that holds the checkpoint on is proven; those behind the checkpoint are handed to `replay`;
-//! 5. where the proof ends, the tail is judged;
+//! 5. where the proof ends, the tail is judged, and the mark is held against the log: one that is older is refused;
 //! 6. what was accepted above the mark is written again and fsynced (a failed fsync of an earlier process may have left it in the
-//!    cache alone), what was dropped is blanked, and the mark is made exact.
+//!    cache alone), what lies behind it is blanked, a leftover of an unfinished roll is removed, and the mark is made exact.
 //!
 //! [`inspect`] does the reading half of it, from the oldest record on, and writes nothing.
 //!
@@ -75,6 +75,15 @@ pub struct Inspection {
     pub tail: TailProof,
 }
 
+/// Whether a record that is replayed is durable yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// The mark covers it.
+    Durable,
+    /// It lies above the mark and may be in the cache alone until the log is open: nothing durable may be built on it before.
+    Accepted,
+}
+
 /// Opens the log, replays it from the checkpoint on, and returns its writer.
 ///
 /// # Errors
@@ -82,7 +91,7 @@ pub struct Inspection {
 pub fn open(
     options: LogOptions,
     checkpoint: LogPoint,
-    replay: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+    replay: &mut dyn FnMut(&Record<'_>, Cover) -> Result<()>,
 ) -> Result<(LogWriter, LogReport)> {
     let survey = survey(&options, Access::Write)?;
     // A process that died, or whose fsync failed, may have left the mark in the cache alone. What follows goes by it: which segment is
@@ -90,8 +99,8 @@ pub fn open(
     // nobody looks. It is written again because after a failed fsync a further one alone would find nothing to do.
     survey.mark_file.write_at(0, &survey.mark.encode())?;
     survey.mark_file.sync_data()?;
-    remove_leftovers(&options, &survey.leftovers)?;
     let proven = prove(&options, &survey, ProveFrom::Checkpoint, checkpoint, replay)?;
+    remove_leftovers(&options, &survey.leftovers)?;
     let Survey { mark, mark_file, segments, leftovers, .. } = survey;
     let Proven { walk, segment, tail } = proven;
     let mut report = LogReport {
@@ -141,7 +150,7 @@ pub fn inspect(
     visit: &mut dyn FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<Inspection> {
     let survey = survey(options, Access::Read)?;
-    let Proven { walk, tail, .. } = prove(options, &survey, ProveFrom::Oldest, checkpoint, visit)?;
+    let Proven { walk, tail, .. } = prove(options, &survey, ProveFrom::Oldest, checkpoint, &mut |record, _| visit(record))?;
     let mark = &survey.mark;
     let behind = if walk.sealed { 0 } else { mark.allocated.since(walk.end.position) };
     let tail = TailProof {
@@ -231,11 +240,18 @@ fn prove(
     survey: &Survey,
     from: ProveFrom,
     checkpoint: LogPoint,
-    visit: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+    visit: &mut dyn FnMut(&Record<'_>, Cover) -> Result<()>,
 ) -> Result<Proven> {
     check_sealed(options, &survey.segments)?;
     let mark = &survey.mark;
-    let walk = walk(options, mark, &survey.segments, from, checkpoint, visit)?;
+    let walk = walk(options, mark, &survey.segments, from, checkpoint, visit).map_err(|error| {
+        // A log that ends before the checkpoint, and segments behind that end: it is the mark that is old.
+        match survey.leftovers.first() {
+            Some(name) if error.reason() == Reason::WalBehindCheckpoint => mark_behind(options, mark, "later_segment", name),
+            _ => error,
+        }
+    })?;
+    check_mark_is_not_behind(options, survey, &walk)?;
     let path = options.directory.join(segment::file_name(mark.segment));
     let segment = options.disk.open(&path, survey.access)?;
     let segment = segment.ok_or_else(|| Error::new(Reason::WalSegmentMissing).with("file", path.display()))?;
@@ -246,6 +262,36 @@ fn prove(
     };
     let tail = tail.map_err(|error| error.with("file", path.display()))?;
     Ok(Proven { walk, segment, tail })
+}
+
+/// Refuses a mark that is older than the log, on the evidence of the log itself. The mark is durable before space is used that it did
+/// not name, and before a segment is. So no record lies beyond the allocated space; and behind the segment that it names there is at most
+/// the next one, begun at that one's `Seal`, without a record.
+fn check_mark_is_not_behind(options: &LogOptions, survey: &Survey, walk: &Walk) -> Result<()> {
+    if walk.end.position > survey.mark.allocated {
+        return Err(mark_behind(options, &survey.mark, "records_up_to", walk.end));
+    }
+    for name in &survey.leftovers {
+        let next = segment::parse_name(name).filter(|first| walk.sealed && *first == walk.end.position);
+        let Some(first) = next else { return Err(mark_behind(options, &survey.mark, "later_segment", name)) };
+        let end = Position(u64::MAX);
+        match SegmentReader::open(options.disk.as_ref(), &options.directory, first, options.lineage, end) {
+            Ok((mut reader, start)) => {
+                if let Next::Record(record, _) = reader.next(start)? {
+                    return Err(mark_behind(options, &survey.mark, "records_up_to", record.after));
+                }
+            }
+            // Its header was not durable yet: nothing can have been written behind it.
+            Err(error) if error.reason() == Reason::WalSegmentCorrupt => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn mark_behind(options: &LogOptions, mark: &Mark, fact: &'static str, value: impl std::fmt::Display) -> Error {
+    let path = options.directory.join(MARK_FILE);
+    Error::new(Reason::WalMarkBehind).with("file", path.display()).with("mark", mark.durable).with(fact, value)
 }
 
 /// Proves that the sealed segments leave no gap: each one's header is sound, and its file ends where the next one begins.
@@ -282,7 +328,7 @@ fn walk(
     segments: &VecDeque<Position>,
     from: ProveFrom,
     checkpoint: LogPoint,
-    visit: &mut dyn FnMut(&Record<'_>) -> Result<()>,
+    visit: &mut dyn FnMut(&Record<'_>, Cover) -> Result<()>,
 ) -> Result<Walk> {
     let holds_checkpoint = segments.iter().rposition(|first| *first <= checkpoint.position).ok_or_else(|| {
         Error::new(Reason::WalSegmentMissing)
@@ -300,7 +346,8 @@ fn walk(
     let mut ended_by = Fault::Incomplete;
     for (index, first) in segments.iter().enumerate().skip(begin) {
         let newest = *first == mark.segment;
-        let limit = segments.get(index.saturating_add(1)).copied().unwrap_or(mark.allocated);
+        // The newest segment is read to the end of its file, so that a mark which is older than the log is found out.
+        let limit = segments.get(index.saturating_add(1)).copied().unwrap_or(Position(u64::MAX));
         let (mut reader, mut point) =
             SegmentReader::open(options.disk.as_ref(), &options.directory, *first, options.lineage, limit)?;
         let path = reader.path().to_owned();
@@ -320,7 +367,8 @@ fn walk(
             match reader.next(point)? {
                 Next::Record(record, _) => {
                     if landmarks.checkpoint_seen || from == ProveFrom::Oldest {
-                        visit(&record)?;
+                        let covered = record.after.position <= mark.durable.position;
+                        visit(&record, if covered { Cover::Durable } else { Cover::Accepted })?;
                     }
                     sealed = record.content.kind() == Kind::Seal;
                     point = record.after;
@@ -395,14 +443,13 @@ fn check_sealed_tail(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<Foun
     let cut = offset(mark.segment, end.position);
     let allocated = offset(mark.segment, mark.allocated);
     if found == cut || found >= allocated {
-        return Ok(FoundTail { torn_bytes: 0, blank: true, beyond_bytes: found.saturating_sub(cut) });
+        return Ok(FoundTail { torn_bytes: 0, beyond_bytes: found.saturating_sub(cut) });
     }
     Err(Error::new(Reason::WalTruncated).with("expected_bytes", allocated).with("found_bytes", found))
 }
 
 struct FoundTail {
     torn_bytes: u64,
-    blank: bool,
     beyond_bytes: u64,
 }
 
@@ -419,11 +466,8 @@ fn check_tail(file: &dyn File, mark: &Mark, walk: &Walk) -> Result<FoundTail> {
     let read = file.read_at(offset(mark.segment, at), &mut bytes)?;
     bytes.truncate(read);
     match tail::judge(mark.blank_seed, at, &bytes, walk.fault) {
-        Tail::End => Ok(FoundTail { torn_bytes: 0, blank: true, beyond_bytes }),
-        Tail::Torn => {
-            let torn_bytes = last_written(mark, at, &bytes);
-            Ok(FoundTail { torn_bytes, blank: false, beyond_bytes })
-        }
+        Tail::End => Ok(FoundTail { torn_bytes: 0, beyond_bytes }),
+        Tail::Torn => Ok(FoundTail { torn_bytes: last_written(mark, at, &bytes), beyond_bytes }),
         Tail::Corrupt(fault) => {
             Err(Error::new(Reason::WalCorrupt).with("position", at).with("fault", fault).with("durable", mark.durable))
         }
@@ -444,20 +488,17 @@ fn last_written(mark: &Mark, at: Position, bytes: &[u8]) -> u64 {
     last
 }
 
-/// Makes the accepted log durable beyond doubt, and everything behind it blank.
+/// Makes the accepted log durable beyond doubt, and everything behind it blank. The blank is written even where it reads as blank:
+/// an earlier recovery may have failed to fsync it, and the disk may still hold the torn tail that the cache has forgotten.
 fn repair(file: &dyn File, mark: &Mark, end: LogPoint, found: &FoundTail) -> Result<()> {
-    let accepted = end != mark.durable;
-    if accepted {
+    if end != mark.durable {
         rewrite(file, mark, end)?;
     }
-    if !found.blank {
-        write_blank(file, mark.segment, mark.blank_seed, end.position, mark.allocated)?;
-    }
-    let longer = found.beyond_bytes > 0;
-    if longer {
+    write_blank(file, mark.segment, mark.blank_seed, end.position, mark.allocated)?;
+    if found.beyond_bytes > 0 {
         file.set_len(offset(mark.segment, mark.allocated))?;
     }
-    if accepted || !found.blank || longer { file.sync_data() } else { Ok(()) }
+    file.sync_data()
 }
 
 /// Writes what was accepted above the mark again, for the fsync that follows: after a failed fsync it may be in the cache alone,
