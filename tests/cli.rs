@@ -11,7 +11,7 @@ use aerodb::{Batch, Init, Node, Options, Parameters, Reason};
 use binary::{Place, files};
 use serde_json::json;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 fn with_two_commits() -> Place {
     let place = Place::with_node();
@@ -109,6 +109,32 @@ fn any_bytes_go_in_and_come_out_and_go_in_again() {
     assert_eq!(place.ok(&["get", "--raw", "d", "-1"]), "-2.5");
     place.ok(&["put", "d", "", ""]);
     assert_eq!(place.ok(&["get", "d", ""]), "\n");
+}
+
+/// What is no regular file has no length to go by.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_value_comes_whole_from_whatever_can_be_read() {
+    let place = Place::with_node();
+    let large: Vec<u8> = (0..300_000_u32).map(|number| (number % 251) as u8).collect();
+    for stdin in ["/dev/stdin", "/proc/self/fd/0"] {
+        place.run_with_input(&["put", "d", "pipe", "--value-file", stdin], &large).is_silent_success();
+        assert_eq!(place.run(&["get", "--raw", "d", "pipe"]).stdout, large, "{stdin}");
+        place.ok(&["del", "d", "pipe"]);
+    }
+    assert!(Command::new("mkfifo").arg(place.path("fifo")).status().unwrap().success());
+    let mut command = place.command(&["put", "d", "fifo", "--value-file", "fifo"]);
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    // Opening waits for the command to open the other end.
+    std::fs::write(place.path("fifo"), &large).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(place.run(&["get", "--raw", "d", "fifo"]).stdout, large);
+
+    place.ok(&["put", "d", "proc", "--value-file", "/proc/self/status"]);
+    assert!(place.ok(&["get", "--raw", "d", "proc"]).starts_with("Name:\taerodb\n"));
+    place.refused(&["put", "d", "k", "--value-file", "/dev/zero"], Reason::BatchValueTooLong);
+    place.ok(&["put", "d", "nothing", "--value-file", "/dev/null"]);
+    assert_eq!(place.ok(&["get", "--raw", "d", "nothing"]), "");
 }
 
 #[test]

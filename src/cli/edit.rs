@@ -6,7 +6,7 @@
 use crate::cli::args::{self, Target};
 use crate::cli::output::{self, Output};
 use crate::cli::session::with_node;
-use aerodb::disk::{Access, Disk, RealDisk};
+use aerodb::disk::RealDisk;
 use aerodb::record::Purpose;
 use aerodb::recovery::Init;
 use aerodb::{Batch, Error, Node, Reason, Result, limits};
@@ -108,24 +108,16 @@ fn with(mut object: Value, name: &str, value: Value) -> Value {
     object
 }
 
-/// The bytes of a file, or of standard input, as they are. One byte more than a value may have is enough to refuse it, so no more
-/// memory is taken.
+/// The bytes of a file of any kind, or of standard input, as they are, to their end. One byte more than a value may have is enough to
+/// refuse it, so no more memory is taken.
 fn read_value(file: &Path) -> Result<Vec<u8>> {
-    let unreadable =
-        |problem: String| Error::new(Reason::CliInput).with("file", file.display()).with("problem", problem);
+    let unreadable = |problem: &str| Error::new(Reason::CliInput).with("file", file.display()).with("problem", problem);
     let enough = limits::VALUE_BYTES_MAX + 1;
-    let mut value = Vec::new();
     if file.as_os_str() == OsStr::new("-") {
-        let mut stdin = std::io::stdin().lock().take(enough as u64);
-        stdin.read_to_end(&mut value).map_err(|error| unreadable(error.to_string()))?;
-        return Ok(value);
+        let mut value = Vec::new();
+        let read = std::io::stdin().lock().take(enough as u64).read_to_end(&mut value);
+        return read.map(|_| value).map_err(|error| unreadable(&error.to_string()));
     }
-    let told = |error: Error| unreadable(error.fact("error").unwrap_or(error.reason().sentence()).to_owned());
-    let source = RealDisk.open(file, Access::Read).map_err(told)?;
-    let source = source.ok_or_else(|| unreadable("there is no such file".to_owned()))?;
-    let len = usize::try_from(source.len().map_err(told)?).unwrap_or(usize::MAX).min(enough);
-    value.resize(len, 0);
-    let read = source.read_at(0, &mut value).map_err(told)?;
-    value.truncate(read);
-    Ok(value)
+    let told = |error: Error| unreadable(error.fact("error").unwrap_or(error.reason().sentence()));
+    RealDisk.read_stream(file, enough).map_err(told)
 }

@@ -62,7 +62,7 @@ impl Place {
     /// Runs a command that succeeds in silence on standard error; returns what it printed.
     pub fn ok(&self, arguments: &[&str]) -> String {
         let said = self.run(arguments);
-        assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{arguments:?}");
+        said.is_silent_success();
         String::from_utf8(said.stdout).unwrap()
     }
 
@@ -115,6 +115,11 @@ pub fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 impl Said {
+    /// It succeeded, with nothing on standard error.
+    pub fn is_silent_success(&self) {
+        assert_eq!((self.status, self.stderr.as_str()), (0, ""), "{self:?}");
+    }
+
     /// It was refused for this reason: exit status, code, sentence and remedy say so. Lines of the log may stand before.
     pub fn is(&self, reason: Reason) {
         assert_eq!(self.status, i32::from(reason.number()), "{self:?}");
