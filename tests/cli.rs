@@ -416,6 +416,66 @@ fn log_that_retention_dropped_is_refused_and_what_is_kept_is_shown() {
     assert_eq!(place.json(&["status", "d"]).remove(0)["log_oldest"].to_string(), oldest);
 }
 
+/// A directory whose next commit makes a merge due that can't be written where no file may be longer than 1.2 MB: its runs together hold
+/// more than that, and no file of its log does.
+fn with_a_large_merge_due() -> Place {
+    let place = Place::new();
+    let mut init = Init::standalone(&place.path("d"));
+    init.parameters = Parameters { segment_bytes: 1 << 18, table_bytes: 8192, block_bytes: 256, fanout: 16 };
+    Node::init(&init).unwrap();
+    let mut node = Node::open(&Options::new(&place.path("d"))).unwrap();
+    let mut number = 0_u32;
+    while node.store().state().runs.len() < 15 {
+        let mut batch = Batch::new();
+        batch.put(&number.to_be_bytes(), &[b'v'; 100_000]).unwrap();
+        node.commit(batch).unwrap();
+        node.maintain().unwrap();
+        number += 1;
+    }
+    node.close().unwrap();
+    place
+}
+
+/// D-ACK: a commit that is durable is never told as one that failed, or a script makes it twice.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_fails_behind_a_durable_commit_is_a_warning() {
+    for (arguments, printed, what) in [
+        ("put d $(printf %08000d 1) value", "commit ", "commit"),
+        ("del d $(printf %08000d 1)", "commit ", "commit"),
+        ("put d $(printf %08000d 1) value --json", "{\"commit\":", "commit"),
+        ("checkpoint d", "checkpoint position ", "checkpoint"),
+    ] {
+        let place = with_a_large_merge_due();
+        let before = place.json(&["status", "d"]).remove(0)["commit"].as_u64().unwrap();
+        let mut warned = false;
+        // Each one fills a table, until one makes the merge due.
+        for number in 1..=20 {
+            // 25 is SIGXFSZ: ignored, a write beyond the limit fails, and does not end the process.
+            let script = format!("trap '' 25; ulimit -f 2400; exec {} {arguments}", env!("CARGO_BIN_EXE_aerodb"));
+            let output = place.shell(&script);
+            assert_eq!(output.status, 0, "{output:?}");
+            let stdout = String::from_utf8(output.stdout).unwrap();
+            assert!(stdout.starts_with(printed) && stdout.lines().count() == 1, "{stdout}");
+            let commits = if what == "commit" { number } else { 0 };
+            if !output.stderr.is_empty() {
+                warned = true;
+                let begin =
+                    format!("warning[disk.write_failed]: the {what} is durable; maintenance failed, and goes on ");
+                assert!(output.stderr.lines().any(|line| line.starts_with(&begin)), "{}", output.stderr);
+                assert!(output.stderr.contains("\nremedy: "), "{}", output.stderr);
+                // Without the limit it goes on, and says that it removed what was left half done.
+                assert_eq!(place.run(&["checkpoint", "d"]).status, 0);
+                let status = place.json(&["status", "d"]).remove(0);
+                assert_eq!((&status["commit"], &status["merges_due"]), (&json!(before + commits), &json!(0)));
+                place.ok(&["verify", "d"]);
+                break;
+            }
+        }
+        assert!(warned, "{arguments}");
+    }
+}
+
 /// A reader that goes away ends the command quietly, and leaves the directory as it was.
 #[test]
 fn a_closed_pipe_ends_a_command_quietly() {

@@ -1,11 +1,12 @@
 //! The commands that make history: `init`, `put`, `del`, `floor`, `checkpoint`.
 //!
 //! Each of them is one record of the log, or none. A commit is printed once it is durable; the maintenance that it made due is done
-//! before the command ends, because no other process will do it. A replica refuses all of them but `init`.
+//! before the command ends, because no other process will do it, and where it fails the commit stands. A replica refuses all of them
+//! but `init`.
 
 use crate::cli::args::{self, Target};
 use crate::cli::output::{self, Output};
-use crate::cli::session::with_node;
+use crate::cli::session::with_writer;
 use aerodb::disk::RealDisk;
 use aerodb::record::Purpose;
 use aerodb::recovery::Init;
@@ -72,11 +73,11 @@ pub(crate) fn delete(matches: &ArgMatches, out: &mut Output) -> Result<()> {
 }
 
 fn commit(target: &Target, batch: Batch, out: &mut Output) -> Result<()> {
-    with_node(target.options(), |node| {
+    with_writer(target.options(), "commit", |node| {
         let commit = node.commit(batch)?;
         let after = node.durable();
         out.answer(format!("commit {commit}"), || output::point(after))?;
-        node.maintain()
+        out.flush()
     })
 }
 
@@ -84,20 +85,20 @@ fn commit(target: &Target, batch: Batch, out: &mut Output) -> Result<()> {
 pub(crate) fn floor(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let target = Target::read(matches)?;
     let floor = args::commit(matches, "N")?.ok_or_else(|| args::usage("N is missing"))?;
-    with_node(target.options(), |node| {
+    with_writer(target.options(), "floor", |node| {
         let after = node.raise_floor(floor)?;
         out.answer(format!("floor {floor}"), || with(output::point(after), "floor", json!(floor.0)))?;
-        node.maintain()
+        out.flush()
     })
 }
 
 /// `aerodb checkpoint`.
 pub(crate) fn checkpoint(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let target = Target::read(matches)?;
-    with_node(target.options(), |node| {
+    with_writer(target.options(), "checkpoint", |node| {
         let cut = node.checkpoint(Purpose::Checkpoint)?;
         out.answer(format!("checkpoint {cut}"), || output::point(cut))?;
-        node.maintain()
+        out.flush()
     })
 }
 

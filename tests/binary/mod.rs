@@ -59,6 +59,13 @@ impl Place {
         said(child.wait_with_output().unwrap())
     }
 
+    /// Runs a script of the shell in the place.
+    pub fn shell(&self, script: &str) -> Said {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(self.dir.path()).env_remove("AERODB_LOG").stdin(Stdio::null());
+        said(command.output().unwrap())
+    }
+
     /// Runs a command that succeeds in silence on standard error; returns what it printed.
     pub fn ok(&self, arguments: &[&str]) -> String {
         let said = self.run(arguments);
