@@ -272,6 +272,10 @@ fn a_path_without_a_directory_is_refused_by_every_command() {
         place.refused(&["backup", dir, "out"], Reason::DirNotFound);
     }
     assert!(!place.path("absent").exists() && !place.path("out").exists());
+    // What is wrong with the path itself is said as what it is: the path comes first in the remedy.
+    std::fs::write(place.path("file"), "").unwrap();
+    assert!(place.refused(&["get", "file", "k"], Reason::DiskReadFailed).contains("remedy: Check the path, "));
+    assert!(place.refused(&["init", "absent/d"], Reason::DiskNameFailed).contains("remedy: Check the path, "));
 }
 
 #[test]
@@ -290,8 +294,53 @@ fn a_command_line_that_is_not_understood_is_refused() {
 }
 
 #[test]
+fn a_usage_error_is_told_without_saying_twice_how_to_get_help() {
+    let place = with_two_commits();
+    for wrong in [&["init"][..], &["get", "d", "k", "--at"], &["init", "e", "--role", "leader"], &["bench", "remote"]] {
+        let said = place.run(wrong);
+        said.is(Reason::CliUsage);
+        assert!(!said.stderr.contains("For more information"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn long_keys_and_numbers_are_shown_by_their_beginning() {
+    let place = with_two_commits();
+    let long = "k".repeat(aerodb::limits::KEY_BYTES_MAX);
+    let shown = format!("={}… ({} bytes)", "k".repeat(64), long.len());
+    for (arguments, reason) in [
+        (["get", "d", &long], Reason::KeyAbsent),
+        (["floor", "d", &long], Reason::CliInput),
+        (["get", "d", &format!("{}\\", &long[1..])], Reason::CliInput),
+    ] {
+        let error = place.refused(&arguments, reason);
+        assert!(error.contains(&shown) && error.len() < 500, "{error}");
+    }
+}
+
+#[test]
+fn the_bench_tells_its_failures_like_every_command() {
+    let place = with_two_commits();
+    for scale in ["0", "nan", "-1"] {
+        let said = place.run(&["bench", "local", "--scale", scale, "--json"]);
+        said.is(Reason::ConfigInvalid);
+        let object: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert_eq!(object["error"]["evidence"]["limits"], "above 0, up to 1000");
+    }
+    let said = place.run(&["bench", "local", "--dir", "d", "--json"]);
+    said.is(Reason::DirNotEmpty);
+    let object: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(object["error"]["code"], "dir.not_empty");
+}
+
+#[test]
 fn input_that_cannot_be_read_is_refused() {
     let place = with_two_commits();
+    place.refused(&["get", "d", "k", "--at", "-1"], Reason::CliInput);
+    place.refused(&["scan", "d", "--limit", "-5"], Reason::CliInput);
+    place.refused(&["floor", "d", "-1"], Reason::CliInput);
+    place.refused(&["wal", "d", "--from", "-1"], Reason::CliInput);
+    place.refused(&["get", "d", "k", "--expect-node", "-1"], Reason::CliInput);
     place.refused(&["get", "d", "a\\q"], Reason::CliInput);
     place.refused(&["put", "d", "k", "\\x0"], Reason::CliInput);
     place.refused(&["del", "d", "\\"], Reason::CliInput);
@@ -416,7 +465,36 @@ fn log_that_retention_dropped_is_refused_and_what_is_kept_is_shown() {
     assert_eq!(place.json(&["status", "d"]).remove(0)["log_oldest"].to_string(), oldest);
 }
 
-/// A directory whose next commit makes a merge due that can't be written where no file may be longer than 1.2 MB: its runs together hold
+#[test]
+fn a_checkpoint_drops_the_log_that_it_is_told_not_to_keep() {
+    let place = Place::new();
+    place.ok(&["init", "d", "--segment-bytes", "4K", "--table-bytes", "1K"]);
+    let value = "v".repeat(1000);
+    let pairs: Vec<String> = (0..3).flat_map(|number| [format!("key{number}"), value.clone()]).collect();
+    for _ in 0..5 {
+        let arguments: Vec<&str> = ["put", "d"].into_iter().chain(pairs.iter().map(String::as_str)).collect();
+        place.ok(&arguments);
+    }
+    let oldest = || place.json(&["status", "d"]).remove(0)["log_oldest"].as_u64().unwrap();
+    assert_eq!(place.ok(&["checkpoint", "d"]).lines().count(), 1);
+    assert_eq!(oldest(), 0, "all log is kept by default");
+    place.ok(&["checkpoint", "d", "--keep-log", "1G"]);
+    assert_eq!(oldest(), 0, "there is less than that");
+
+    let text = place.ok(&["checkpoint", "d", "--keep-log", "5K"]);
+    let kept = oldest();
+    assert!(text.ends_with(&format!("\nlog from position {kept}, before from position 0\n")), "{text}");
+    let answer = place.json(&["checkpoint", "d", "--keep-log", "0"]).remove(0);
+    assert_eq!((&answer["log_oldest_before"], &answer["log_oldest"]), (&json!(kept), &json!(oldest())));
+    let end = answer["position"].as_u64().unwrap();
+    assert!(kept > 0 && kept + 5120 <= end && kept < oldest() && oldest() < end, "{kept} {}", oldest());
+    place.refused(&["wal", "d", "--from", "0"], Reason::WalRetired);
+    place.ok(&["verify", "d"]);
+    assert_eq!(place.ok(&["get", "d", "key0", "--at", "1"]), format!("{value}\n"));
+    place.refused(&["checkpoint", "d", "--keep-log", "all"], Reason::CliInput);
+}
+
+/// A directory whose next seal makes a merge due that can't be written where no file may be longer than 1.2 MB: its runs together hold
 /// more than that, and no file of its log does.
 fn with_a_large_merge_due() -> Place {
     let place = Place::new();
@@ -432,6 +510,9 @@ fn with_a_large_merge_due() -> Place {
         node.maintain().unwrap();
         number += 1;
     }
+    let mut batch = Batch::new();
+    batch.put(b"for the next run", b"v").unwrap();
+    node.commit(batch).unwrap();
     node.close().unwrap();
     place
 }
@@ -546,6 +627,25 @@ fn a_backup_is_restored_and_nothing_is_overwritten() {
     assert_eq!(report["cut"]["commit"], 2);
     place.flip(&place.only("b/store", ".run"), 20);
     place.refused(&["restore", "b", "u"], Reason::BackupCorrupt);
+    place.refused(&["verify", "b", "--backup"], Reason::BackupCorrupt);
+}
+
+#[test]
+fn a_backup_is_proven_where_it_lies() {
+    let place = with_two_commits();
+    let made = place.json(&["backup", "d", "b"]).remove(0);
+    let before = files(&place.path("b"), "");
+    let text = place.ok(&["verify", "b", "--backup"]);
+    let tail = format!(" commit 2: {} files, {} bytes\n", made["files"], made["bytes"]);
+    assert!(text.starts_with("verified backup position ") && text.ends_with(&tail), "{text}");
+    assert_eq!(place.json(&["verify", "b", "--backup"]).remove(0), made);
+    assert_eq!(files(&place.path("b"), ""), before, "nothing was written");
+    let node = made["identity"]["node"].as_str().unwrap();
+    place.ok(&["verify", "b", "--backup", "--expect-node", node]);
+    let other = "00000000000000000000000000000000";
+    place.refused(&["verify", "b", "--backup", "--expect-node", other], Reason::IdentityOtherNode);
+    place.refused(&["verify", "d", "--backup"], Reason::BackupIncomplete);
+    place.refused(&["verify", "absent", "--backup"], Reason::BackupIncomplete);
 }
 
 #[test]

@@ -7,10 +7,11 @@
 use crate::cli::args::{self, Target};
 use crate::cli::output::{self, Output};
 use crate::cli::session::with_writer;
+use aerodb::committer::Retention;
 use aerodb::disk::RealDisk;
 use aerodb::record::Purpose;
 use aerodb::recovery::Init;
-use aerodb::{Batch, Error, Node, Reason, Result, limits};
+use aerodb::{Batch, Error, Node, Options, Reason, Result, limits};
 use clap::ArgMatches;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -92,12 +93,26 @@ pub(crate) fn floor(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     })
 }
 
-/// `aerodb checkpoint`.
+/// `aerodb checkpoint`. Log is dropped only where it was said how much of it stays.
 pub(crate) fn checkpoint(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let target = Target::read(matches)?;
-    with_writer(target.options(), "checkpoint", |node| {
+    let keep = args::size(matches, "keep-log")?;
+    let retention = keep.map_or(Retention::All, Retention::Bytes);
+    let options = Options { retention, ..target.options().clone() };
+    with_writer(&options, "checkpoint", |node| {
+        let before = node.report().log.oldest;
         let cut = node.checkpoint(Purpose::Checkpoint)?;
-        out.answer(format!("checkpoint {cut}"), || output::point(cut))?;
+        let oldest = node.oldest();
+        out.answer(format!("checkpoint {cut}"), || {
+            let object = output::point(cut);
+            if keep.is_none() {
+                return object;
+            }
+            with(with(object, "log_oldest", json!(oldest.0)), "log_oldest_before", json!(before.0))
+        })?;
+        if keep.is_some() && !out.is_json() {
+            out.line(format!("log from position {oldest}, before from position {before}"))?;
+        }
         out.flush()
     })
 }

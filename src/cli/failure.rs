@@ -29,11 +29,11 @@ pub(crate) fn from_clap(error: &clap::Error, out: &mut Output) -> std::result::R
         return shown(&rendered, out).map_err(Failure::from);
     }
     let text = rendered.strip_prefix("error: ").unwrap_or(&rendered);
+    // The remedy says how to get help; clap's own last line would say it again.
+    let text = text.split("\n\nFor more information").next().unwrap_or_default();
     let (problem, hint) = text.split_once("\n\n").unwrap_or((text, ""));
     let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
-    // The remedy says how to get help; clap's own last line would say it again.
-    let hint = hint.split("\n\nFor more information").next().unwrap_or_default().trim_end();
-    Err(Failure { error: Error::new(Reason::CliUsage).with("problem", problem), hint: hint.to_owned() })
+    Err(Failure { error: Error::new(Reason::CliUsage).with("problem", problem), hint: hint.trim_end().to_owned() })
 }
 
 fn shown(text: &str, out: &mut Output) -> Result<()> {
