@@ -85,7 +85,7 @@ impl Database {
     /// Opens a directory and starts its threads.
     ///
     /// # Errors
-    /// What does not verify, or is not what the options expect, by name.
+    /// What does not verify, or is not what the options expect, by name; `process.thread_failed`.
     pub fn open(options: Options) -> Result<Database> {
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
@@ -93,13 +93,21 @@ impl Database {
         let committer_seen = recovered.committer.observed();
         let durable_seen = recovered.committer.durable();
         let maintenance_seen = recovered.maintenance.observed();
-        let refused = |error: std::io::Error| {
-            Error::new(Reason::DatabaseClosed).with("operation", "start a thread").with("error", error)
-        };
         let core = recovered.maintenance;
-        let maintenance = sync::spawn("maintenance", move || maintenance_worker::run(core, &calls)).map_err(refused)?;
+        let maintenance = sync::spawn("maintenance", move || maintenance_worker::run(core, &calls));
+        let maintenance = maintenance.map_err(|error| spawn_failed(&error))?;
         let core = recovered.committer;
-        let committer = sync::spawn("committer", move || committer_worker::run(core, &inbox)).map_err(refused)?;
+        let committer = match sync::spawn("committer", move || committer_worker::run(core, &inbox)) {
+            Ok(committer) => committer,
+            Err(error) => {
+                // Maintenance ends before the lock is given back: it writes.
+                recovered.store.dismiss_maintenance();
+                if maintenance.join().is_err() {
+                    log::error!("the maintenance thread panicked");
+                }
+                return Err(spawn_failed(&error));
+            }
+        };
         Ok(Database {
             identity: recovered.report.identity,
             report: recovered.report,
@@ -236,5 +244,21 @@ impl Drop for Database {
         if let Err(error) = self.stop() {
             log::error!("closing: {error}");
         }
+    }
+}
+
+fn spawn_failed(error: &std::io::Error) -> Error {
+    Error::new(Reason::ProcessThreadFailed).with("error", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_cannot_be_started_has_a_reason_of_its_own() {
+        let error = spawn_failed(&std::io::Error::from(std::io::ErrorKind::WouldBlock));
+        assert_eq!(error.reason(), Reason::ProcessThreadFailed);
+        assert!(error.fact("error").is_some());
     }
 }

@@ -108,3 +108,8 @@ pub use position::{History, LogPoint, Position};
 pub use reason::{Reason, Retry};
 pub use recovery::{Init, Options, Report};
 pub use store::{Direction, Range, Rows, View};
+
+/// The program of the README is compiled and run with the examples of this documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,7 +12,7 @@ use crate::disk::LockGuard;
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Role};
 use crate::maintenance::{Maintenance, Progress};
-use crate::position::LogPoint;
+use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Report};
@@ -69,6 +69,12 @@ impl Node {
     #[must_use]
     pub fn durable(&self) -> LogPoint {
         self.committer.log().durable()
+    }
+
+    /// The oldest position of the log that is kept.
+    #[must_use]
+    pub fn oldest(&self) -> Position {
+        self.committer.log().oldest()
     }
 
     /// A view at a commit, or at the newest one.

@@ -121,7 +121,7 @@ reasons! {
         "Choose a value within the limits that are shown."
     DiskReadFailed 30 "disk.read_failed" Operator
         "The operating system could not read a file."
-        "Check the device and the permissions; nothing was changed."
+        "Check the path, the permissions and the device; nothing was changed."
     DiskWriteFailed 31 "disk.write_failed" Restart
         "The operating system could not write a file. Its owner stopped for good."
         "Check the device, then start the node again; what was acknowledged is kept."
@@ -133,7 +133,7 @@ reasons! {
         "Make room, then start the node again; what was acknowledged is kept."
     DiskNameFailed 34 "disk.name_failed" Operator
         "The operating system could not create, rename, list or remove a file or directory."
-        "Check the permissions and the device."
+        "Check the path, the permissions and the device."
     WalCorrupt 40 "wal.corrupt" Operator
         "A record of the log that may have been acknowledged does not verify."
         "Keep the directory as it is for examination, and restore from a backup or a replica."
@@ -200,6 +200,9 @@ reasons! {
     DatabaseClosed 67 "database.closed" Restart
         "The database was closed."
         "Open it again."
+    ProcessThreadFailed 68 "process.thread_failed" Later
+        "The operating system gave no further thread."
+        "Raise the limit of threads or memory of this process."
     ViewBelowFloor 70 "view.below_floor" Change
         "The view lies below the floor: older versions may be gone."
         "Read at the floor or above it."

@@ -11,7 +11,7 @@ use aerodb::{Batch, Init, Node, Options, Parameters, Reason};
 use binary::{Place, files};
 use serde_json::json;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 fn with_two_commits() -> Place {
     let place = Place::with_node();
@@ -109,6 +109,32 @@ fn any_bytes_go_in_and_come_out_and_go_in_again() {
     assert_eq!(place.ok(&["get", "--raw", "d", "-1"]), "-2.5");
     place.ok(&["put", "d", "", ""]);
     assert_eq!(place.ok(&["get", "d", ""]), "\n");
+}
+
+/// What is no regular file has no length to go by.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_value_comes_whole_from_whatever_can_be_read() {
+    let place = Place::with_node();
+    let large: Vec<u8> = (0..300_000_u32).map(|number| (number % 251) as u8).collect();
+    for stdin in ["/dev/stdin", "/proc/self/fd/0"] {
+        place.run_with_input(&["put", "d", "pipe", "--value-file", stdin], &large).is_silent_success();
+        assert_eq!(place.run(&["get", "--raw", "d", "pipe"]).stdout, large, "{stdin}");
+        place.ok(&["del", "d", "pipe"]);
+    }
+    assert!(Command::new("mkfifo").arg(place.path("fifo")).status().unwrap().success());
+    let mut command = place.command(&["put", "d", "fifo", "--value-file", "fifo"]);
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    // Opening waits for the command to open the other end.
+    std::fs::write(place.path("fifo"), &large).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(place.run(&["get", "--raw", "d", "fifo"]).stdout, large);
+
+    place.ok(&["put", "d", "proc", "--value-file", "/proc/self/status"]);
+    assert!(place.ok(&["get", "--raw", "d", "proc"]).starts_with("Name:\taerodb\n"));
+    place.refused(&["put", "d", "k", "--value-file", "/dev/zero"], Reason::BatchValueTooLong);
+    place.ok(&["put", "d", "nothing", "--value-file", "/dev/null"]);
+    assert_eq!(place.ok(&["get", "--raw", "d", "nothing"]), "");
 }
 
 #[test]
@@ -246,6 +272,10 @@ fn a_path_without_a_directory_is_refused_by_every_command() {
         place.refused(&["backup", dir, "out"], Reason::DirNotFound);
     }
     assert!(!place.path("absent").exists() && !place.path("out").exists());
+    // What is wrong with the path itself is said as what it is: the path comes first in the remedy.
+    std::fs::write(place.path("file"), "").unwrap();
+    assert!(place.refused(&["get", "file", "k"], Reason::DiskReadFailed).contains("remedy: Check the path, "));
+    assert!(place.refused(&["init", "absent/d"], Reason::DiskNameFailed).contains("remedy: Check the path, "));
 }
 
 #[test]
@@ -264,8 +294,53 @@ fn a_command_line_that_is_not_understood_is_refused() {
 }
 
 #[test]
+fn a_usage_error_is_told_without_saying_twice_how_to_get_help() {
+    let place = with_two_commits();
+    for wrong in [&["init"][..], &["get", "d", "k", "--at"], &["init", "e", "--role", "leader"], &["bench", "remote"]] {
+        let said = place.run(wrong);
+        said.is(Reason::CliUsage);
+        assert!(!said.stderr.contains("For more information"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn long_keys_and_numbers_are_shown_by_their_beginning() {
+    let place = with_two_commits();
+    let long = "k".repeat(aerodb::limits::KEY_BYTES_MAX);
+    let shown = format!("={}… ({} bytes)", "k".repeat(64), long.len());
+    for (arguments, reason) in [
+        (["get", "d", &long], Reason::KeyAbsent),
+        (["floor", "d", &long], Reason::CliInput),
+        (["get", "d", &format!("{}\\", &long[1..])], Reason::CliInput),
+    ] {
+        let error = place.refused(&arguments, reason);
+        assert!(error.contains(&shown) && error.len() < 500, "{error}");
+    }
+}
+
+#[test]
+fn the_bench_tells_its_failures_like_every_command() {
+    let place = with_two_commits();
+    for scale in ["0", "nan", "-1"] {
+        let said = place.run(&["bench", "local", "--scale", scale, "--json"]);
+        said.is(Reason::ConfigInvalid);
+        let object: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert_eq!(object["error"]["evidence"]["limits"], "above 0, up to 1000");
+    }
+    let said = place.run(&["bench", "local", "--dir", "d", "--json"]);
+    said.is(Reason::DirNotEmpty);
+    let object: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(object["error"]["code"], "dir.not_empty");
+}
+
+#[test]
 fn input_that_cannot_be_read_is_refused() {
     let place = with_two_commits();
+    place.refused(&["get", "d", "k", "--at", "-1"], Reason::CliInput);
+    place.refused(&["scan", "d", "--limit", "-5"], Reason::CliInput);
+    place.refused(&["floor", "d", "-1"], Reason::CliInput);
+    place.refused(&["wal", "d", "--from", "-1"], Reason::CliInput);
+    place.refused(&["get", "d", "k", "--expect-node", "-1"], Reason::CliInput);
     place.refused(&["get", "d", "a\\q"], Reason::CliInput);
     place.refused(&["put", "d", "k", "\\x0"], Reason::CliInput);
     place.refused(&["del", "d", "\\"], Reason::CliInput);
@@ -390,6 +465,98 @@ fn log_that_retention_dropped_is_refused_and_what_is_kept_is_shown() {
     assert_eq!(place.json(&["status", "d"]).remove(0)["log_oldest"].to_string(), oldest);
 }
 
+#[test]
+fn a_checkpoint_drops_the_log_that_it_is_told_not_to_keep() {
+    let place = Place::new();
+    place.ok(&["init", "d", "--segment-bytes", "4K", "--table-bytes", "1K"]);
+    let value = "v".repeat(1000);
+    let pairs: Vec<String> = (0..3).flat_map(|number| [format!("key{number}"), value.clone()]).collect();
+    for _ in 0..5 {
+        let arguments: Vec<&str> = ["put", "d"].into_iter().chain(pairs.iter().map(String::as_str)).collect();
+        place.ok(&arguments);
+    }
+    let oldest = || place.json(&["status", "d"]).remove(0)["log_oldest"].as_u64().unwrap();
+    assert_eq!(place.ok(&["checkpoint", "d"]).lines().count(), 1);
+    assert_eq!(oldest(), 0, "all log is kept by default");
+    place.ok(&["checkpoint", "d", "--keep-log", "1G"]);
+    assert_eq!(oldest(), 0, "there is less than that");
+
+    let text = place.ok(&["checkpoint", "d", "--keep-log", "5K"]);
+    let kept = oldest();
+    assert!(text.ends_with(&format!("\nlog from position {kept}, before from position 0\n")), "{text}");
+    let answer = place.json(&["checkpoint", "d", "--keep-log", "0"]).remove(0);
+    assert_eq!((&answer["log_oldest_before"], &answer["log_oldest"]), (&json!(kept), &json!(oldest())));
+    let end = answer["position"].as_u64().unwrap();
+    assert!(kept > 0 && kept + 5120 <= end && kept < oldest() && oldest() < end, "{kept} {}", oldest());
+    place.refused(&["wal", "d", "--from", "0"], Reason::WalRetired);
+    place.ok(&["verify", "d"]);
+    assert_eq!(place.ok(&["get", "d", "key0", "--at", "1"]), format!("{value}\n"));
+    place.refused(&["checkpoint", "d", "--keep-log", "all"], Reason::CliInput);
+}
+
+/// A directory whose next seal makes a merge due that can't be written where no file may be longer than 1.2 MB: its runs together hold
+/// more than that, and no file of its log does.
+fn with_a_large_merge_due() -> Place {
+    let place = Place::new();
+    let mut init = Init::standalone(&place.path("d"));
+    init.parameters = Parameters { segment_bytes: 1 << 18, table_bytes: 8192, block_bytes: 256, fanout: 16 };
+    Node::init(&init).unwrap();
+    let mut node = Node::open(&Options::new(&place.path("d"))).unwrap();
+    let mut number = 0_u32;
+    while node.store().state().runs.len() < 15 {
+        let mut batch = Batch::new();
+        batch.put(&number.to_be_bytes(), &[b'v'; 100_000]).unwrap();
+        node.commit(batch).unwrap();
+        node.maintain().unwrap();
+        number += 1;
+    }
+    let mut batch = Batch::new();
+    batch.put(b"for the next run", b"v").unwrap();
+    node.commit(batch).unwrap();
+    node.close().unwrap();
+    place
+}
+
+/// D-ACK: a commit that is durable is never told as one that failed, or a script makes it twice.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_fails_behind_a_durable_commit_is_a_warning() {
+    for (arguments, printed, what) in [
+        ("put d $(printf %08000d 1) value", "commit ", "commit"),
+        ("del d $(printf %08000d 1)", "commit ", "commit"),
+        ("put d $(printf %08000d 1) value --json", "{\"commit\":", "commit"),
+        ("checkpoint d", "checkpoint position ", "checkpoint"),
+    ] {
+        let place = with_a_large_merge_due();
+        let before = place.json(&["status", "d"]).remove(0)["commit"].as_u64().unwrap();
+        let mut warned = false;
+        // Each one fills a table, until one makes the merge due.
+        for number in 1..=20 {
+            // 25 is SIGXFSZ: ignored, a write beyond the limit fails, and does not end the process.
+            let script = format!("trap '' 25; ulimit -f 2400; exec {} {arguments}", env!("CARGO_BIN_EXE_aerodb"));
+            let output = place.shell(&script);
+            assert_eq!(output.status, 0, "{output:?}");
+            let stdout = String::from_utf8(output.stdout).unwrap();
+            assert!(stdout.starts_with(printed) && stdout.lines().count() == 1, "{stdout}");
+            let commits = if what == "commit" { number } else { 0 };
+            if !output.stderr.is_empty() {
+                warned = true;
+                let begin =
+                    format!("warning[disk.write_failed]: the {what} is durable; maintenance failed, and goes on ");
+                assert!(output.stderr.lines().any(|line| line.starts_with(&begin)), "{}", output.stderr);
+                assert!(output.stderr.contains("\nremedy: "), "{}", output.stderr);
+                // Without the limit it goes on, and says that it removed what was left half done.
+                assert_eq!(place.run(&["checkpoint", "d"]).status, 0);
+                let status = place.json(&["status", "d"]).remove(0);
+                assert_eq!((&status["commit"], &status["merges_due"]), (&json!(before + commits), &json!(0)));
+                place.ok(&["verify", "d"]);
+                break;
+            }
+        }
+        assert!(warned, "{arguments}");
+    }
+}
+
 /// A reader that goes away ends the command quietly, and leaves the directory as it was.
 #[test]
 fn a_closed_pipe_ends_a_command_quietly() {
@@ -460,6 +627,25 @@ fn a_backup_is_restored_and_nothing_is_overwritten() {
     assert_eq!(report["cut"]["commit"], 2);
     place.flip(&place.only("b/store", ".run"), 20);
     place.refused(&["restore", "b", "u"], Reason::BackupCorrupt);
+    place.refused(&["verify", "b", "--backup"], Reason::BackupCorrupt);
+}
+
+#[test]
+fn a_backup_is_proven_where_it_lies() {
+    let place = with_two_commits();
+    let made = place.json(&["backup", "d", "b"]).remove(0);
+    let before = files(&place.path("b"), "");
+    let text = place.ok(&["verify", "b", "--backup"]);
+    let tail = format!(" commit 2: {} files, {} bytes\n", made["files"], made["bytes"]);
+    assert!(text.starts_with("verified backup position ") && text.ends_with(&tail), "{text}");
+    assert_eq!(place.json(&["verify", "b", "--backup"]).remove(0), made);
+    assert_eq!(files(&place.path("b"), ""), before, "nothing was written");
+    let node = made["identity"]["node"].as_str().unwrap();
+    place.ok(&["verify", "b", "--backup", "--expect-node", node]);
+    let other = "00000000000000000000000000000000";
+    place.refused(&["verify", "b", "--backup", "--expect-node", other], Reason::IdentityOtherNode);
+    place.refused(&["verify", "d", "--backup"], Reason::BackupIncomplete);
+    place.refused(&["verify", "absent", "--backup"], Reason::BackupIncomplete);
 }
 
 #[test]

@@ -42,7 +42,10 @@ pub(crate) fn keys(matches: &ArgMatches, name: &str) -> Result<Vec<Vec<u8>>> {
 }
 
 fn unreadable(name: &'static str, text: &str, expected: &str) -> Error {
-    Error::new(Reason::CliInput).with("argument", name).with("value", text).with("expected", expected)
+    Error::new(Reason::CliInput)
+        .with("argument", name)
+        .with("value", bytes::brief(text.as_bytes()))
+        .with("expected", expected)
 }
 
 /// Digits only: no sign, no space.
@@ -130,10 +133,18 @@ impl Target {
     /// `dir.not_found`, `identity.*`, `disk.read_failed`.
     pub(crate) fn identity(&self) -> Result<Identity> {
         let found = Identity::read(self.options.disk.as_ref(), &self.options.dir)?;
+        self.expect(&found)?;
+        Ok(found)
+    }
+
+    /// Refuses what is another's than expected.
+    ///
+    /// # Errors
+    /// `identity.other_*`.
+    pub(crate) fn expect(&self, found: &Identity) -> Result<()> {
         expect(Reason::IdentityOtherRole, self.options.role, found.role)?;
         expect(Reason::IdentityOtherDatabase, self.options.database_id, found.database_id)?;
-        expect(Reason::IdentityOtherNode, self.options.node_id, found.node_id)?;
-        Ok(found)
+        expect(Reason::IdentityOtherNode, self.options.node_id, found.node_id)
     }
 }
 

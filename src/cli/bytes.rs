@@ -19,6 +19,9 @@ Keys and values are any bytes. On the command line and in output \\n, \\t, \\\\ 
 output shows printable ASCII as it is (but a leading - as \\x2d) and everything else escaped, so it can be an
 argument again. In JSON bytes are {\"text\": …} if they are UTF-8 without control characters, else {\"hex\": …}.";
 
+/// How much of a key is shown as evidence.
+const EVIDENCE_BYTES: usize = 64;
+
 /// Bytes as text.
 pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -33,6 +36,14 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Bytes as text, as evidence: a person needs the beginning and the length of what is long.
+pub(crate) fn brief(bytes: &[u8]) -> String {
+    match bytes.get(..EVIDENCE_BYTES) {
+        Some(beginning) if bytes.len() > EVIDENCE_BYTES => format!("{}… ({} bytes)", escape(beginning), bytes.len()),
+        _ => escape(bytes),
+    }
 }
 
 fn push_hex(text: &mut String, before: &str, byte: u8) {
@@ -63,7 +74,7 @@ pub(crate) fn unescape(argument: &OsStr) -> Result<Vec<u8>> {
             }
             _ => {
                 return Err(Error::new(Reason::CliInput)
-                    .with("argument", escape(text))
+                    .with("argument", brief(text))
                     .with("offset", text.len() - rest.len())
                     .with("problem", "unknown escape"));
             }
@@ -122,6 +133,13 @@ mod tests {
             assert_eq!(unescape(OsStr::new(wrong)).unwrap_err().reason(), Reason::CliInput, "{wrong}");
         }
         assert_eq!(unescape(OsStr::new("ab\\q")).unwrap_err().fact("offset"), Some("2"));
+    }
+
+    #[test]
+    fn evidence_shows_the_beginning_and_the_length_of_what_is_long() {
+        assert_eq!(brief(&[b'k'; 64]), "k".repeat(64));
+        assert_eq!(brief(&[b'\n'; 65]), format!("{}… (65 bytes)", "\\n".repeat(64)));
+        assert_eq!(brief(b"-"), "\\x2d");
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The commands that make history: `init`, `put`, `del`, `floor`, `checkpoint`.
 //!
 //! Each of them is one record of the log, or none. A commit is printed once it is durable; the maintenance that it made due is done
-//! before the command ends, because no other process will do it. A replica refuses all of them but `init`.
+//! before the command ends, because no other process will do it, and where it fails the commit stands. A replica refuses all of them
+//! but `init`.
 
 use crate::cli::args::{self, Target};
 use crate::cli::output::{self, Output};
-use crate::cli::session::with_node;
-use aerodb::disk::{Access, Disk, RealDisk};
+use crate::cli::session::with_writer;
+use aerodb::committer::Retention;
+use aerodb::disk::RealDisk;
 use aerodb::record::Purpose;
 use aerodb::recovery::Init;
-use aerodb::{Batch, Error, Node, Reason, Result, limits};
+use aerodb::{Batch, Error, Node, Options, Reason, Result, limits};
 use clap::ArgMatches;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -72,11 +74,11 @@ pub(crate) fn delete(matches: &ArgMatches, out: &mut Output) -> Result<()> {
 }
 
 fn commit(target: &Target, batch: Batch, out: &mut Output) -> Result<()> {
-    with_node(target.options(), |node| {
+    with_writer(target.options(), "commit", |node| {
         let commit = node.commit(batch)?;
         let after = node.durable();
         out.answer(format!("commit {commit}"), || output::point(after))?;
-        node.maintain()
+        out.flush()
     })
 }
 
@@ -84,20 +86,34 @@ fn commit(target: &Target, batch: Batch, out: &mut Output) -> Result<()> {
 pub(crate) fn floor(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let target = Target::read(matches)?;
     let floor = args::commit(matches, "N")?.ok_or_else(|| args::usage("N is missing"))?;
-    with_node(target.options(), |node| {
+    with_writer(target.options(), "floor", |node| {
         let after = node.raise_floor(floor)?;
         out.answer(format!("floor {floor}"), || with(output::point(after), "floor", json!(floor.0)))?;
-        node.maintain()
+        out.flush()
     })
 }
 
-/// `aerodb checkpoint`.
+/// `aerodb checkpoint`. Log is dropped only where it was said how much of it stays.
 pub(crate) fn checkpoint(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let target = Target::read(matches)?;
-    with_node(target.options(), |node| {
+    let keep = args::size(matches, "keep-log")?;
+    let retention = keep.map_or(Retention::All, Retention::Bytes);
+    let options = Options { retention, ..target.options().clone() };
+    with_writer(&options, "checkpoint", |node| {
+        let before = node.report().log.oldest;
         let cut = node.checkpoint(Purpose::Checkpoint)?;
-        out.answer(format!("checkpoint {cut}"), || output::point(cut))?;
-        node.maintain()
+        let oldest = node.oldest();
+        out.answer(format!("checkpoint {cut}"), || {
+            let object = output::point(cut);
+            if keep.is_none() {
+                return object;
+            }
+            with(with(object, "log_oldest", json!(oldest.0)), "log_oldest_before", json!(before.0))
+        })?;
+        if keep.is_some() && !out.is_json() {
+            out.line(format!("log from position {oldest}, before from position {before}"))?;
+        }
+        out.flush()
     })
 }
 
@@ -108,24 +124,16 @@ fn with(mut object: Value, name: &str, value: Value) -> Value {
     object
 }
 
-/// The bytes of a file, or of standard input, as they are. One byte more than a value may have is enough to refuse it, so no more
-/// memory is taken.
+/// The bytes of a file of any kind, or of standard input, as they are, to their end. One byte more than a value may have is enough to
+/// refuse it, so no more memory is taken.
 fn read_value(file: &Path) -> Result<Vec<u8>> {
-    let unreadable =
-        |problem: String| Error::new(Reason::CliInput).with("file", file.display()).with("problem", problem);
+    let unreadable = |problem: &str| Error::new(Reason::CliInput).with("file", file.display()).with("problem", problem);
     let enough = limits::VALUE_BYTES_MAX + 1;
-    let mut value = Vec::new();
     if file.as_os_str() == OsStr::new("-") {
-        let mut stdin = std::io::stdin().lock().take(enough as u64);
-        stdin.read_to_end(&mut value).map_err(|error| unreadable(error.to_string()))?;
-        return Ok(value);
+        let mut value = Vec::new();
+        let read = std::io::stdin().lock().take(enough as u64).read_to_end(&mut value);
+        return read.map(|_| value).map_err(|error| unreadable(&error.to_string()));
     }
-    let told = |error: Error| unreadable(error.fact("error").unwrap_or(error.reason().sentence()).to_owned());
-    let source = RealDisk.open(file, Access::Read).map_err(told)?;
-    let source = source.ok_or_else(|| unreadable("there is no such file".to_owned()))?;
-    let len = usize::try_from(source.len().map_err(told)?).unwrap_or(usize::MAX).min(enough);
-    value.resize(len, 0);
-    let read = source.read_at(0, &mut value).map_err(told)?;
-    value.truncate(read);
-    Ok(value)
+    let told = |error: Error| unreadable(error.fact("error").unwrap_or(error.reason().sentence()));
+    RealDisk.read_stream(file, enough).map_err(told)
 }

@@ -1,7 +1,8 @@
 //! How a refusal is told: on standard error for people, on standard output as JSON for programs that asked for it.
 //!
 //! `error[code]: sentence [evidence]`, then `remedy: …`; the exit status is the number of the reason. Control characters in the
-//! evidence are shown, never sent to the terminal. A reader of standard output that went away is told nothing: nobody reads it.
+//! evidence are shown, never sent to the terminal. What fails behind a success is told in the same way as `warning[code]: …`, on
+//! standard error alone. A reader of standard output that went away is told nothing: nobody reads it.
 
 use crate::cli::output::Output;
 use aerodb::{Error, Reason, Result};
@@ -28,11 +29,11 @@ pub(crate) fn from_clap(error: &clap::Error, out: &mut Output) -> std::result::R
         return shown(&rendered, out).map_err(Failure::from);
     }
     let text = rendered.strip_prefix("error: ").unwrap_or(&rendered);
+    // The remedy says how to get help; clap's own last line would say it again.
+    let text = text.split("\n\nFor more information").next().unwrap_or_default();
     let (problem, hint) = text.split_once("\n\n").unwrap_or((text, ""));
     let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
-    // The remedy says how to get help; clap's own last line would say it again.
-    let hint = hint.split("\n\nFor more information").next().unwrap_or_default().trim_end();
-    Err(Failure { error: Error::new(Reason::CliUsage).with("problem", problem), hint: hint.to_owned() })
+    Err(Failure { error: Error::new(Reason::CliUsage).with("problem", problem), hint: hint.trim_end().to_owned() })
 }
 
 fn shown(text: &str, out: &mut Output) -> Result<()> {
@@ -61,18 +62,29 @@ impl Failure {
 
     fn text(&self) -> String {
         let reason = self.error.reason();
-        let mut text = format!("error[{}]: {}", reason.name(), reason.sentence());
-        let facts: Vec<String> =
-            self.error.evidence().iter().map(|(name, value)| format!("{name}={}", printable(value))).collect();
-        if !facts.is_empty() {
-            text.push_str(&format!(" [{}]", facts.join(", ")));
-        }
+        let mut text = format!("error[{}]: {}", reason.name(), told(&self.error));
         if !self.hint.is_empty() {
             text.push_str(&format!("\n\n{}\n", self.hint));
         }
         text.push_str(&format!("\nremedy: {}\n", reason.remedy()));
         text
     }
+}
+
+/// Tells a person of a failure that does not make the command fail; `what` says what holds in spite of it.
+pub(crate) fn warn(what: &str, error: &Error) {
+    let reason = error.reason();
+    let text = format!("warning[{}]: {what}: {}\nremedy: {}\n", reason.name(), told(error), reason.remedy());
+    // Nobody is left to be told that this can't be written.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// The sentence and its evidence.
+fn told(error: &Error) -> String {
+    let facts = error.evidence().iter().map(|(name, value)| format!("{name}={}", printable(value)));
+    let facts = facts.collect::<Vec<_>>().join(", ");
+    let sentence = error.reason().sentence();
+    if facts.is_empty() { sentence.to_owned() } else { format!("{sentence} [{facts}]") }
 }
 
 /// Control characters as `\xHH` or `\u{H}`, so that a file name can't write on the terminal.

@@ -54,13 +54,14 @@ fn json() -> Arg {
     Arg::new("json").long("json").action(ArgAction::SetTrue).help("Answer in JSON, one object per line")
 }
 
+/// A number below zero is a value, to be refused as one where it can't be; anything else that begins with - needs the form
+/// --option=VALUE.
 fn option(id: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(id).long(id).value_name(value).help(help)
+    Arg::new(id).long(id).value_name(value).help(help).allow_negative_numbers(true)
 }
 
-/// Bytes. A number below zero is a value; anything else that begins with - needs the form --option=VALUE.
 fn bytes_option(id: &'static str, value: &'static str, help: &'static str) -> Arg {
-    option(id, value, help).value_parser(value_parser!(OsString)).allow_negative_numbers(true)
+    option(id, value, help).value_parser(value_parser!(OsString))
 }
 
 fn key(help: &'static str) -> Arg {
@@ -172,9 +173,16 @@ fn checkpoint() -> Command {
     on_directory(command(
         "checkpoint",
         "Write everything into runs, so that the next start replays nothing",
-        "  aerodb checkpoint data",
+        "  aerodb checkpoint data\n  aerodb checkpoint data --keep-log 1G",
     ))
-    .arg(json())
+    .args([
+        option(
+            "keep-log",
+            "BYTES",
+            "Drop old segments of the log, but keep at least so many bytes of it [default: all]",
+        ),
+        json(),
+    ])
 }
 
 fn floor() -> Command {
@@ -183,7 +191,12 @@ fn floor() -> Command {
         "Raise the floor: commits below N can't be read any more, and their versions may go",
         "  aerodb floor data 17",
     ))
-    .arg(Arg::new("N").required(true).help("The lowest commit that can be read from now on"))
+    .arg(
+        Arg::new("N")
+            .required(true)
+            .allow_negative_numbers(true)
+            .help("The lowest commit that can be read from now on"),
+    )
     .arg(json())
 }
 
@@ -207,10 +220,13 @@ fn wal() -> Command {
 fn verify() -> Command {
     on_directory(command(
         "verify",
-        "Prove every byte of log and store, and say what was proven",
-        "  aerodb verify data\n  aerodb verify data --json",
+        "Prove every byte of log and store, or of a backup, and say what was proven",
+        "  aerodb verify data\n  aerodb verify data --json\n  aerodb verify backup-1 --backup",
     ))
-    .arg(json())
+    .args([
+        Arg::new("backup").long("backup").action(ArgAction::SetTrue).help("DIR is a backup: prove it where it lies"),
+        json(),
+    ])
 }
 
 fn backup() -> Command {

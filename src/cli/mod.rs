@@ -53,7 +53,9 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let Some((name, command)) = matches.subcommand() else { return ExitCode::SUCCESS };
-    let mut out = Output::new(args::flag(command, "json"));
+    // `bench` has commands of its own, which have the options.
+    let innermost = command.subcommand().map_or(command, |(_, inner)| inner);
+    let mut out = Output::new(args::flag(innermost, "json"));
     let outcome = dispatch(name, command, &mut out).and_then(|()| out.flush());
     end(outcome.map_err(Failure::from), &mut out)
 }

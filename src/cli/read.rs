@@ -20,7 +20,7 @@ pub(crate) fn get(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     with_node(target.options(), |node| {
         let view = node.view(at)?;
         let Some(value) = view.get(&key)? else {
-            return Err(Error::new(Reason::KeyAbsent).with("key", bytes::escape(&key)).with("commit", view.commit()));
+            return Err(Error::new(Reason::KeyAbsent).with("key", bytes::brief(&key)).with("commit", view.commit()));
         };
         if args::flag(matches, "raw") {
             return out.raw(&value);

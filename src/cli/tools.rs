@@ -16,6 +16,11 @@ use std::path::Path;
 /// `aerodb verify`.
 pub(crate) fn verify(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let target = Target::read(matches)?;
+    if args::flag(matches, "backup") {
+        let report = prove_backup(target.options())?;
+        target.expect(&report.identity)?;
+        return out.answer(report_text("verified backup", &report), || report_json(&report));
+    }
     target.identity()?;
     let proof = prove(target.options())?;
     if out.is_json() {
@@ -29,6 +34,12 @@ pub(crate) fn prove(options: &Options) -> Result<Proof> {
     let mut progress = Progress::new("verifying");
     let options = VerifyOptions { dir: options.dir.clone(), disk: options.disk.clone() };
     verify::verify(&options, &mut |done, total| progress.show(done, total))
+}
+
+/// Proves a backup where it lies, with progress.
+fn prove_backup(options: &Options) -> Result<BackupReport> {
+    let mut progress = Progress::new("verifying");
+    backup::check(options.disk.as_ref(), &options.dir, &mut |done, total| progress.show(done, total))
 }
 
 /// What was proven, in sentences.

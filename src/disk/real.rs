@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::reason::Reason;
 use crate::sync::Arc;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,19 @@ impl RealDisk {
     pub fn remove_tree(&self, directory: &Path) -> Result<()> {
         fs::remove_dir_all(directory)
             .map_err(|error| failed(Reason::DiskNameFailed, "remove directory", directory, &error))
+    }
+
+    /// Reads a file from its beginning to its end, or up to `bytes_max`, whatever kind of file it is: a pipe has no length to ask
+    /// for and no offset to read at. No file of a data directory is read like this.
+    ///
+    /// # Errors
+    /// `disk.read_failed`.
+    pub fn read_stream(&self, path: &Path, bytes_max: usize) -> Result<Vec<u8>> {
+        let told = |operation| move |error: io::Error| failed(Reason::DiskReadFailed, operation, path, &error);
+        let file = fs::File::open(path).map_err(told("open"))?;
+        let mut bytes = Vec::new();
+        file.take(bytes_max as u64).read_to_end(&mut bytes).map_err(told("read"))?;
+        Ok(bytes)
     }
 }
 
@@ -174,6 +187,20 @@ impl File for RealFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_is_read_to_its_end_or_its_limit_whatever_its_length_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, b"value").unwrap();
+        assert_eq!(RealDisk.read_stream(&path, 9).unwrap(), b"value");
+        assert_eq!(RealDisk.read_stream(&path, 4).unwrap(), b"valu");
+        assert_eq!(RealDisk.read_stream(Path::new("/dev/zero"), 3).unwrap(), [0; 3]);
+        for wrong in ["absent", "."] {
+            let error = RealDisk.read_stream(&directory.path().join(wrong), 9).unwrap_err();
+            assert_eq!(error.reason(), Reason::DiskReadFailed, "{wrong}");
+        }
+    }
 
     /// R-WRITER: a lock ends with its guard, even while a duplicate of the handle lives on, as in a child that is being started.
     #[test]

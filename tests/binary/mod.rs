@@ -59,10 +59,17 @@ impl Place {
         said(child.wait_with_output().unwrap())
     }
 
+    /// Runs a script of the shell in the place.
+    pub fn shell(&self, script: &str) -> Said {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(self.dir.path()).env_remove("AERODB_LOG").stdin(Stdio::null());
+        said(command.output().unwrap())
+    }
+
     /// Runs a command that succeeds in silence on standard error; returns what it printed.
     pub fn ok(&self, arguments: &[&str]) -> String {
         let said = self.run(arguments);
-        assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{arguments:?}");
+        said.is_silent_success();
         String::from_utf8(said.stdout).unwrap()
     }
 
@@ -115,6 +122,11 @@ pub fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 impl Said {
+    /// It succeeded, with nothing on standard error.
+    pub fn is_silent_success(&self) {
+        assert_eq!((self.status, self.stderr.as_str()), (0, ""), "{self:?}");
+    }
+
     /// It was refused for this reason: exit status, code, sentence and remedy say so. Lines of the log may stand before.
     pub fn is(&self, reason: Reason) {
         assert_eq!(self.status, i32::from(reason.number()), "{self:?}");

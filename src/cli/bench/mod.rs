@@ -79,6 +79,7 @@ pub(crate) fn command() -> Command {
                 .value_name("FACTOR")
                 .default_value("1")
                 .value_parser(value_parser!(f64))
+                .allow_negative_numbers(true)
                 .help("Multiplies the amount of work"),
         )
         .arg(
@@ -87,6 +88,7 @@ pub(crate) fn command() -> Command {
                 .value_name("N")
                 .default_value("3")
                 .value_parser(value_parser!(u64).range(1..=100))
+                .allow_negative_numbers(true)
                 .help("How often each figure is measured"),
         )
         .arg(
@@ -96,6 +98,7 @@ pub(crate) fn command() -> Command {
                 .value_delimiter(',')
                 .default_value("100,1024")
                 .value_parser(value_parser!(u64).range(1..=1 << 20))
+                .allow_negative_numbers(true)
                 .help("Sizes of values in commits"),
         )
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON document instead of lines"));
@@ -120,7 +123,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<()> {
 fn local(matches: &ArgMatches) -> Result<()> {
     let scale = matches.get_one::<f64>("scale").copied().unwrap_or(1.0);
     if !(scale > 0.0 && scale <= 1000.0) {
-        return Err(Error::new(Reason::ConfigInvalid).with("parameter", "scale").with("value", scale));
+        return Err(Error::new(Reason::ConfigInvalid)
+            .with("parameter", "scale")
+            .with("value", scale)
+            .with("limits", "above 0, up to 1000"));
     }
     let only: Vec<&String> = matches.get_many("only").unwrap_or_default().collect();
     let rounds = matches.get_one::<u64>("rounds").copied().unwrap_or(3);

@@ -95,7 +95,7 @@ pub(super) fn on_threads<T: Send + 'static>(
     for number in 0..threads {
         let body = Arc::clone(&body);
         let handle = sync::spawn("bench", move || body(number));
-        handles.push(handle.map_err(|error| Error::new(Reason::DatabaseClosed).with("operation", error))?);
+        handles.push(handle.map_err(|error| Error::new(Reason::ProcessThreadFailed).with("error", error))?);
     }
     let mut outcomes = Vec::new();
     for handle in handles {
