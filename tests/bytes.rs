@@ -99,7 +99,11 @@ impl Small {
             }
         }
         if let Err(error) = node.maintain() {
-            refusal = refusal.or(Some(error));
+            // Maintenance refuses with the damage, or, once that has halted the node, with the halt.
+            let root = error.fact("failure").unwrap_or_default();
+            let halted =
+                error.reason() == Reason::CommitStopped && NAMED.iter().any(|reason| root.contains(reason.name()));
+            refusal = refusal.or_else(|| Some(if halted { error } else { self.named(error, what) }));
         } else if let Ok(rows) = rows_at(&node, CommitId(found as u64)) {
             assert_eq!(rows, fold(&commits, found), "{}: rows after maintenance", what());
         }

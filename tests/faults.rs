@@ -153,7 +153,7 @@ fn new_disk(shape: Shape) -> SimDisk {
     disk.image().crash(Crash::Kept, 0)
 }
 
-fn explore(fault: Fault, sticky: bool) {
+fn explore(fault: Fault) {
     let calm = new_disk(SHAPE);
     let story = play(SHAPE, &calm);
     assert!(story.failure.is_none() && story.acknowledged() == story.plans.len());
@@ -162,11 +162,7 @@ fn explore(fault: Fault, sticky: bool) {
     for number in 0..operations {
         let what = format!("{fault:?} at operation {number} of {operations}");
         let disk = new_disk(SHAPE);
-        if sticky {
-            disk.fail_operations_from(number, fault);
-        } else {
-            disk.fail_operation(number, fault);
-        }
+        disk.fail_operation(number, fault);
         let mut story = play(SHAPE, &disk);
         let Some(failure) = story.failure.clone() else {
             panic!("{what}: nobody heard of it");
@@ -194,17 +190,23 @@ fn explore(fault: Fault, sticky: bool) {
 
 #[test]
 fn an_io_error_at_any_operation_stops_writing_and_loses_nothing() {
-    explore(Fault::Eio, false);
+    explore(Fault::Eio);
 }
 
 #[test]
 fn a_failed_operation_that_forgets_its_data_loses_nothing_acknowledged() {
-    explore(Fault::EioAndForget, false);
+    explore(Fault::EioAndForget);
 }
 
 #[test]
 fn a_short_write_at_any_operation_stops_writing_and_loses_nothing() {
-    explore(Fault::ShortWrite, false);
+    explore(Fault::ShortWrite);
+}
+
+/// A disk that is full for one call is a failure like any other: it is not tried again.
+#[test]
+fn a_disk_that_is_full_once_stops_writing_and_loses_nothing() {
+    explore(Fault::NoSpace);
 }
 
 /// `Reason::DiskFull` is what the caller sees of it.

@@ -191,7 +191,7 @@ impl Bench {
             segment_bytes: parameters.segment_bytes,
             extend_bytes: 1024,
         };
-        let (log, _) = wal::open(log, manifest.point, &mut |record| applier.apply(record).map(|_| ())).unwrap();
+        let (log, _) = wal::open(log, manifest.point, &mut |record, _| applier.apply(record).map(|_| ())).unwrap();
         let committer = Committer::new(log, applier, Retention::Bytes(4096));
         let maintenance = Maintenance::new(&store, manifest);
         *looks.watched.lock().unwrap() = Some((committer.observed(), maintenance.observed()));
