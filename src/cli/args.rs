@@ -130,8 +130,9 @@ impl Target {
     /// Whose directory it is, for commands that do not open it as a node; refused if it is another's than expected.
     ///
     /// # Errors
-    /// `dir.not_found`, `identity.*`, `disk.read_failed`.
+    /// `dir.not_found`, `backup.not_a_database`, `identity.*`, `disk.read_failed`.
     pub(crate) fn identity(&self) -> Result<Identity> {
+        aerodb::recovery::refuse_other_places(self.options.disk.as_ref(), &self.options.dir)?;
         let found = Identity::read(self.options.disk.as_ref(), &self.options.dir)?;
         self.expect(&found)?;
         Ok(found)
