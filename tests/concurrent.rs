@@ -350,18 +350,36 @@ fn a_checkpoint_makes_the_mark_durable() {
     db.close().unwrap();
 }
 
-/// Where the committer is gone, an order is refused at once, and an order that it never took does not leave its caller waiting.
+/// D-ACK: a caller whose answer panics harms no other: the rest of the group is answered, and the committer goes on.
 #[test]
-fn an_order_to_a_committer_that_is_gone_is_refused() {
+fn an_answer_that_panics_costs_nobody_else_an_answer() {
+    let sim = SimDisk::new();
+    let (db, gate) = open_with(&sim, roomy());
+    gate.hold(".seg");
+    let (answer, answers) = mpsc::channel();
+    db.submit(put("holds", "the committer"), |_| ()).unwrap();
+    gate.wait_for_held();
+    db.submit(put("first", "of the group"), |_| panic!("the caller's own mistake")).unwrap();
+    db.submit(put("second", "of the group"), move |outcome| answer.send(outcome).unwrap()).unwrap();
+    gate.open();
+    assert_eq!(answers.recv().unwrap(), Ok(CommitId(3)));
+    assert_eq!(db.commit(put("after", "the group")).unwrap(), CommitId(4));
+    db.close().unwrap();
+}
+
+/// Where the committer is gone, an order is refused at once. An order that it took with it may have been carried out: its caller is
+/// not left waiting, and not told more than is known.
+#[test]
+fn an_order_to_a_committer_that_is_gone_is_refused_and_one_in_its_hands_is_unknown() {
     let (inbox, committer) = aerodb::queue::bounded(4);
     let orders = aerodb::committer::Orders::new(inbox);
     let one = || aerodb::committer::Order::Commit(batch(&vec![(b"key".to_vec(), Some(b"value".to_vec()))]));
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| orders.order(one()));
-        // The order stands in the inbox when the committer goes.
+        // The committer has the order in its hands when it goes.
         let request = committer.recv().unwrap();
         drop(request);
-        assert_eq!(waiting.join().unwrap().unwrap_err().reason(), Reason::DatabaseClosed);
+        assert_eq!(waiting.join().unwrap().unwrap_err().reason(), Reason::CommitUnknown);
     });
     drop(committer);
     assert_eq!(orders.order(one()).unwrap_err().reason(), Reason::DatabaseClosed);
