@@ -197,6 +197,9 @@ reasons! {
     DatabaseClosed 67 "database.closed" Restart
         "The database was closed."
         "Open it again."
+    ComponentPanicked 69 "component.panicked" Restart
+        "A component of the node failed an assertion of its own and ended."
+        "Start the node again, and report the assertion that is shown."
     ViewBelowFloor 70 "view.below_floor" Change
         "The view lies below the floor: older versions may be gone."
         "Read at the floor or above it."

@@ -334,6 +334,50 @@ fn a_committer_that_waits_for_room_stops_when_maintenance_fails() {
     db.close().unwrap();
 }
 
+/// D-FSYNC, P5-I14: whoever waits for maintenance learns that it ended, the committer too; what is published can still be read.
+#[test]
+fn nobody_waits_for_maintenance_that_failed_an_assertion() {
+    let sim = SimDisk::new();
+    let (db, gate) = open_with(&sim, tiny());
+    gate.hold(".run.tmp");
+    while db.status().sealed_tables < aerodb::limits::SEALED_TABLES_MAX {
+        db.commit(put("key", &"value".repeat(60))).unwrap();
+    }
+    until(|| db.status().committer.state.name() == "waiting");
+    gate.wait_for_held();
+    gate.fail_assertion(".run.tmp");
+    gate.open();
+    for refused in [reason(db.checkpoint()), reason(db.commit(put("key", "value")))] {
+        assert_eq!(refused, Some(Reason::CommitStopped));
+    }
+    let status = db.status();
+    let fault = status.write_fault.unwrap();
+    assert_eq!(fault.reason(), Reason::ComponentPanicked);
+    assert_eq!(fault.fact("component"), Some("maintenance"));
+    assert_eq!(fault.fact("assertion"), Some("an assertion that the test made fail"));
+    assert_eq!(status.committer.state.name(), "stopped");
+    assert!(db.get(b"key").unwrap().is_some(), "reads go on");
+    assert_eq!(reason(db.close()), Some(Reason::ComponentPanicked));
+    Database::open(options(&sim)).unwrap().close().unwrap();
+}
+
+/// D-ACK: a commit that the committer took with it is neither acknowledged nor called refused.
+#[test]
+fn nobody_waits_for_a_committer_that_failed_an_assertion() {
+    let sim = SimDisk::new();
+    let (db, gate) = open_with(&sim, roomy());
+    let cut = db.checkpoint().unwrap();
+    gate.fail_assertion(".seg");
+    assert_eq!(reason(db.commit(put("key", "value"))), Some(Reason::CommitUnknown));
+    until(|| db.status().write_fault.is_some());
+    let fault = db.status().write_fault.unwrap();
+    assert_eq!((fault.reason(), fault.fact("component")), (Reason::ComponentPanicked, Some("committer")));
+    assert_eq!(reason(db.commit(put("key", "value"))), Some(Reason::DatabaseClosed));
+    assert_eq!(db.view(None).unwrap().commit(), cut.commit, "reads go on");
+    assert_eq!(reason(db.close()), Some(Reason::ComponentPanicked));
+    Database::open(options(&sim)).unwrap().close().unwrap();
+}
+
 /// FMT-MARK: a checkpoint leaves the mark durable, whoever orders it.
 #[test]
 fn a_checkpoint_makes_the_mark_durable() {
