@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Callers wait for their answer, not for one another: whoever commits while a group syncs is in the next group. The committer ends
-//! when the last sender is gone, maintenance when the committer has ended. Nothing here is global: a program may have many.
+//! when the last sender is gone, maintenance when the committer has ended. A thread that fails an assertion of its own ends writing
+//! for all, so nobody waits for it for ever. Nothing here is global: a program may have many.
 
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
@@ -19,10 +20,10 @@ use crate::maintenance::{machine as maintenance_machine, worker as maintenance_w
 use crate::node::writer;
 use crate::observed::{Observation, Observed};
 use crate::position::LogPoint;
-use crate::queue;
+use crate::queue::{self, Receiver};
 use crate::reason::Reason;
 use crate::record::Purpose;
-use crate::recovery::{self, Init, Options, Report};
+use crate::recovery::{self, Init, Options, Recovered, Report};
 use crate::store::{Store, View};
 use crate::sync::{self, Arc, JoinHandle};
 
@@ -65,13 +66,16 @@ pub struct Database {
     /// Gone once the database was closed.
     orders: Option<Orders>,
     committer: Option<JoinHandle<Result<()>>>,
-    maintenance: Option<JoinHandle<()>>,
+    maintenance: Option<JoinHandle<Result<()>>>,
     committer_seen: Arc<Observed<committer_machine::State>>,
     maintenance_seen: Arc<Observed<maintenance_machine::State>>,
     durable_seen: Arc<Observed<LogPoint>>,
     /// Held until everything else is gone.
     lock: Option<Box<dyn LockGuard>>,
 }
+
+/// What a thread does until it ends.
+type Body = Box<dyn FnOnce() -> Result<()> + Send>;
 
 impl Database {
     /// Makes a new directory.
@@ -89,36 +93,51 @@ impl Database {
     pub fn open(options: Options) -> Result<Database> {
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
+        Database::start(recovered, calls, |name, body| sync::spawn(name, body))
+    }
+
+    /// Starts the threads. Where one is refused, dropping the database ends the other before it lets go of the lock.
+    fn start(
+        recovered: Recovered,
+        calls: Receiver<()>,
+        spawn: impl Fn(&str, Body) -> std::io::Result<JoinHandle<Result<()>>>,
+    ) -> Result<Database> {
         let (sender, inbox) = queue::bounded(limits::COMMIT_QUEUE_MAX);
-        let committer_seen = recovered.committer.observed();
-        let durable_seen = recovered.committer.durable();
-        let maintenance_seen = recovered.maintenance.observed();
-        let core = recovered.maintenance;
-        let maintenance = sync::spawn("maintenance", move || maintenance_worker::run(core, &calls));
-        let maintenance = maintenance.map_err(|error| spawn_failed(&error))?;
-        let core = recovered.committer;
-        let committer = match sync::spawn("committer", move || committer_worker::run(core, &inbox)) {
-            Ok(committer) => committer,
-            Err(error) => {
-                // Maintenance ends before the lock is given back: it writes.
-                recovered.store.dismiss_maintenance();
-                if maintenance.join().is_err() {
-                    log::error!("the maintenance thread panicked");
-                }
-                return Err(spawn_failed(&error));
-            }
-        };
-        Ok(Database {
+        let mut database = Database {
             identity: recovered.report.identity,
             report: recovered.report,
             store: recovered.store,
             orders: Some(Orders::new(sender)),
-            committer: Some(committer),
-            maintenance: Some(maintenance),
-            committer_seen,
-            maintenance_seen,
-            durable_seen,
+            committer: None,
+            maintenance: None,
+            committer_seen: recovered.committer.observed(),
+            maintenance_seen: recovered.maintenance.observed(),
+            durable_seen: recovered.committer.durable(),
             lock: Some(recovered.lock),
+        };
+        let refused = |error: std::io::Error| Error::new(Reason::ProcessThreadFailed).with("error", error);
+        let core = recovered.maintenance;
+        let body = database.guarded("maintenance", move || {
+            maintenance_worker::run(core, &calls);
+            Ok(())
+        });
+        database.maintenance = Some(spawn("maintenance", body).map_err(refused)?);
+        let core = recovered.committer;
+        let body = database.guarded("committer", move || committer_worker::run(core, &inbox));
+        database.committer = Some(spawn("committer", body).map_err(refused)?);
+        Ok(database)
+    }
+
+    /// The body of a thread. If it fails an assertion, writing ends, and whoever waits for the thread is woken.
+    fn guarded(&self, component: &'static str, body: impl FnOnce() -> Result<()> + Send + 'static) -> Body {
+        let store = Arc::clone(&self.store);
+        Box::new(move || {
+            sync::caught(body).unwrap_or_else(|assertion| {
+                let panicked = Error::new(Reason::ComponentPanicked);
+                let panicked = panicked.with("component", component).with("assertion", assertion);
+                store.stop_writes(&panicked);
+                Err(panicked)
+            })
         })
     }
 
@@ -218,25 +237,25 @@ impl Database {
     /// Closes the database: what was ordered is answered, the mark is made durable, the threads have ended.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Those of the disk; `component.panicked`.
     pub fn close(mut self) -> Result<()> {
         self.stop()
     }
 
     fn stop(&mut self) -> Result<()> {
         drop(self.orders.take());
-        let closed = match self.committer.take().map(JoinHandle::join) {
-            Some(Ok(closed)) => closed,
-            Some(Err(_)) => Err(Error::new(Reason::CommitStopped).with("failure", "the committer's thread panicked")),
-            None => Ok(()),
-        };
+        let committer = ended("committer", self.committer.take());
         self.store.dismiss_maintenance();
-        if self.maintenance.take().is_some_and(|maintenance| maintenance.join().is_err()) {
-            log::error!("the maintenance thread panicked");
-        }
+        let maintenance = ended("maintenance", self.maintenance.take());
         drop(self.lock.take());
-        closed
+        committer.and(maintenance)
     }
+}
+
+/// Waits for the end of a thread, if it was started.
+fn ended(component: &'static str, thread: Option<JoinHandle<Result<()>>>) -> Result<()> {
+    let panicked = |_| Err(Error::new(Reason::ComponentPanicked).with("component", component));
+    thread.map_or(Ok(()), |thread| thread.join().unwrap_or_else(panicked))
 }
 
 impl Drop for Database {
@@ -247,18 +266,29 @@ impl Drop for Database {
     }
 }
 
-fn spawn_failed(error: &std::io::Error) -> Error {
-    Error::new(Reason::ProcessThreadFailed).with("error", error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::SimDisk;
+    use std::io;
+    use std::path::Path;
 
+    /// P5-I13: the lock is let go of only when nobody can write the store any more, also where opening fails half-way.
     #[test]
-    fn a_thread_that_cannot_be_started_has_a_reason_of_its_own() {
-        let error = spawn_failed(&std::io::Error::from(std::io::ErrorKind::WouldBlock));
-        assert_eq!(error.reason(), Reason::ProcessThreadFailed);
-        assert!(error.fact("error").is_some());
+    fn where_the_system_refuses_a_thread_the_other_has_ended_before_the_lock_is_free() {
+        let (disk, dir) = (Arc::new(SimDisk::new()), Path::new("/db"));
+        Database::init(&Init { disk: disk.clone(), ..Init::standalone(dir) }).unwrap();
+        let options = Options { disk, ..Options::new(dir) };
+        for refused in ["maintenance", "committer"] {
+            let (call, calls) = queue::bounded(1);
+            let recovered = recovery::open(&options, Some(call)).unwrap();
+            let store = Arc::downgrade(&recovered.store);
+            let outcome = Database::start(recovered, calls, |name, body| {
+                if name == refused { Err(io::ErrorKind::WouldBlock.into()) } else { sync::spawn(name, body) }
+            });
+            assert_eq!(outcome.err().map(|error| error.reason()), Some(Reason::ProcessThreadFailed));
+            assert!(store.upgrade().is_none(), "a thread that could write the store is still there");
+        }
+        Database::open(options).unwrap().close().unwrap();
     }
 }

@@ -203,6 +203,9 @@ reasons! {
     ProcessThreadFailed 68 "process.thread_failed" Later
         "The operating system gave no further thread."
         "Raise the limit of threads or memory of this process."
+    ComponentPanicked 69 "component.panicked" Restart
+        "A component of the node failed an assertion of its own and ended."
+        "Start the node again, and report the assertion that is shown."
     ViewBelowFloor 70 "view.below_floor" Change
         "The view lies below the floor: older versions may be gone."
         "Read at the floor or above it."

@@ -68,6 +68,28 @@ pub fn spawn<T: Send + 'static>(
     Ok(loom::thread::spawn(body))
 }
 
+/// Runs what may fail an assertion that is not to end this thread.
+///
+/// # Errors
+/// What the assertion said.
+#[cfg(not(aerodb_loom))]
+pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    catch_unwind(AssertUnwindSafe(body)).map_err(|said| match said.downcast::<String>() {
+        Ok(said) => *said,
+        Err(said) => said.downcast_ref::<&str>().copied().unwrap_or("nothing").to_owned(),
+    })
+}
+
+/// Runs it. In a model every assertion that fails is to be seen.
+///
+/// # Errors
+/// Never; the signature is that of the product build.
+#[cfg(aerodb_loom)]
+pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    Ok(body())
+}
+
 /// Enters a mutex.
 ///
 /// # Panics

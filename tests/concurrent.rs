@@ -334,6 +334,50 @@ fn a_committer_that_waits_for_room_stops_when_maintenance_fails() {
     db.close().unwrap();
 }
 
+/// D-FSYNC, P5-I14: whoever waits for maintenance learns that it ended, the committer too; what is published can still be read.
+#[test]
+fn nobody_waits_for_maintenance_that_failed_an_assertion() {
+    let sim = SimDisk::new();
+    let (db, gate) = open_with(&sim, tiny());
+    gate.hold(".run.tmp");
+    while db.status().sealed_tables < aerodb::limits::SEALED_TABLES_MAX {
+        db.commit(put("key", &"value".repeat(60))).unwrap();
+    }
+    until(|| db.status().committer.state.name() == "waiting");
+    gate.wait_for_held();
+    gate.fail_assertion(".run.tmp");
+    gate.open();
+    for refused in [reason(db.checkpoint()), reason(db.commit(put("key", "value")))] {
+        assert_eq!(refused, Some(Reason::CommitStopped));
+    }
+    let status = db.status();
+    let fault = status.write_fault.unwrap();
+    assert_eq!(fault.reason(), Reason::ComponentPanicked);
+    assert_eq!(fault.fact("component"), Some("maintenance"));
+    assert_eq!(fault.fact("assertion"), Some("an assertion that the test made fail"));
+    assert_eq!(status.committer.state.name(), "stopped");
+    assert!(db.get(b"key").unwrap().is_some(), "reads go on");
+    assert_eq!(reason(db.close()), Some(Reason::ComponentPanicked));
+    Database::open(options(&sim)).unwrap().close().unwrap();
+}
+
+/// D-ACK: a commit that the committer took with it is neither acknowledged nor called refused.
+#[test]
+fn nobody_waits_for_a_committer_that_failed_an_assertion() {
+    let sim = SimDisk::new();
+    let (db, gate) = open_with(&sim, roomy());
+    let cut = db.checkpoint().unwrap();
+    gate.fail_assertion(".seg");
+    assert_eq!(reason(db.commit(put("key", "value"))), Some(Reason::CommitUnknown));
+    until(|| db.status().write_fault.is_some());
+    let fault = db.status().write_fault.unwrap();
+    assert_eq!((fault.reason(), fault.fact("component")), (Reason::ComponentPanicked, Some("committer")));
+    assert_eq!(reason(db.commit(put("key", "value"))), Some(Reason::DatabaseClosed));
+    assert_eq!(db.view(None).unwrap().commit(), cut.commit, "reads go on");
+    assert_eq!(reason(db.close()), Some(Reason::ComponentPanicked));
+    Database::open(options(&sim)).unwrap().close().unwrap();
+}
+
 /// FMT-MARK: a checkpoint leaves the mark durable, whoever orders it.
 #[test]
 fn a_checkpoint_makes_the_mark_durable() {
@@ -350,18 +394,36 @@ fn a_checkpoint_makes_the_mark_durable() {
     db.close().unwrap();
 }
 
-/// Where the committer is gone, an order is refused at once, and an order that it never took does not leave its caller waiting.
+/// D-ACK: a caller whose answer panics harms no other: the rest of the group is answered, and the committer goes on.
 #[test]
-fn an_order_to_a_committer_that_is_gone_is_refused() {
+fn an_answer_that_panics_costs_nobody_else_an_answer() {
+    let sim = SimDisk::new();
+    let (db, gate) = open_with(&sim, roomy());
+    gate.hold(".seg");
+    let (answer, answers) = mpsc::channel();
+    db.submit(put("holds", "the committer"), |_| ()).unwrap();
+    gate.wait_for_held();
+    db.submit(put("first", "of the group"), |_| panic!("the caller's own mistake")).unwrap();
+    db.submit(put("second", "of the group"), move |outcome| answer.send(outcome).unwrap()).unwrap();
+    gate.open();
+    assert_eq!(answers.recv().unwrap(), Ok(CommitId(3)));
+    assert_eq!(db.commit(put("after", "the group")).unwrap(), CommitId(4));
+    db.close().unwrap();
+}
+
+/// Where the committer is gone, an order is refused at once. An order that it took with it may have been carried out: its caller is
+/// not left waiting, and not told more than is known.
+#[test]
+fn an_order_to_a_committer_that_is_gone_is_refused_and_one_in_its_hands_is_unknown() {
     let (inbox, committer) = aerodb::queue::bounded(4);
     let orders = aerodb::committer::Orders::new(inbox);
     let one = || aerodb::committer::Order::Commit(batch(&vec![(b"key".to_vec(), Some(b"value".to_vec()))]));
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| orders.order(one()));
-        // The order stands in the inbox when the committer goes.
+        // The committer has the order in its hands when it goes.
         let request = committer.recv().unwrap();
         drop(request);
-        assert_eq!(waiting.join().unwrap().unwrap_err().reason(), Reason::DatabaseClosed);
+        assert_eq!(waiting.join().unwrap().unwrap_err().reason(), Reason::CommitUnknown);
     });
     drop(committer);
     assert_eq!(orders.order(one()).unwrap_err().reason(), Reason::DatabaseClosed);

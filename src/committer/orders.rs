@@ -1,8 +1,8 @@
 //! The callers' side of the inbox: an order goes in, its answer comes back.
 //!
 //! A caller waits for its own answer, over a queue of one that travels with the order, and never for another caller. Where no
-//! answer can come any more, because the committer ended with the order in its inbox, that queue is disconnected: nobody waits
-//! for ever. When [`Orders`] is dropped the committer answers what is in the inbox, and ends.
+//! answer can come any more, because the committer ended with the order in its hands, that queue is disconnected: nobody waits
+//! for ever, and nobody is told that an order was refused which may have been carried out. When [`Orders`] is dropped the committer answers what is in the inbox, and ends.
 //!
 //! Used by any thread.
 
@@ -12,7 +12,7 @@ use crate::position::LogPoint;
 use crate::queue::{self, Sender};
 use crate::reason::Reason;
 
-/// Called once, on the committer's thread, with the answer to an order.
+/// Called on the committer's thread with the answer to an order; dropped where the committer ended before there was one.
 pub type Answer = Box<dyn FnOnce(Result<LogPoint>) + Send>;
 
 /// What stands in the inbox.
@@ -38,13 +38,15 @@ impl Orders {
     /// Hands an order over, and waits for its answer.
     ///
     /// # Errors
-    /// That of the answer; `database.closed`.
+    /// That of the answer; `commit.unknown` when the committer ended before it answered; `database.closed`.
     pub fn order(&self, order: Order) -> Result<LogPoint> {
         let (reply, replied) = queue::bounded(1);
         // Nobody waits for the answer any more only if the caller's thread is gone.
         let answer = move |outcome| drop(reply.send(outcome));
         self.submit(order, Box::new(answer))?;
-        replied.recv().unwrap_or_else(|_| Err(closed()))
+        replied.recv().unwrap_or_else(|_| {
+            Err(Error::new(Reason::CommitUnknown).with("failure", "the committer ended before it answered"))
+        })
     }
 
     /// Hands an order over.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::limits;
 use crate::position::LogPoint;
 use crate::queue::Receiver;
-use crate::sync::seeded;
+use crate::sync::{self, seeded};
 
 /// What the loop drives: the committer, and in the models a twin without a disk.
 pub trait Core {
@@ -72,7 +72,10 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
                 orders.clear();
             }
             for (answer, outcome) in answers.drain(..).zip(outcomes) {
-                answer(outcome);
+                // What is wrong with one caller's answer is not to cost the others theirs.
+                if let Err(assertion) = sync::caught(|| answer(outcome)) {
+                    log::error!("the answer to an order failed an assertion of its own: {assertion}");
+                }
             }
         }
         if retire {

@@ -15,6 +15,8 @@ struct State {
     /// The end of the paths whose fsyncs are held, and how many pass before.
     held: Option<(String, u64)>,
     waiting: usize,
+    /// The end of the paths whose fsyncs panic.
+    panics: Option<String>,
     syncs: BTreeMap<PathBuf, u64>,
 }
 
@@ -45,6 +47,11 @@ impl Gate {
     pub fn open(&self) {
         self.state().held = None;
         self.changed.notify_all();
+    }
+
+    /// Makes every further fsync of the files whose path ends so a failed assertion of the component that asks for it.
+    pub fn fail_assertion(&self, suffix: &str) {
+        self.state().panics = Some(suffix.to_owned());
     }
 
     /// Returns once an fsync is held.
@@ -78,6 +85,9 @@ impl Gate {
             state = self.changed.wait_while(state, held).unwrap();
             state.waiting -= 1;
         }
+        let panics = state.panics.as_ref().is_some_and(|suffix| path.to_string_lossy().ends_with(suffix.as_str()));
+        drop(state);
+        assert!(!panics, "an assertion that the test made fail");
     }
 
     fn count(&self, path: &Path) {
