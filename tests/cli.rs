@@ -274,7 +274,7 @@ fn a_path_without_a_directory_is_refused_by_every_command() {
     assert!(!place.path("absent").exists() && !place.path("out").exists());
     // What is wrong with the path itself is said as what it is: the path comes first in the remedy.
     std::fs::write(place.path("file"), "").unwrap();
-    assert!(place.refused(&["get", "file", "k"], Reason::DiskReadFailed).contains("remedy: Check the path, "));
+    assert!(place.refused(&["get", "file", "k"], Reason::DiskNameFailed).contains("remedy: Check the path, "));
     assert!(place.refused(&["init", "absent/d"], Reason::DiskNameFailed).contains("remedy: Check the path, "));
 }
 
