@@ -93,7 +93,7 @@ impl Database {
     pub fn open(options: Options) -> Result<Database> {
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
-        Database::start(recovered, calls, |name, body| sync::spawn(name, body))
+        Database::start(recovered, calls, sync::spawn)
     }
 
     /// Starts the threads. Where one is refused, dropping the database ends the other before it lets go of the lock.

@@ -46,6 +46,12 @@ fn stored_bytes(disk: &SimDisk) -> usize {
     store_files(disk).values().map(Vec::len).sum()
 }
 
+/// The bytes of runs that were replaced and are still there.
+fn unnamed_bytes(disk: &SimDisk, node: &Node) -> u64 {
+    let named: u64 = node.store().state().runs.iter().map(|run| run.info().size).sum();
+    stored_bytes(disk) as u64 - named - disk.contents("/db/store/MANIFEST".as_ref()).unwrap().len() as u64
+}
+
 const KEYS: u64 = 64;
 
 /// Writes every key once, and deletes one of them.
@@ -95,10 +101,9 @@ fn a_view_answers_the_same_while_a_million_versions_pass() {
     kept.iter().for_each(Kept::check);
     kept.clear();
     node.maintain().unwrap();
-    let named: u64 = node.store().state().runs.iter().map(|run| run.info().size).sum();
     let left = stored_bytes(&disk);
     assert!(left < pinned, "{left} bytes of {pinned} are left");
-    assert_eq!(left as u64, named + disk.contents("/db/store/MANIFEST".as_ref()).unwrap().len() as u64);
+    assert_eq!(unnamed_bytes(&disk, &node), 0);
 }
 
 /// M-FLOOR
@@ -108,10 +113,7 @@ fn the_oldest_views_are_revoked_once_views_pin_too_much_and_their_files_go() {
     let disk = SimDisk::new();
     Node::init(&init_options(&disk, tiny())).unwrap();
     let mut node = Node::open(&Options { pinned_bytes_max: PINNED_MAX, ..options(&disk) }).unwrap();
-    let unnamed = |node: &Node| {
-        let named: u64 = node.store().state().runs.iter().map(|run| run.info().size).sum();
-        stored_bytes(&disk) as u64 - named - disk.contents("/db/store/MANIFEST".as_ref()).unwrap().len() as u64
-    };
+    let unnamed = |node: &Node| unnamed_bytes(&disk, node);
     let mut kept: Vec<Kept> = Vec::new();
     let (mut revoked, mut all_answered) = (0, 0);
     for round in 0..40u64 {
@@ -143,28 +145,96 @@ fn the_oldest_views_are_revoked_once_views_pin_too_much_and_their_files_go() {
     assert_eq!(unnamed(&node), 0, "revoked views pin nothing");
 }
 
-#[test]
-fn rows_that_were_begun_outlive_their_view_and_its_revocation() {
-    let disk = SimDisk::new();
-    Node::init(&init_options(&disk, tiny())).unwrap();
-    let mut node = Node::open(&Options { pinned_bytes_max: 0, ..options(&disk) }).unwrap();
-    for number in 0..60u64 {
+/// Commits twenty times, and merges what came of it.
+fn overwrite(node: &mut Node, round: u64) {
+    for number in round * 20..(round + 1) * 20 {
         node.commit(batch(&sweep(number)[..9].to_vec())).unwrap();
     }
+    node.raise_floor(node.store().commit()).unwrap();
+    node.checkpoint(Purpose::Checkpoint).unwrap();
+    node.maintain().unwrap();
+}
+
+#[test]
+fn rows_that_were_begun_outlive_their_view_and_pin_nothing_behind_their_end() {
+    let (disk, mut node) = new_node();
+    overwrite(&mut node, 0);
     let view = node.view(None).unwrap();
     let expected = rows(&view, Direction::Forward);
     let mut begun = view.range(Range::all(1000)).unwrap();
-    let mut found = vec![begun.next_row().unwrap().map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap()];
-    for number in 60..200u64 {
-        node.commit(batch(&sweep(number)[..9].to_vec())).unwrap();
-    }
-    node.maintain().unwrap();
-    assert_eq!(view.get(b"00").unwrap_err().reason(), Reason::ViewRevoked);
+    assert_eq!(node.store().views(), 1);
     drop(view);
-    node.maintain().unwrap();
+    assert_eq!(node.store().views(), 0);
+    let mut found = vec![begun.next_row().unwrap().map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap()];
+    (1..10).for_each(|round| overwrite(&mut node, round));
+    assert!(unnamed_bytes(&disk, &node) > 0);
     found.extend(begun.collect().unwrap());
     assert_eq!(found, expected);
     node.maintain().unwrap();
+    assert_eq!(unnamed_bytes(&disk, &node), 0);
+}
+
+/// M-FLOOR
+#[test]
+fn rows_that_pin_too_much_are_revoked_between_two_rows_and_no_younger_view_with_them() {
+    const PINNED_MAX: u64 = 8 * 1024;
+    for direction in [Direction::Forward, Direction::Backward] {
+        let disk = SimDisk::new();
+        Node::init(&init_options(&disk, tiny())).unwrap();
+        let mut node = Node::open(&Options { pinned_bytes_max: PINNED_MAX, ..options(&disk) }).unwrap();
+        let keys = || (0..100u8).map(|key| vec![b'a', key]);
+        node.commit(batch(&keys().map(|key| (key, Some(vec![7; 100]))).collect())).unwrap();
+        overwrite(&mut node, 0);
+        let all = Range { direction, ..Range::all(1000) };
+        let mut begun = node.view(None).unwrap().range(all).unwrap();
+        assert!(begun.next_row().unwrap().is_some());
+        node.commit(batch(&keys().map(|key| (key, None)).collect())).unwrap();
+        let (mut number, mut young_is_small) = (20, false);
+        let refusal = loop {
+            match begun.next_row() {
+                Ok(row) => assert!(row.is_some() && !young_is_small, "the rows go on until they pin too much"),
+                Err(refusal) => break refusal,
+            }
+            // Once the large run was replaced a view pins little; that it is no longer current is no reason to revoke it.
+            let young = Kept::new(node.view(None).unwrap());
+            young_is_small = node.store().state().runs.iter().map(|run| run.info().size).sum::<u64>() < PINNED_MAX;
+            node.commit(batch(&sweep(number)[..9].to_vec())).unwrap();
+            node.raise_floor(node.store().commit()).unwrap();
+            node.step().unwrap();
+            if young_is_small {
+                young.check();
+            }
+            number += 1;
+        };
+        assert!(young_is_small, "the large run was replaced first");
+        node.maintain().unwrap();
+        assert_eq!(refusal.reason(), Reason::ViewRevoked);
+        assert_eq!(begun.next_row().unwrap_err(), refusal, "there is no further row");
+        assert_eq!(unnamed_bytes(&disk, &node), 0, "rows that were revoked pin nothing, though they are still there");
+        drop(begun);
+    }
+}
+
+/// M-VIEW: what is pinned by another is no reason to revoke a view.
+#[test]
+fn no_view_is_revoked_that_pins_nothing_of_what_was_replaced() {
+    let disk = SimDisk::new();
+    Node::init(&init_options(&disk, tiny())).unwrap();
+    let mut node = Node::open(&Options { pinned_bytes_max: 0, ..options(&disk) }).unwrap();
+    overwrite(&mut node, 0);
+    let (pinning, old) = (node.store().state(), node.view(None).unwrap());
+    overwrite(&mut node, 1);
+    assert_eq!(old.get(b"00").unwrap_err().reason(), Reason::ViewRevoked);
+    assert!(unnamed_bytes(&disk, &node) > 0);
+    let young = Kept::new(node.view(None).unwrap());
+    node.commit(batch(&vec![(b"new".to_vec(), None)])).unwrap();
+    node.raise_floor(node.store().commit()).unwrap();
+    node.maintain().unwrap();
+    young.check();
+    drop(pinning);
+    node.maintain().unwrap();
+    assert_eq!(unnamed_bytes(&disk, &node), 0);
+    young.check();
 }
 
 #[test]

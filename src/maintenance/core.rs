@@ -208,7 +208,8 @@ impl Maintenance {
         manifest.write(options.disk.as_ref(), &options.directory)
     }
 
-    /// Removes what nobody reads any more; where what is pinned passes the limit, the oldest view is revoked first.
+    /// Removes what nobody reads any more. Where what is pinned passes the limit, the oldest view or range that pins any of it is
+    /// revoked, and the next.
     fn remove_unpinned(&mut self) -> Result<()> {
         loop {
             let options = self.store.options();
@@ -217,14 +218,21 @@ impl Maintenance {
                 options.disk.remove(&options.directory.join(run.id().file_name()))?;
             }
             let pinned = self.pinned_bytes();
-            if pinned <= options.pinned_bytes_max || !self.store.revoke_oldest_view() {
+            if pinned <= options.pinned_bytes_max || !self.store.revoke_oldest(|state| self.keeps_replaced(state)) {
                 return Ok(());
             }
-            log::warn!("a view was revoked: {pinned} bytes were pinned, at most {} may be", options.pinned_bytes_max);
+            log::warn!("a reader was revoked: {pinned} bytes were pinned, at most {} may be", options.pinned_bytes_max);
         }
     }
 
-    /// What views pin beyond the current state.
+    /// Whether a state keeps alive what was replaced.
+    fn keeps_replaced(&self, state: &store::State) -> bool {
+        let sealed = state.sealed.iter().map(|sealed| &sealed.table);
+        state.runs.iter().any(|run| self.runs.contains(run))
+            || std::iter::once(&state.active).chain(sealed).any(|table| self.tables.contains(table))
+    }
+
+    /// What views and ranges pin beyond the current state.
     #[must_use]
     pub fn pinned_bytes(&self) -> u64 {
         self.runs.bytes().saturating_add(self.tables.bytes())
@@ -243,7 +251,8 @@ impl Maintenance {
     }
 }
 
-/// Removes what no manifest names: files written aside, and runs that were replaced; returns their names.
+/// Removes what no manifest names: files written aside, and runs that were replaced; returns their names. A directory of such a
+/// name is not ours: it stays, and is told in the log.
 ///
 /// # Errors
 /// Those of the disk.
@@ -253,10 +262,122 @@ pub fn remove_leftovers(options: &store::StoreOptions, manifest: &Manifest) -> R
     for name in names {
         let named = |id: RunId| manifest.plan.runs.iter().any(|run| run.id == id);
         let leftover = name.ends_with(".tmp") || RunId::parse(&name).is_some_and(|id| !named(id));
-        if leftover {
-            options.disk.remove(&options.directory.join(&name))?;
-            removed.push(name);
+        if !leftover {
+            continue;
+        }
+        let path = options.directory.join(&name);
+        match options.disk.remove(&path) {
+            Ok(()) => removed.push(name),
+            Err(error) => match options.disk.list(&path) {
+                Ok(Some(_)) => {
+                    log::warn!("a directory is named like a leftover, and was left alone: {}", path.display())
+                }
+                _ => return Err(error),
+            },
         }
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+    use crate::disk::{Disk, SimDisk};
+    use crate::identity::{Id, Parameters};
+    use crate::position::Position;
+    use crate::queue::{Sender, TryRecv, bounded};
+    use crate::record::{Content, Purpose, Record};
+    use crate::store::{Applier, Range, StoreOptions};
+
+    fn options() -> StoreOptions {
+        let disk = SimDisk::new();
+        disk.create_dir("/store".as_ref()).unwrap();
+        StoreOptions {
+            disk: Arc::new(disk),
+            directory: "/store".into(),
+            database_id: Id([7; 16]),
+            parameters: Parameters::default(),
+            cache_bytes: 0,
+            pinned_bytes_max: u64::MAX,
+        }
+    }
+
+    fn empty() -> Manifest {
+        Manifest::empty(Id([7; 16]), LogPoint::default())
+    }
+
+    fn apply(applier: &mut Applier, commit: u64, content: Content<'_>) {
+        let before = applier.point();
+        let after = LogPoint { position: Position(before.position.0 + 1), commit: CommitId(commit), ..before };
+        applier.apply(&Record { before, after, content }).unwrap();
+        applier.publish();
+    }
+
+    /// A store with one commit, that calls maintenance over this queue.
+    fn world(calls: Option<Sender<()>>) -> (Applier, Maintenance) {
+        let store = Store::open(options(), &empty(), calls).unwrap();
+        let mut batch = Batch::new();
+        batch.put(b"key", b"value").unwrap();
+        let mut applier = Applier::new(&store);
+        apply(&mut applier, 1, Content::Commit(batch.operations()));
+        (applier, Maintenance::new(&store, empty()))
+    }
+
+    /// M-FLOOR: a view and rows of one state; whichever goes last calls.
+    #[test]
+    fn the_last_reader_of_a_replaced_state_calls_maintenance() {
+        for view_goes_last in [false, true] {
+            let (call, calls) = bounded(1);
+            let (mut applier, mut maintenance) = world(Some(call));
+            let view = applier.store().view(None).unwrap();
+            let rows = view.range(Range::all(1)).unwrap();
+            apply(&mut applier, 1, Content::Cut(Purpose::Checkpoint));
+            let mut go = |reader: Box<dyn std::any::Any>, left: bool| {
+                while maintenance.step().unwrap() == Progress::Worked {}
+                while calls.try_recv().is_ok() {}
+                drop(reader);
+                assert_eq!(calls.try_recv(), Ok(()), "who reads a replaced state calls when it goes");
+                assert_eq!(maintenance.step().unwrap(), Progress::Idle);
+                assert_eq!(maintenance.pinned_bytes() > 0, left);
+            };
+            let (first, last): (Box<dyn std::any::Any>, Box<dyn std::any::Any>) =
+                if view_goes_last { (Box::new(rows), Box::new(view)) } else { (Box::new(view), Box::new(rows)) };
+            go(first, true);
+            go(last, false);
+            drop(applier.store().view(None).unwrap());
+            assert_eq!(calls.try_recv(), Err(TryRecv::Empty), "the state of this one is current");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_named_like_a_leftover_is_left_alone() {
+        let options = options();
+        let leftover = RunId { level: 0, first: CommitId(1), last: CommitId(2) }.file_name();
+        for name in ["MANIFEST.tmp", &leftover] {
+            options.disk.create(&options.directory.join(name)).unwrap();
+        }
+        let directory = options.directory.join("mine.tmp");
+        options.disk.create_dir(&directory).unwrap();
+        let mut removed = vec!["MANIFEST.tmp".to_owned(), leftover];
+        removed.sort_unstable();
+        assert_eq!(remove_leftovers(&options, &empty()), Ok(removed));
+        assert_eq!(options.disk.list(&options.directory), Ok(Some(vec!["mine.tmp".to_owned()])));
+    }
+
+    /// M-FLOOR: a run that was written under a floor above the manifest's lacks what a view may be admitted to.
+    #[test]
+    fn a_run_above_the_floor_of_its_manifest_is_refused() {
+        let (mut applier, mut maintenance) = world(None);
+        apply(&mut applier, 1, Content::Floor(CommitId(1)));
+        apply(&mut applier, 1, Content::Cut(Purpose::Checkpoint));
+        while maintenance.step().unwrap() == Progress::Worked {}
+        let options = applier.store().options().clone();
+        let mut manifest = Manifest::read(options.disk.as_ref(), &options.directory, options.database_id).unwrap();
+        assert!(Store::open(options.clone(), &manifest, None).is_ok());
+        manifest.floor = CommitId::NONE;
+        let refusal = Store::open(options, &manifest, None).err().unwrap();
+        assert_eq!(refusal.reason(), Reason::StoreRunCorrupt);
+        assert!(refusal.fact("file").is_some() && refusal.fact("found").is_some(), "{refusal}");
+    }
 }

@@ -23,6 +23,12 @@ impl<T> Retired<T> {
         self.items.push((item, bytes));
     }
 
+    /// Whether this item waits here.
+    #[must_use]
+    pub fn contains(&self, item: &Pin<T>) -> bool {
+        self.items.iter().any(|(waiting, _)| Pin::ptr_eq(waiting, item))
+    }
+
     /// Hands out the items that nobody else holds.
     pub fn sweep(&mut self) -> Vec<Pin<T>> {
         let mut free = Vec::new();

@@ -85,8 +85,9 @@ impl Manifest {
             SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
         })?;
         let manifest = fields(reader).ok_or_else(corrupt)?;
-        let sound = manifest.floor <= manifest.point.commit && manifest.plan.is_sound(manifest.point.commit);
-        if sound { Ok(manifest) } else { Err(corrupt().with("fault", "runs and merges contradict each other")) }
+        let floors_hold = manifest.floor <= manifest.point.commit
+            && manifest.plan.merges.iter().all(|merge| merge.floor <= manifest.floor);
+        if floors_hold && manifest.plan.is_sound(manifest.point.commit) { Ok(manifest) } else { Err(corrupt().with("fault", "runs and merges contradict each other")) }
     }
 
     /// Reads the manifest of a store.
@@ -188,6 +189,14 @@ mod tests {
     fn a_manifest_whose_runs_leave_a_hole_is_refused() {
         let mut manifest = example();
         manifest.plan.runs.remove(1);
+        assert_eq!(Manifest::decode(&manifest.encode()).unwrap_err().reason(), Reason::StoreManifestCorrupt);
+    }
+
+    /// M-FLOOR: a merge above the floor would drop what a view at the floor sees.
+    #[test]
+    fn a_manifest_with_a_merge_above_its_floor_is_refused() {
+        let mut manifest = example();
+        manifest.plan.merges[0].floor = manifest.floor.next();
         assert_eq!(Manifest::decode(&manifest.encode()).unwrap_err().reason(), Reason::StoreManifestCorrupt);
     }
 }

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod run;
 
 mod applier;
+mod hold;
 mod key;
 mod rows;
 mod state;
@@ -45,10 +46,10 @@ use crate::published::{Cell, FirstFault, Published, Signal};
 use crate::queue::Sender;
 use crate::reason::Reason;
 use crate::sync::{self, Arc, Mutex, Pin, seeded};
+use hold::Holds;
 use manifest::Manifest;
 use run::{Cache, Run};
 use std::path::{Path, PathBuf};
-use view::Views;
 
 /// Where a store lies, and what it may use.
 #[derive(Clone)]
@@ -63,7 +64,7 @@ pub struct StoreOptions {
     pub parameters: Parameters,
     /// Memory for blocks that were read.
     pub cache_bytes: u64,
-    /// What views may pin beyond the current state, before the oldest is revoked.
+    /// What views and ranges may pin beyond the current state, before the oldest is revoked.
     pub pinned_bytes_max: u64,
 }
 
@@ -75,7 +76,7 @@ pub struct Store {
     halted: FirstFault,
     stopped: FirstFault,
     changed: Signal,
-    views: Views,
+    holds: Holds,
     cache: Arc<Cache>,
     /// Calls maintenance; gone once it was dismissed.
     maintenance: Mutex<Option<Sender<()>>>,
@@ -92,6 +93,13 @@ impl Store {
         for info in manifest.plan.runs.iter().rev() {
             let disk = options.disk.as_ref();
             let run = Run::open(disk, &options.directory, *info, options.database_id, Arc::clone(&cache))?;
+            if run.floor() > manifest.floor {
+                return Err(Error::new(Reason::StoreRunCorrupt)
+                    .with("file", run.path().display())
+                    .with("malformed", "floor")
+                    .with("expected", format_args!("at most {}", manifest.floor))
+                    .with("found", run.floor()));
+            }
             runs.push(Pin::new(run));
         }
         let state = State {
@@ -110,7 +118,7 @@ impl Store {
             halted: FirstFault::new(),
             stopped: FirstFault::new(),
             changed: Signal::new(),
-            views: Views::default(),
+            holds: Holds::default(),
             cache,
             maintenance: Mutex::new(maintenance),
         }))
@@ -149,7 +157,7 @@ impl Store {
     /// How many views exist.
     #[must_use]
     pub fn views(&self) -> usize {
-        self.views.count()
+        self.holds.views()
     }
 
     /// A view at a commit, or at the newest one.
@@ -291,9 +299,9 @@ impl Store {
         drop(sync::lock(&self.maintenance).take());
     }
 
-    /// Revokes the oldest view that pins more than the current state; says whether there was one.
-    pub(crate) fn revoke_oldest_view(&self) -> bool {
-        self.views.revoke_oldest(&self.state.load())
+    /// Revokes the oldest view or range that pins a state of this kind; says whether there was one.
+    pub(crate) fn revoke_oldest(&self, is_meant: impl Fn(&State) -> bool) -> bool {
+        self.holds.revoke_oldest(&is_meant)
     }
 
     fn is_current(&self, number: u64) -> bool {

@@ -3,8 +3,11 @@
 //! Each source (the table, sealed tables, runs) walks its keys with the version that is visible at the view. The merge takes the
 //! smallest key (the greatest, backwards); where several sources have it, the newest source has the newest version, because
 //! sources hold ranges of commits that follow one another. Tombstones are passed over. One view for the whole range.
+//!
+//! The cursor stands behind a hold, so that it can be revoked between two rows, with all that it pins; hence a row is copied out of it.
 
 use super::Store;
+use super::hold::{Hold, Pins};
 use super::run::{Direction, RunCursor};
 use super::state::State;
 use super::table::TableCursor;
@@ -85,17 +88,107 @@ impl Source {
     }
 }
 
-/// The rows of a range, one after the other.
-pub struct Rows {
-    store: Arc<Store>,
-    /// What ended the range before its end: no row is passed over, so there is none behind it.
-    fault: Option<Error>,
+/// A place in a range, and all that it reads from.
+struct Cursor {
+    state: Pin<State>,
     /// Newest first.
     sources: Vec<Source>,
-    /// The sources that stand at the row that was returned last.
-    at_row: Vec<usize>,
+    /// The sources that stand at the key that was entered last.
+    at_key: Vec<usize>,
     direction: Direction,
     end: Bound<Vec<u8>>,
+}
+
+impl Pins for Cursor {
+    const IS_VIEW: bool = false;
+
+    fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// What a cursor found at the next key.
+enum Step {
+    Row,
+    Tombstone,
+    End,
+}
+
+#[derive(Default)]
+struct Row {
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Cursor {
+    /// Goes to the next key of the range, and copies its row.
+    fn step(&mut self, row: &mut Row) -> Result<Step> {
+        self.leave_key()?;
+        let newest = self.enter_key().and_then(|newest| self.sources.get(newest));
+        Ok(match newest.and_then(Source::current) {
+            Some((key, Some(value))) if self.within(key) => {
+                row.key.clear();
+                row.key.extend_from_slice(key);
+                row.value.clear();
+                row.value.extend_from_slice(value);
+                Step::Row
+            }
+            Some((key, None)) if self.within(key) => Step::Tombstone,
+            _ => Step::End,
+        })
+    }
+
+    /// Goes on from the last key.
+    fn leave_key(&mut self) -> Result<()> {
+        for index in self.at_key.drain(..) {
+            if let Some(source) = self.sources.get_mut(index) {
+                source.advance()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the sources that stand at the next key; returns the newest of them.
+    fn enter_key(&mut self) -> Option<usize> {
+        let mut best: Option<&[u8]> = None;
+        for (index, source) in self.sources.iter().enumerate() {
+            let Some((key, _)) = source.current() else { continue };
+            let order = match (best, self.direction) {
+                (None, _) => std::cmp::Ordering::Less,
+                (Some(best), Direction::Forward) => key.cmp(best),
+                (Some(best), Direction::Backward) => best.cmp(key),
+            };
+            match order {
+                std::cmp::Ordering::Less => {
+                    best = Some(key);
+                    self.at_key.clear();
+                    self.at_key.push(index);
+                }
+                std::cmp::Ordering::Equal => self.at_key.push(index),
+                std::cmp::Ordering::Greater => {}
+            }
+        }
+        self.at_key.first().copied()
+    }
+
+    fn within(&self, key: &[u8]) -> bool {
+        match (&self.end, self.direction) {
+            (Bound::Unbounded, _) => true,
+            (Bound::Included(end), Direction::Forward) => key <= end.as_slice(),
+            (Bound::Excluded(end), Direction::Forward) => key < end.as_slice(),
+            (Bound::Included(end), Direction::Backward) => key >= end.as_slice(),
+            (Bound::Excluded(end), Direction::Backward) => key > end.as_slice(),
+        }
+    }
+}
+
+/// The rows of a range, one after the other.
+pub struct Rows {
+    hold: Hold<Cursor>,
+    /// What ended the range before its end: no row is passed over, so there is none behind it.
+    fault: Option<Error>,
+    /// The row that was returned last.
+    row: Row,
     left: usize,
 }
 
@@ -104,7 +197,7 @@ impl Rows {
     ///
     /// # Errors
     /// `range.invalid`, `store.block_corrupt`, `disk.read_failed`.
-    pub(super) fn new(store: &Arc<Store>, state: &State, at: CommitId, range: Range) -> Result<Rows> {
+    pub(super) fn new(store: &Arc<Store>, state: &Pin<State>, at: CommitId, range: Range) -> Result<Rows> {
         range.check()?;
         let direction = range.direction;
         let tables = state.tables(at).map(|table| Source::Table(TableCursor::new(Pin::clone(table), at, direction)));
@@ -118,79 +211,34 @@ impl Rows {
         for source in &mut sources {
             source.seek(begin.as_ref().map(Vec::as_slice))?;
         }
-        let store = Arc::clone(store);
-        Ok(Rows { store, fault: None, sources, at_row: Vec::new(), direction, end, left: range.limit })
+        let cursor = Cursor { state: Pin::clone(state), sources, at_key: Vec::new(), direction, end };
+        Ok(Rows { hold: Hold::new(store, at, cursor), fault: None, row: Row::default(), left: range.limit })
     }
 
     /// The next row: key and value. `None` at the end of the range or of the limit. After an error there is no further row, only the
     /// error again; corruption halts the node (D-CORRUPT).
     ///
     /// # Errors
-    /// `store.block_corrupt`, `disk.read_failed`.
+    /// `view.revoked`, `store.block_corrupt`, `disk.read_failed`.
     pub fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        // The hold can be revoked at every key, so that many tombstones do not put it off.
         loop {
-            if let Some(fault) = &self.fault {
-                return Err(fault.clone());
-            }
-            let left_row = self.leave_row();
-            if let Err(error) = self.store.watch(left_row) {
-                self.fault = Some(error.clone());
-                return Err(error);
-            }
-            let Some(newest) = self.enter_row() else { return Ok(None) };
-            let live = match self.sources.get(newest).and_then(Source::current) {
-                Some((key, value)) if self.within(key) => value.is_some(),
-                _ => return Ok(None),
-            };
-            if live {
-                self.left = left;
-                let row = self.sources.get(newest).and_then(Source::current);
-                return Ok(row.and_then(|(key, value)| Some((key, value?))));
-            }
-        }
-    }
-
-    /// Goes on from the last row.
-    fn leave_row(&mut self) -> Result<()> {
-        for index in self.at_row.drain(..) {
-            if let Some(source) = self.sources.get_mut(index) {
-                source.advance()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds the sources that stand at the next key; returns the newest of them.
-    fn enter_row(&mut self) -> Option<usize> {
-        let mut best: Option<&[u8]> = None;
-        for (index, source) in self.sources.iter().enumerate() {
-            let Some((key, _)) = source.current() else { continue };
-            let order = match (best, self.direction) {
-                (None, _) => std::cmp::Ordering::Less,
-                (Some(best), Direction::Forward) => key.cmp(best),
-                (Some(best), Direction::Backward) => best.cmp(key),
-            };
-            match order {
-                std::cmp::Ordering::Less => {
-                    best = Some(key);
-                    self.at_row.clear();
-                    self.at_row.push(index);
+            match self.hold.advance(|cursor| cursor.step(&mut self.row)) {
+                Ok(Step::Tombstone) => {}
+                Ok(Step::End) => return Ok(None),
+                Ok(Step::Row) => {
+                    self.left = left;
+                    return Ok(Some((&self.row.key, &self.row.value)));
                 }
-                std::cmp::Ordering::Equal => self.at_row.push(index),
-                std::cmp::Ordering::Greater => {}
+                Err(error) => {
+                    self.fault = Some(error.clone());
+                    return Err(error);
+                }
             }
-        }
-        self.at_row.first().copied()
-    }
-
-    fn within(&self, key: &[u8]) -> bool {
-        match (&self.end, self.direction) {
-            (Bound::Unbounded, _) => true,
-            (Bound::Included(end), Direction::Forward) => key <= end.as_slice(),
-            (Bound::Excluded(end), Direction::Forward) => key < end.as_slice(),
-            (Bound::Included(end), Direction::Backward) => key >= end.as_slice(),
-            (Bound::Excluded(end), Direction::Backward) => key > end.as_slice(),
         }
     }
 

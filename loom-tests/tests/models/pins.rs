@@ -1,7 +1,7 @@
 //! What is pinned is not removed, and what nobody pins any more is.
 //!
 //! The cell that holds the state and the list of what was replaced are the real ones. A run is one word that says whether its
-//! file is there. Covered: readers that pin a whole state, as a view does, or a run alone, as rows do, while maintenance
+//! file is there. Covered: readers that pin a whole state, as a view does, or a run alone, as rows do at their end, while maintenance
 //! replaces the run and sweeps twice. Not covered: who calls maintenance when the last pin goes (`maintenance_calls.rs`); whether the
 //! look at the pins acquires, since loom's count does even where the standard library's does not.
 
@@ -79,7 +79,7 @@ fn view(state: &Cell<State>) -> u32 {
     state.run.read()
 }
 
-/// As rows are read: the state is gone, the run is held.
+/// As rows go: the state is gone, the run is held.
 fn rows(state: &Cell<State>) -> u32 {
     let state = state.load();
     let run = Pin::clone(&state.run);
