@@ -149,7 +149,7 @@ fn the_failure_matrix_says_what_the_rules_say_and_names_only_known_reasons() {
             violations.push(format!("{id}: no test is named"));
         }
         for file in docs::quoted(proof).into_iter().filter(|_| stage == Stage::Ground.name()) {
-            if !root().join(&file).is_file() {
+            if !root().join(file).is_file() {
                 violations.push(format!("{id}: there is no file `{file}`"));
             }
         }
