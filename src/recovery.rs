@@ -320,16 +320,19 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
         applier.apply(record)?;
         records_replayed += 1;
         // A checkpoint is never built on what may be in the cache alone: those records are one group, and wait in memory.
-        while cover == Cover::Durable && !store.has_room() {
-            if maintenance.step()? == Progress::Idle {
-                break;
-            }
-        }
-        Ok(())
+        if cover == Cover::Durable { make_room(&store, &mut maintenance) } else { Ok(()) }
     })?;
+    // Now they are durable: the node is left as a second recovery would leave it.
+    make_room(&store, &mut maintenance)?;
     applier.publish();
     let report =
         Report { identity, checkpoint, floor: store.state().floor, log: log_report, records_replayed, removed };
     let committer = Committer::new(log, applier, options.retention);
     Ok(Recovered { lock, report, store, committer, maintenance })
+}
+
+/// Makes runs of sealed tables until another may be sealed.
+fn make_room(store: &Store, maintenance: &mut Maintenance) -> Result<()> {
+    while !store.has_room() && maintenance.step()? == Progress::Worked {}
+    Ok(())
 }
