@@ -138,7 +138,10 @@ impl Disk for RealDisk {
             .create(true)
             .truncate(false)
             .open(path)
-            .or_else(|error| fs::File::open(path).map_err(|_| error))
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => fs::File::open(path),
+                _ => Err(error),
+            })
             .map_err(|error| failed(Reason::DiskNameFailed, "create", path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(RealLock { file })),
