@@ -20,6 +20,8 @@ pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const GROUP_COMMITS_MAX: usize = 4096;
 /// Commits that wait for the committer; the next caller waits for room.
 pub const COMMIT_QUEUE_MAX: usize = 4096;
+/// Bytes of the commits that wait for the committer; the next caller waits until there are fewer.
+pub const COMMIT_QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Smallest and largest segment of the log.
 pub const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1 << 30);

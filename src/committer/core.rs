@@ -26,6 +26,17 @@ pub enum Order {
     Cut(Purpose),
 }
 
+impl Order {
+    /// The bytes that it brings with it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Order::Commit(batch) => batch.encoded().len(),
+            Order::Floor(_) | Order::Cut(_) => 0,
+        }
+    }
+}
+
 /// How much of the log is kept behind the checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {

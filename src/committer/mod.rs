@@ -12,14 +12,16 @@
 //! failed group has an unknown outcome (`commit.unknown`), everything after is refused (`commit.stopped`).
 //!
 //! * [`Committer`]: the core, without a thread; the simulator and the offline commands use it as it is.
-//! * [`Orders`]: the callers' side of its inbox.
+//! * [`Orders`]: the callers' side of its inbox; [`Budget`]: how many bytes may stand in it.
 //! * [`machine`]: its states.
 //! * [`worker`]: the thread: one inbox, one loop.
 
+mod budget;
 mod core;
 strict! { machine }
 mod orders;
 pub mod worker;
 
 pub use self::core::{Committer, Order, Retention};
+pub use budget::{Budget, Share};
 pub use orders::{Answer, Orders, Request};

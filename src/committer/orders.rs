@@ -6,19 +6,22 @@
 //!
 //! Used by any thread.
 
+use super::budget::{Budget, Share};
 use super::core::Order;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::position::LogPoint;
 use crate::queue::{self, Sender};
 use crate::reason::Reason;
+use crate::sync::Arc;
 
 /// Called on the committer's thread with the answer to an order; dropped where the committer ended before there was one.
 pub type Answer = Box<dyn FnOnce(Result<LogPoint>) + Send>;
 
 /// What stands in the inbox.
 pub enum Request {
-    /// An order, and who wants to know.
-    Order(Order, Answer),
+    /// An order, who wants to know, and its share of the bytes that may stand here.
+    Order(Order, Answer, Share),
     /// The checkpoint has moved: log that nobody needs may go.
     Retire,
 }
@@ -26,13 +29,14 @@ pub enum Request {
 /// Hands orders to the committer.
 pub struct Orders {
     inbox: Sender<Request>,
+    budget: Arc<Budget>,
 }
 
 impl Orders {
     /// Hands orders over through this inbox.
     #[must_use]
     pub fn new(inbox: Sender<Request>) -> Orders {
-        Orders { inbox }
+        Orders { inbox, budget: Budget::new(limits::COMMIT_QUEUE_BYTES_MAX) }
     }
 
     /// Hands an order over, and waits for its answer.
@@ -49,12 +53,13 @@ impl Orders {
         })
     }
 
-    /// Hands an order over.
+    /// Hands an order over, waiting for room.
     ///
     /// # Errors
     /// `database.closed`; the answer is not called then.
     pub fn submit(&self, order: Order, answer: Answer) -> Result<()> {
-        self.inbox.send(Request::Order(order, answer)).map_err(|_| closed())
+        let share = self.budget.take(order.bytes());
+        self.inbox.send(Request::Order(order, answer, share)).map_err(|_| closed())
     }
 
     /// Says that the checkpoint has moved.

@@ -56,8 +56,9 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
         let mut retire = false;
         while let Some(request) = next {
             match request {
-                Request::Order(order, answer) => {
-                    bytes += order_bytes(&order);
+                // With it goes its share: the next caller may come in while this group is written.
+                Request::Order(order, answer, _share) => {
+                    bytes += order.bytes();
                     orders.push(order);
                     answers.push(answer);
                 }
@@ -84,11 +85,4 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
         core.wait_for_room();
     }
     core.close()
-}
-
-fn order_bytes(order: &Order) -> usize {
-    match order {
-        Order::Commit(batch) => batch.encoded().len(),
-        Order::Floor(_) | Order::Cut(_) => 0,
-    }
 }

@@ -1,6 +1,7 @@
 //! All models, one file per rule, in one binary: a seeded bug is caught by whichever model sees it.
 
 mod admission;
+mod budget;
 mod group_commit;
 mod maintenance_calls;
 mod pins;
