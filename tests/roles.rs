@@ -139,8 +139,9 @@ fn another_version_and_damage_are_told_apart() {
         disk.overwrite(&identity_path(), damaged);
         assert_eq!(open_error(&options(&disk)), Some(Reason::IdentityCorrupt), "damage {index}");
     }
+    // Log and store are there: what is gone is the identity, not the database.
     disk.remove_now(&identity_path());
-    assert_eq!(open_error(&options(&disk)), Some(Reason::DirNotFound));
+    assert_eq!(open_error(&options(&disk)), Some(Reason::IdentityCorrupt));
 }
 
 /// Files of another database are refused, though each of them is sound.

@@ -138,9 +138,9 @@ impl Disk for RealDisk {
             .create(true)
             .truncate(false)
             .open(path)
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => fs::File::open(path),
-                _ => Err(error),
+            .or_else(|error| {
+                let not_writable = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
+                if not_writable.contains(&error.kind()) { fs::File::open(path) } else { Err(error) }
             })
             .map_err(|error| failed(Reason::DiskNameFailed, "create", path, &error))?;
         match file.try_lock() {
