@@ -11,7 +11,9 @@
 
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
-use crate::committer::{Answer, Order, Orders, machine as committer_machine, worker as committer_worker};
+use crate::committer::{
+    Answers, Decision, Latest, Order, Orders, machine as committer_machine, worker as committer_worker,
+};
 use crate::disk::LockGuard;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -168,8 +170,41 @@ impl Database {
     /// `role.not_writer`, `batch.empty`, `database.closed`; the answer is not called then.
     pub fn submit(&self, batch: Batch, answer: impl FnOnce(Result<CommitId>) + Send + 'static) -> Result<()> {
         batch.check()?;
-        let answer: Answer = Box::new(move |outcome| answer(outcome.map(|point| point.commit)));
-        self.orders()?.submit(Order::Commit(batch), answer)
+        let first = |outcomes: Vec<Result<LogPoint>>| outcomes.into_iter().next();
+        let answer = move |outcomes| {
+            if let Some(outcome) = first(outcomes) {
+                answer(outcome.map(|point| point.commit));
+            }
+        };
+        self.orders()?.submit(vec![Order::Commit(batch)], Box::new(answer))
+    }
+
+    /// Hands orders to the committer, which carries them out one after the other, in one group; `answers` is called on the
+    /// committer's thread, which it must not hold up.
+    ///
+    /// # Errors
+    /// `role.not_writer`, `database.closed`; nothing is answered then.
+    pub fn submit_all(&self, orders: Vec<Order>, answers: Answers) -> Result<()> {
+        self.orders()?.submit(orders, answers)
+    }
+
+    /// Commits what `decide` decides on the newest state of the database, with no other commit in between (R-DECIDE); nothing,
+    /// where it decides for `None`. Returns the last commit that the decision saw or made, once that is durable.
+    ///
+    /// `decide` runs on the committer's thread, once: it should read a few keys, and do no more.
+    ///
+    /// # Errors
+    /// That of `decide`; `role.not_writer`, `batch.empty`, `commit.unknown`, `commit.stopped`, `database.closed`.
+    pub fn decide(
+        &self,
+        decide: impl Fn(&Latest<'_>) -> Result<Option<Batch>> + Send + Sync + 'static,
+    ) -> Result<CommitId> {
+        self.orders()?.order(Order::Decide(Decision::new(decide))).map(|point| point.commit)
+    }
+
+    /// Calls `hook` whenever commits have become readable, on the thread that made them so, which it must not hold up.
+    pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.store.on_publish(hook);
     }
 
     /// Raises the floor: older views are refused from then on, and what only they could see may go.

@@ -124,6 +124,7 @@ pub const RULES: &[Rule] = &[
         "Replication can be switched off at start and left out at compile time; the writer's bytes stay the same.",
     ),
     rule("P5-I17", Ground, "Every rule has a test that fails when it is broken."),
+    rule("R-DECIDE", Ground, "A decision of the committer sees every commit before it and none after it; it is answered once what it saw is durable."),
     rule("R-WRITER", Ground, "One writer: a node that is not it, or whose authority is unclear, refuses writes."),
     rule("R-PREFIX", Replication, "A replica's history is a prefix of the primary's."),
     rule(

@@ -3,6 +3,7 @@
 //! Assumes that it alone owns the log and the applier. Promises: an order is answered with `Ok` only after its record is durable and
 //! applied; orders take effect in the order in which they stand; an order that is refused leaves no record.
 
+use super::decision::{Decision, Latest, Pending};
 use super::machine::{self, Event, State};
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
@@ -14,12 +15,15 @@ use crate::record::{Content, Kind, Purpose, Record};
 use crate::store::{Applier, Store};
 use crate::sync::Arc;
 use crate::wal::{LogWriter, Pushed};
+use std::cell::OnceCell;
 
 /// What a caller asks the writer to put into the log.
 #[derive(Clone, Debug)]
 pub enum Order {
     /// A commit.
     Commit(Batch),
+    /// A commit, or none, as it is decided when it is the order's turn.
+    Decide(Decision),
     /// A new floor.
     Floor(CommitId),
     /// The table is sealed here.
@@ -32,7 +36,7 @@ impl Order {
     pub fn bytes(&self) -> usize {
         match self {
             Order::Commit(batch) => batch.encoded().len(),
-            Order::Floor(_) | Order::Cut(_) => 0,
+            Order::Decide(_) | Order::Floor(_) | Order::Cut(_) => 0,
         }
     }
 }
@@ -44,6 +48,23 @@ pub enum Retention {
     All,
     /// At least so many bytes before the durable end.
     Bytes(u64),
+}
+
+/// What stands before an order in its group.
+#[derive(Default)]
+struct Ahead<'a> {
+    /// Batches that no decision has asked for yet: a group without decisions looks at none.
+    batches: Vec<&'a Batch>,
+    pending: Pending<'a>,
+    floor: Option<CommitId>,
+}
+
+/// An order in its place.
+struct Placed<'a> {
+    /// Its record; none if it was decided to commit nothing.
+    record: Option<(Pushed, Content<'a>)>,
+    /// It is answered once the log is durable up to here.
+    until: LogPoint,
 }
 
 /// The core of the committer.
@@ -106,20 +127,24 @@ impl Committer {
             return orders.iter().map(|_| Err(stopped(&fault))).collect();
         }
         self.step(Event::Taken, None);
-        let mut floor = None;
-        let pushed: Vec<Result<Pushed>> = orders.iter().map(|order| self.push(order, &mut floor)).collect();
+        // A place for what each decision decides, so that what follows in the group can read it.
+        let decided: Vec<_> = orders.iter().map(|_| OnceCell::new()).collect();
+        let mut ahead = Ahead::default();
+        let placed: Vec<_> =
+            orders.iter().zip(&decided).map(|(order, decided)| self.place(order, decided, &mut ahead)).collect();
         let synced = self.log.sync();
         let durable = self.log.durable();
         let failure = self.log.fault().cloned();
-        let answers = orders.iter().zip(pushed).map(|(order, pushed)| match (pushed, &failure) {
-            (Ok(pushed), _) if pushed.after.position <= durable.position => {
-                self.apply(order, pushed).map(|()| pushed.after)
+        let answers = placed.into_iter().map(|placed| {
+            let placed = placed?;
+            if placed.until.position <= durable.position {
+                return self.apply(&placed).map(|()| placed.until);
             }
-            (Ok(pushed), Some(failure)) => {
-                Err(Error::new(Reason::CommitUnknown).with("position", pushed.before.position).with("failure", failure))
-            }
-            (Ok(pushed), None) => Err(Error::new(Reason::CommitUnknown).with("position", pushed.before.position)),
-            (Err(refusal), _) => Err(refusal),
+            let unknown = Error::new(Reason::CommitUnknown).with("position", placed.until.position);
+            Err(match &failure {
+                Some(failure) => unknown.with("failure", failure),
+                None => unknown,
+            })
         });
         let answers = answers.collect();
         self.applier.publish();
@@ -138,36 +163,66 @@ impl Committer {
         answers
     }
 
-    fn push(&mut self, order: &Order, floor: &mut Option<CommitId>) -> Result<Pushed> {
-        let pushed = match order {
-            Order::Commit(batch) => {
-                batch.check()?;
-                self.log.push(Kind::Commit, batch.encoded())
-            }
+    /// Gives an order its place in the log.
+    fn place<'a>(
+        &mut self,
+        order: &'a Order,
+        decided: &'a OnceCell<Batch>,
+        ahead: &mut Ahead<'a>,
+    ) -> Result<Placed<'a>> {
+        match order {
+            Order::Commit(batch) => self.place_batch(batch, ahead),
+            Order::Decide(decision) => match self.decide(decision, ahead)? {
+                Some(batch) => self.place_batch(decided.get_or_init(|| batch), ahead),
+                None => Ok(Placed { record: None, until: self.log.appended() }),
+            },
             Order::Floor(to) => {
                 self.applier.check_floor(*to)?;
-                if floor.is_some_and(|earlier| *to <= earlier) {
+                if ahead.floor.is_some_and(|earlier| *to <= earlier) {
                     return Err(Error::new(Reason::FloorRefused).with("asked", to));
                 }
-                *floor = Some(*to);
-                self.log.push(Kind::Floor, &to.0.to_le_bytes())
+                ahead.floor = Some(*to);
+                self.push(Kind::Floor, &to.0.to_le_bytes(), Content::Floor(*to))
             }
-            Order::Cut(purpose) => self.log.push(Kind::Cut, &purpose.payload()),
-        };
-        let told = |failure: &Error| failure.reason() == Reason::CommitStopped;
-        pushed.map_err(|failure| if told(&failure) { failure } else { stopped(&failure) })
+            Order::Cut(purpose) => self.push(Kind::Cut, &purpose.payload(), Content::Cut(*purpose)),
+        }
     }
 
-    fn apply(&mut self, order: &Order, pushed: Pushed) -> Result<()> {
+    fn place_batch<'a>(&mut self, batch: &'a Batch, ahead: &mut Ahead<'a>) -> Result<Placed<'a>> {
+        batch.check()?;
+        let placed = self.push(Kind::Commit, batch.encoded(), Content::Commit(batch.operations()))?;
+        ahead.batches.push(batch);
+        Ok(placed)
+    }
+
+    /// Decides, on everything that stands before the decision.
+    fn decide<'a>(&self, decision: &Decision, ahead: &mut Ahead<'a>) -> Result<Option<Batch>> {
+        for batch in ahead.batches.drain(..) {
+            ahead.pending.add(batch);
+        }
+        decision.decide(&Latest {
+            store: self.store(),
+            state: self.store().state(),
+            applied: self.applier.point().commit,
+            pending: &ahead.pending,
+            commit: self.log.appended().commit,
+        })
+    }
+
+    fn push<'a>(&mut self, kind: Kind, payload: &[u8], content: Content<'a>) -> Result<Placed<'a>> {
+        let told = |failure: &Error| failure.reason() == Reason::CommitStopped;
+        let pushed =
+            self.log.push(kind, payload).map_err(|error| if told(&error) { error } else { stopped(&error) })?;
+        Ok(Placed { record: Some((pushed, content)), until: pushed.after })
+    }
+
+    fn apply(&mut self, placed: &Placed<'_>) -> Result<()> {
+        let Some((pushed, content)) = &placed.record else { return Ok(()) };
         if let Some((before, after)) = pushed.seal {
             self.applier.apply(&Record { before, after, content: Content::Seal })?;
         }
-        let content = match order {
-            Order::Commit(batch) => Content::Commit(batch.operations()),
-            Order::Floor(floor) => Content::Floor(*floor),
-            Order::Cut(purpose) => Content::Cut(*purpose),
-        };
-        self.applier.apply(&Record { before: pushed.before, after: pushed.after, content }).map(|_| ())
+        let record = Record { before: pushed.before, after: pushed.after, content: content.clone() };
+        self.applier.apply(&record).map(|_| ())
     }
 
     /// Drops the log that neither the checkpoint nor the retention needs.

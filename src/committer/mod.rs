@@ -11,6 +11,7 @@
 //! The first failure stops it for good (D-FSYNC): what became durable before is applied and acknowledged, what was part of the
 //! failed group has an unknown outcome (`commit.unknown`), everything after is refused (`commit.stopped`).
 //!
+//! * [`Decision`]: an order that says what to commit when it is its turn.
 //! * [`Committer`]: the core, without a thread; the simulator and the offline commands use it as it is.
 //! * [`Orders`]: the callers' side of its inbox; [`Budget`]: how many bytes may stand in it.
 //! * [`machine`]: its states.
@@ -18,10 +19,12 @@
 
 mod budget;
 mod core;
+mod decision;
 strict! { machine }
 mod orders;
 pub mod worker;
 
 pub use self::core::{Committer, Order, Retention};
 pub use budget::{Budget, Share};
-pub use orders::{Answer, Orders, Request};
+pub use decision::{Decision, Latest};
+pub use orders::{Answers, Orders, Request};

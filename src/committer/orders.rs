@@ -15,13 +15,14 @@ use crate::queue::{self, Sender};
 use crate::reason::Reason;
 use crate::sync::Arc;
 
-/// Called on the committer's thread with the answer to an order; dropped where the committer ended before there was one.
-pub type Answer = Box<dyn FnOnce(Result<LogPoint>) + Send>;
+/// Called on the committer's thread with the answers to the orders of one request; dropped where the committer ended before there
+/// were any.
+pub type Answers = Box<dyn FnOnce(Vec<Result<LogPoint>>) + Send>;
 
 /// What stands in the inbox.
 pub enum Request {
-    /// An order, who wants to know, and its share of the bytes that may stand here.
-    Order(Order, Answer, Share),
+    /// Orders of one caller, who wants to know, and their share of the bytes that may stand here.
+    Orders(Vec<Order>, Answers, Share),
     /// The checkpoint has moved: log that nobody needs may go.
     Retire,
 }
@@ -46,20 +47,21 @@ impl Orders {
     pub fn order(&self, order: Order) -> Result<LogPoint> {
         let (reply, replied) = queue::bounded(1);
         // Nobody waits for the answer any more only if the caller's thread is gone.
-        let answer = move |outcome| drop(reply.send(outcome));
-        self.submit(order, Box::new(answer))?;
+        let answer = move |outcomes: Vec<_>| drop(outcomes.into_iter().next().map(|outcome| reply.send(outcome)));
+        self.submit(vec![order], Box::new(answer))?;
         replied.recv().unwrap_or_else(|_| {
             Err(Error::new(Reason::CommitUnknown).with("failure", "the committer ended before it answered"))
         })
     }
 
-    /// Hands an order over, waiting for room.
+    /// Hands orders over, waiting for room. They take effect in their order and in one group, each for itself. The answers come
+    /// together.
     ///
     /// # Errors
-    /// `database.closed`; the answer is not called then.
-    pub fn submit(&self, order: Order, answer: Answer) -> Result<()> {
-        let share = self.budget.take(order.bytes());
-        self.inbox.send(Request::Order(order, answer, share)).map_err(|_| closed())
+    /// `database.closed`; nothing is answered then.
+    pub fn submit(&self, orders: Vec<Order>, answers: Answers) -> Result<()> {
+        let share = self.budget.take(orders.iter().map(Order::bytes).sum());
+        self.inbox.send(Request::Orders(orders, answers, share)).map_err(|_| closed())
     }
 
     /// Says that the checkpoint has moved.

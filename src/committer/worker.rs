@@ -1,6 +1,7 @@
 //! The committer's thread: one inbox, one loop.
 //!
-//! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has.
+//! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has. The orders of one request stay in
+//! one group.
 //! When the last caller is gone it closes the log and ends. It never looks at a clock, and waits for nothing but its inbox and, at the
 //! bound of sealed tables, for room.
 
@@ -57,10 +58,10 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
         while let Some(request) = next {
             match request {
                 // With it goes its share: the next caller may come in while this group is written.
-                Request::Order(order, answer, _share) => {
-                    bytes += order.bytes();
-                    orders.push(order);
-                    answers.push(answer);
+                Request::Orders(more, answer, _share) => {
+                    bytes += more.iter().map(Order::bytes).sum::<usize>();
+                    answers.push((more.len(), answer));
+                    orders.extend(more);
                 }
                 Request::Retire => retire = true,
             }
@@ -68,13 +69,14 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
             next = if room { inbox.try_recv().ok() } else { None };
         }
         if !orders.is_empty() {
-            let outcomes = core.group(&orders);
+            let mut outcomes = core.group(&orders).into_iter();
             if !seeded("a group begins with the orders of the last one") {
                 orders.clear();
             }
-            for (answer, outcome) in answers.drain(..).zip(outcomes) {
+            for (count, answer) in answers.drain(..) {
+                let own = outcomes.by_ref().take(count).collect();
                 // What is wrong with one caller's answer is not to cost the others theirs.
-                if let Err(assertion) = sync::caught(|| answer(outcome)) {
+                if let Err(assertion) = sync::caught(|| answer(own)) {
                     log::error!("the answer to an order failed an assertion of its own: {assertion}");
                 }
             }

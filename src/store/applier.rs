@@ -57,7 +57,7 @@ impl Applier {
 
     /// Makes everything that was applied readable: it is durable.
     pub fn publish(&self) {
-        self.store.published.publish(self.point.commit);
+        self.store.publish(self.point.commit);
     }
 
     /// Refuses a floor that does not rise, or lies beyond the last commit.

@@ -80,7 +80,11 @@ pub struct Store {
     cache: Arc<Cache>,
     /// Calls maintenance; gone once it was dismissed.
     maintenance: Mutex<Option<Sender<()>>>,
+    /// Called when commits have become readable.
+    hooks: Mutex<Vec<Hook>>,
 }
+
+type Hook = Box<dyn Fn() + Send + Sync>;
 
 impl Store {
     /// Opens the runs that the manifest names. What lies above the checkpoint is applied afterwards, from the log.
@@ -121,6 +125,7 @@ impl Store {
             holds: Holds::default(),
             cache,
             maintenance: Mutex::new(maintenance),
+            hooks: Mutex::new(Vec::new()),
         }))
     }
 
@@ -278,6 +283,19 @@ impl Store {
         match self.write_fault() {
             Some(fault) if !reached() => Err(Error::new(Reason::CommitStopped).with("failure", fault)),
             _ => Ok(()),
+        }
+    }
+
+    /// Calls `hook` after every publication, on the thread that publishes.
+    pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
+        sync::lock(&self.hooks).push(Box::new(hook));
+    }
+
+    /// Makes everything up to a commit readable, and says so.
+    fn publish(&self, commit: CommitId) {
+        self.published.publish(commit);
+        for hook in sync::lock(&self.hooks).iter() {
+            hook();
         }
     }
 

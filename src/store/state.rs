@@ -80,4 +80,21 @@ impl State {
         }
         Ok(None)
     }
+
+    /// The commit that wrote a key last, up to a commit.
+    ///
+    /// # Errors
+    /// `store.block_corrupt`, `disk.read_failed`.
+    pub fn newest(&self, key: &[u8], at: CommitId) -> Result<Option<CommitId>> {
+        if let Some(commit) = self.tables(at).find_map(|table| table.newest(key, at)) {
+            return Ok(Some(commit));
+        }
+        let hash = key_hash(key);
+        for run in &self.runs {
+            if let Some((commit, _)) = run.find(key, hash, at)? {
+                return Ok(Some(commit));
+            }
+        }
+        Ok(None)
+    }
 }

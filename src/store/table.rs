@@ -103,6 +103,13 @@ impl Table {
         map.get(key).and_then(|versions| versions.visible(at)).map(|version| version.value.clone())
     }
 
+    /// The commit of the version of a key that is visible at a commit, a tombstone's too.
+    #[must_use]
+    pub fn newest(&self, key: &[u8], at: CommitId) -> Option<CommitId> {
+        let map = sync::read(&self.map);
+        map.get(key).and_then(|versions| versions.visible(at)).map(|version| version.commit)
+    }
+
     /// Hands on every version behind `after` (of all, if `None`), in the order of a run, until a piece is full; returns the last key
     /// where there may be more.
     ///
