@@ -94,7 +94,10 @@ impl Node {
         while !self.store.has_room() {
             self.step()?;
         }
-        Ok(self.committer.group(orders))
+        let answers = self.committer.group(orders);
+        // A failure has stopped the committer; the next order learns of it.
+        let _ = self.committer.retire();
+        Ok(answers)
     }
 
     fn order(&mut self, order: Order) -> Result<LogPoint> {
@@ -127,7 +130,7 @@ impl Node {
         while self.store.state().checkpoint.position < cut.position {
             self.step()?;
         }
-        self.committer.retire()?;
+        while self.committer.retire()? {}
         Ok(cut)
     }
 

@@ -8,6 +8,7 @@ use super::machine::{self, Event, State};
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::observed::Observed;
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
@@ -157,9 +158,6 @@ impl Committer {
             // A failure has stopped the committer; whoever waits for the checkpoint learns of it there.
             let _ = self.settle();
         }
-        if self.state == State::Idle {
-            let _ = self.retire();
-        }
         answers
     }
 
@@ -225,22 +223,23 @@ impl Committer {
         self.applier.apply(&record).map(|_| ())
     }
 
-    /// Drops the log that neither the checkpoint nor the retention needs.
+    /// Drops some of the log that neither the checkpoint nor the retention needs; says whether there is more of it. A committer that
+    /// has stopped drops nothing.
     ///
     /// # Errors
     /// Those of the disk; the committer has stopped then.
-    pub fn retire(&mut self) -> Result<()> {
-        let Retention::Bytes(kept) = self.retention else { return Ok(()) };
+    pub fn retire(&mut self) -> Result<bool> {
+        let Retention::Bytes(kept) = self.retention else { return Ok(false) };
+        if self.state != State::Idle {
+            return Ok(false);
+        }
         let checkpoint = self.store().state().checkpoint.position;
         let kept_from = Position(self.log.durable().position.0.saturating_sub(kept));
-        let retired = self.log.retire(checkpoint.min(kept_from));
-        match retired {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.fail(&error);
-                Err(error)
-            }
+        let more = self.log.retire(checkpoint.min(kept_from), limits::RETIRED_SEGMENTS_MAX);
+        if let Err(error) = &more {
+            self.fail(error);
         }
+        more
     }
 
     /// Makes the mark durable: after this even a power cut leaves the end of the log beyond doubt.

@@ -1,7 +1,8 @@
 //! The committer's thread: one inbox, one loop.
 //!
-//! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has. The orders of one request stay in
-//! one group.
+//! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has. The
+//! orders of one request stay in one group. Only when they are answered does it drop log that nobody needs, a little at a time and what
+//! has come in meanwhile first: no answer waits for that.
 //! When the last caller is gone it closes the log and ends. It never looks at a clock, and waits for nothing but its inbox and, at the
 //! bound of sealed tables, for room.
 
@@ -10,15 +11,15 @@ use super::orders::Request;
 use crate::error::Result;
 use crate::limits;
 use crate::position::LogPoint;
-use crate::queue::Receiver;
+use crate::queue::{Receiver, TryRecv};
 use crate::sync::{self, seeded};
 
 /// What the loop drives: the committer, and in the models a twin without a disk.
 pub trait Core {
     /// Answers a group of orders.
     fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>>;
-    /// Drops log that nobody needs.
-    fn retire(&mut self);
+    /// Drops some of the log that nobody needs; says whether there is more.
+    fn retire(&mut self) -> bool;
     /// Waits where it must not go on.
     fn wait_for_room(&mut self);
     /// Ends.
@@ -32,9 +33,9 @@ impl Core for Committer {
     fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
         Committer::group(self, orders)
     }
-    fn retire(&mut self) {
+    fn retire(&mut self) -> bool {
         // A failure has stopped the committer, and is shown there.
-        let _ = Committer::retire(self);
+        Committer::retire(self).unwrap_or(false)
     }
     fn wait_for_room(&mut self) {
         Committer::wait_for_room(self);
@@ -51,10 +52,15 @@ impl Core for Committer {
 pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
     let mut orders = Vec::new();
     let mut answers = Vec::new();
-    while let Ok(first) = inbox.recv() {
-        let mut next = Some(first);
+    let mut more_to_retire = false;
+    loop {
+        let first = if more_to_retire { inbox.try_recv() } else { inbox.recv().map_err(|_| TryRecv::Disconnected) };
+        let mut next = match first {
+            Ok(first) => Some(first),
+            Err(TryRecv::Empty) => None,
+            Err(TryRecv::Disconnected) => break,
+        };
         let mut bytes = 0usize;
-        let mut retire = false;
         while let Some(request) = next {
             match request {
                 // With it goes its share: the next caller may come in while this group is written.
@@ -63,7 +69,7 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
                     answers.push((more.len(), answer));
                     orders.extend(more);
                 }
-                Request::Retire => retire = true,
+                Request::Retire => {}
             }
             let room = bytes < limits::GROUP_BYTES_MAX && orders.len() < limits::GROUP_COMMITS_MAX;
             next = if room { inbox.try_recv().ok() } else { None };
@@ -81,10 +87,64 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
                 }
             }
         }
-        if retire {
-            core.retire();
-        }
+        more_to_retire = core.retire();
         core.wait_for_room();
     }
     core.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit_id::CommitId;
+    use crate::committer::Orders;
+    use crate::queue::{Sender, bounded};
+
+    /// A core that tells what it is asked for. While log goes, a caller comes, and at last the callers are gone.
+    struct Toy {
+        tell: Sender<&'static str>,
+        orders: Option<Orders>,
+        retired: usize,
+    }
+
+    impl Toy {
+        fn order(&self) {
+            let tell = self.tell.clone();
+            let answer = Box::new(move |_| tell.send("answer").unwrap());
+            self.orders.as_ref().unwrap().submit(vec![Order::Floor(CommitId(1))], answer).unwrap();
+        }
+    }
+
+    impl Core for Toy {
+        fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
+            self.tell.send("group").unwrap();
+            orders.iter().map(|_| Ok(LogPoint::default())).collect()
+        }
+        fn retire(&mut self) -> bool {
+            self.tell.send("retire").unwrap();
+            self.retired += 1;
+            match self.retired {
+                2 => self.order(),
+                3 => drop(self.orders.take()),
+                _ => {}
+            }
+            true
+        }
+        fn wait_for_room(&mut self) {}
+        fn close(&mut self) -> Result<()> {
+            self.tell.send("close").unwrap();
+            Ok(())
+        }
+    }
+
+    /// No answer and no end waits for log that goes; and it goes on where nobody orders anything.
+    #[test]
+    fn log_goes_behind_the_answers_a_little_at_a_time() {
+        let ((tell, told), (sender, inbox)) = (bounded(16), bounded(4));
+        let toy = Toy { tell, orders: Some(Orders::new(sender)), retired: 0 };
+        toy.order();
+        run(toy, &inbox).unwrap();
+        let told: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        assert_eq!(told, ["group", "answer", "retire", "retire", "group", "answer", "retire", "close"]);
+    }
 }
