@@ -176,6 +176,9 @@ reasons! {
     StoreOtherLog 54 "store.other_log" Operator
         "The checkpoint of the store was made on another history than this log."
         "Log and store are not of one moment: restore both from one backup."
+    StoreRunTooLarge 55 "store.run_too_large" Operator
+        "A merge would make a run whose top index is longer than the limit. Writing has stopped; what is there can be read."
+        "Make a database with larger blocks, or with shorter keys, and copy the rows."
     BatchEmpty 60 "batch.empty" Change
         "A commit without operations was refused."
         "Put at least one operation into the batch."

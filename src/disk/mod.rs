@@ -140,18 +140,15 @@ fn failed(reason: Reason, operation: &'static str, path: &Path, error: &io::Erro
     Error::new(reason).with("operation", operation).with("file", path.display()).with("error", error)
 }
 
-/// Reads a whole small file; `None` if there is none, and an error if it is longer than `bytes_max`.
+/// Reads a whole small file; `None` if there is none. Of a longer file than `bytes_max` it reads one byte more than that, which is
+/// no file of its format: the caller refuses it as it does any other.
 ///
 /// # Errors
 /// `disk.read_failed`.
 pub fn read_file(disk: &dyn Disk, path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>> {
     let Some(file) = disk.open(path, Access::Read)? else { return Ok(None) };
     let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
-    if len > bytes_max {
-        let error = io::Error::new(io::ErrorKind::InvalidData, format!("{len} bytes, at most {bytes_max} expected"));
-        return Err(failed(Reason::DiskReadFailed, "read", path, &error));
-    }
-    let mut bytes = vec![0; len];
+    let mut bytes = vec![0; len.min(bytes_max.saturating_add(1))];
     let read = file.read_at(0, &mut bytes)?;
     bytes.truncate(read);
     Ok(Some(bytes))

@@ -155,6 +155,7 @@ fn run_id(reader: &mut Reader<'_>) -> Option<RunId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::SimDisk;
     use crate::position::{History, Position};
 
     fn example() -> Manifest {
@@ -183,6 +184,16 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(Manifest::decode(&bytes[..len]).is_err(), "length {len}");
         }
+    }
+
+    /// D-CORRUPT: it is not read whole, and is refused as a manifest.
+    #[test]
+    fn a_file_that_is_longer_than_any_manifest_is_no_manifest() {
+        let disk = SimDisk::new();
+        disk.overwrite(Path::new("/MANIFEST"), vec![0; 6 << 20]);
+        let refusal = Manifest::read(&disk, Path::new("/"), Id([4; 16])).unwrap_err();
+        assert_eq!(refusal.reason(), Reason::StoreManifestCorrupt);
+        assert_eq!(refusal.fact("file"), Some("/MANIFEST"));
     }
 
     #[test]
