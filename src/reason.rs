@@ -134,6 +134,9 @@ reasons! {
     DiskNameFailed 34 "disk.name_failed" Operator
         "The operating system could not create, rename, list or remove a file or directory."
         "Check the path, the permissions and the device."
+    DiskHandlesExhausted 35 "disk.handles_exhausted" Restart
+        "The operating system opens no further file for this process. If a node opened it for writing, that has stopped for good."
+        "Raise the limit of open files (`ulimit -n`), then start the node again; what was acknowledged is kept."
     WalCorrupt 40 "wal.corrupt" Operator
         "A record of the log that may have been acknowledged does not verify."
         "Keep the directory as it is for examination, and restore from a backup or a replica."

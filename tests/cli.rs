@@ -648,6 +648,25 @@ fn a_backup_is_proven_where_it_lies() {
     place.refused(&["verify", "absent", "--backup"], Reason::BackupIncomplete);
 }
 
+/// F-D2: the limit of the system itself.
+#[test]
+fn a_process_that_may_open_few_files_says_so_and_loses_nothing() {
+    let place = with_two_commits();
+    let mut refused = 0;
+    // Three are its standard streams, and loading the program takes one.
+    for most in 4.. {
+        let said = place.shell(&format!("ulimit -n {most} && exec {} put d many {most}", env!("CARGO_BIN_EXE_aerodb")));
+        if said.status == 0 {
+            break;
+        }
+        said.is(Reason::DiskHandlesExhausted);
+        assert_eq!(place.ok(&["get", "d", "apple"]), "green\n");
+        refused += 1;
+    }
+    assert!(refused > 0);
+    place.ok(&["verify", "d"]);
+}
+
 #[test]
 fn the_registry_lists_every_reason() {
     let place = Place::new();

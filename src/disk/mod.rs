@@ -9,6 +9,8 @@
 //! * a sector of 512 bytes, aligned in its file, holds after a crash either what was written to it or what was there before
 //!   (A-SECTOR).
 //!
+//! Whatever opens a file or a directory may be refused for want of a handle (`disk.handles_exhausted`), and has done nothing then.
+//!
 //! Deliberately absent: memory maps, asynchronous calls, retries. A failed call is reported once, with the operation, the
 //! file and the operating system's words, and its owner stops.
 
@@ -21,6 +23,7 @@ pub use sim::{Crash, Fault, SimDisk, SimImage};
 use crate::error::{Error, Result};
 use crate::reason::Reason;
 use crate::sync::Arc;
+use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -132,10 +135,11 @@ pub trait File: Send + Sync {
 
 /// The error for a failed call of the operating system.
 fn failed(reason: Reason, operation: &'static str, path: &Path, error: &io::Error) -> Error {
-    let reason = if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded {
-        Reason::DiskFull
-    } else {
-        reason
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind());
+    let reason = match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => Reason::DiskHandlesExhausted,
+        _ if full => Reason::DiskFull,
+        _ => reason,
     };
     Error::new(reason).with("operation", operation).with("file", path.display()).with("error", error)
 }
