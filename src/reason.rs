@@ -86,6 +86,9 @@ reasons! {
     CliOutput 4 "cli.output" Later
         "The output could not be written."
         "Check where standard output goes."
+    DemoFailed 5 "demo.failed" Operator
+        "The demo did not find what it promised to show."
+        "Report it, with what was expected and what was found."
     DirNotFound 10 "dir.not_found" Change
         "There is no AeroDB directory here."
         "Check the path, or create the directory with `aerodb init`."
