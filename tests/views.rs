@@ -11,8 +11,8 @@ use aerodb::disk::{Crash, SimDisk};
 use aerodb::record::Purpose;
 use aerodb::{CommitId, Database, Direction, Node, Options, Parameters, Range, Reason, View};
 use std::sync::mpsc;
-use world::gate::{GateKeeper, gated};
-use world::{Writes, batch, init_options, new_node, options, shared, store_files, tiny};
+use world::gate::gated_database;
+use world::{Writes, batch, init_options, new_node, options, store_files, tiny};
 
 fn rows(view: &View, direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)> {
     view.range(Range { direction, ..Range::all(10_000) }).unwrap().collect().unwrap()
@@ -265,14 +265,6 @@ fn a_held_view_and_a_half_read_range_hold_up_nobody() {
     assert_eq!(rows(&view, Direction::Forward), expected);
     drop(view);
     db.close().unwrap();
-}
-
-fn gated_database(parameters: Parameters) -> (SimDisk, Database, GateKeeper) {
-    let sim = SimDisk::new();
-    Database::init(&init_options(&sim, parameters)).unwrap();
-    let (disk, gate) = gated(shared(&sim));
-    let db = Database::open(Options { disk, ..options(&sim) }).unwrap();
-    (sim, db, gate)
 }
 
 /// M-ATOMIC, D-ACK: while a group waits for its fsync, readers answer at the last published commit, and nothing of the group shows.

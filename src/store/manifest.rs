@@ -6,7 +6,7 @@
 
 use super::plan::{Merge, Plan};
 use super::run::{RunId, RunInfo};
-use crate::codec::{self, Put, Reader, SectorFault};
+use crate::codec::{self, Put, Reader};
 use crate::commit_id::CommitId;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
@@ -80,10 +80,7 @@ impl Manifest {
     /// `store.manifest_corrupt`, `identity.version`.
     pub fn decode(bytes: &[u8]) -> Result<Manifest> {
         let corrupt = || Error::new(Reason::StoreManifestCorrupt).with("bytes", bytes.len());
-        let reader = codec::open_checked(bytes, MAGIC).map_err(|fault| match fault {
-            SectorFault::Corrupt => corrupt(),
-            SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
-        })?;
+        let reader = codec::open_checked(bytes, MAGIC).map_err(|fault| fault.refusal(corrupt()))?;
         let manifest = fields(reader).ok_or_else(corrupt)?;
         let floors_hold = manifest.floor <= manifest.point.commit
             && manifest.plan.merges.iter().all(|merge| merge.floor <= manifest.floor);

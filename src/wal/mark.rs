@@ -4,7 +4,7 @@
 //! the end of a process it is exact, after the end of a machine it may be older, and it is never ahead of the log. It is
 //! evidence, not authority: the log itself says what was committed, the mark says below which position nothing may be missing.
 
-use crate::codec::{self, Put, SECTOR_BYTES, SectorFault};
+use crate::codec::{self, Put, SECTOR_BYTES};
 use crate::disk::{Access, Disk, File};
 use crate::error::{Error, Result};
 use crate::identity::Id;
@@ -90,10 +90,7 @@ impl Mark {
     /// `wal.mark_corrupt`, `identity.version`.
     pub fn decode(bytes: &[u8]) -> Result<Mark> {
         let corrupt = || Error::new(Reason::WalMarkCorrupt).with("bytes", bytes.len());
-        let mut reader = codec::open_sector(bytes, MAGIC).map_err(|fault| match fault {
-            SectorFault::Corrupt => corrupt(),
-            SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
-        })?;
+        let mut reader = codec::open_sector(bytes, MAGIC).map_err(|fault| fault.refusal(corrupt()))?;
         let mut fields = || {
             if reader.u32()? != 0 {
                 return None;
