@@ -7,3 +7,5 @@
 
 pub mod notify;
 pub mod signals;
+
+pub(crate) use std::net::TcpListener;
