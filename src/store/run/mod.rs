@@ -24,6 +24,7 @@ mod cursor;
 mod entries;
 mod filter;
 mod index;
+mod prefix;
 mod reader;
 #[cfg(test)]
 mod tests;

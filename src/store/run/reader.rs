@@ -180,7 +180,7 @@ impl Run {
         }
         let block = self.block(partition_number, &partition, partition.search(target))?;
         let view = block.view();
-        match view.entry(view.search(target)) {
+        match view.entry(block.search(target)) {
             Some(entry) if entry.key == key => {
                 let version = entry.value.map_or(Version::Tombstone, |value| Version::Value(value.to_vec()));
                 Ok(Some((entry.commit, version)))
