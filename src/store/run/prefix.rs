@@ -31,7 +31,7 @@ pub(super) fn of<'a>(keys: impl DoubleEndedIterator<Item = &'a [u8]> + Clone) ->
 }
 
 /// How a key begins, zeros for what is not there: a smaller key never begins greater.
-fn beginning<const N: usize>(key: &[u8]) -> [u8; N] {
+pub fn beginning<const N: usize>(key: &[u8]) -> [u8; N] {
     key.first_chunk().copied().unwrap_or_else(|| {
         let mut bytes = [0; N];
         bytes.iter_mut().zip(key).for_each(|(place, byte)| *place = *byte);
