@@ -50,3 +50,18 @@ pub const SEALED_TABLES_MAX: usize = 3;
 pub const RUNS_LIVE_MAX: usize = 64;
 /// Most rows that one range read returns.
 pub const RANGE_ROWS_MAX: usize = 1 << 20;
+
+/// Most arguments of a request, its name included.
+pub const REQUEST_ARGUMENTS_MAX: usize = 1 << 20;
+/// Longest line of a request: an inline request, or the digits of a length.
+pub const REQUEST_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of all arguments of a request: a full batch, and room for the words around it.
+pub const REQUEST_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
+/// Deepest nesting of a reply that a client reads.
+pub const REPLY_DEPTH_MAX: usize = 32;
+/// Longest line of a reply that a client reads.
+pub const REPLY_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Most memory for a reply that a client reads.
+pub const REPLY_BYTES_MAX: usize = 1 << 30;
+/// Longest pattern that keys are matched with.
+pub const PATTERN_BYTES_MAX: usize = 1024;
