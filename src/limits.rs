@@ -65,3 +65,13 @@ pub const REPLY_LINE_BYTES_MAX: usize = 64 * 1024;
 pub const REPLY_BYTES_MAX: usize = 1 << 30;
 /// Longest pattern that keys are matched with.
 pub const PATTERN_BYTES_MAX: usize = 1024;
+
+/// Fewest and most connections of clients that may be allowed.
+pub const CLIENTS: (u64, u64) = (1, 1 << 20);
+/// Least and most memory for the buffers of all connections.
+pub const CLIENT_MEMORY_BYTES: (u64, u64) = (1 << 20, 1 << 40);
+/// Files that a node itself has open: the runs that exist, as many again that old views pin, the log, the listener, and what a start
+/// or a merge opens.
+pub const NODE_FILES: u64 = 256;
+/// Longest configuration file.
+pub const CONFIG_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,11 @@
+//! The door to the network and to who supervises the process.
+//!
+//! Nothing else names sockets. What passes through is bytes and readiness; what they mean is decided behind it.
+//!
+//! * [`signals`]: the request to end, as a stream to poll.
+//! * [`notify`]: the service manager is told how far the start is.
+
+pub mod notify;
+pub mod signals;
+
+pub(crate) use std::net::TcpListener;
