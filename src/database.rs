@@ -232,6 +232,18 @@ impl Database {
         self.orders.as_ref().ok_or_else(|| Error::new(Reason::DatabaseClosed))
     }
 
+    /// The last commit that can be read; after a halt, the last that could.
+    #[must_use]
+    pub fn published(&self) -> CommitId {
+        self.store.commit()
+    }
+
+    /// The lowest commit that can be read.
+    #[must_use]
+    pub fn floor(&self) -> CommitId {
+        self.store.state().floor
+    }
+
     /// A view at a commit, or at the newest one.
     ///
     /// # Errors

@@ -96,6 +96,8 @@ pub mod observed;
 pub mod published;
 pub mod queue;
 pub mod recovery;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod sync;
 pub mod verify;
 
