@@ -25,6 +25,10 @@ pub const COMMIT_QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Smallest and largest segment of the log.
 pub const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1 << 30);
+/// Times that MARK is read beside a writer until it verifies.
+pub const MARK_READS_MAX: usize = 16;
+/// Segments that go at once where retention lets more go; the next orders come first.
+pub const RETIRED_SEGMENTS_MAX: usize = 4;
 /// Smallest and largest share of log that one table holds.
 pub const TABLE_BYTES: (u64, u64) = (1024, 1 << 30);
 /// Smallest and largest data block.

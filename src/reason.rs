@@ -86,6 +86,9 @@ reasons! {
     CliOutput 4 "cli.output" Later
         "The output could not be written."
         "Check where standard output goes."
+    DemoFailed 5 "demo.failed" Operator
+        "The demo did not find what it promised to show."
+        "Report it, with what was expected and what was found."
     DirNotFound 10 "dir.not_found" Change
         "There is no AeroDB directory here."
         "Check the path, or create the directory with `aerodb init`."
@@ -134,6 +137,9 @@ reasons! {
     DiskNameFailed 34 "disk.name_failed" Operator
         "The operating system could not create, rename, list or remove a file or directory."
         "Check the path, the permissions and the device."
+    DiskHandlesExhausted 35 "disk.handles_exhausted" Restart
+        "The operating system opens no further file for this process. If a node opened it for writing, that has stopped for good."
+        "Raise the limit of open files (`ulimit -n`), then start the node again; what was acknowledged is kept."
     WalCorrupt 40 "wal.corrupt" Operator
         "A record of the log that may have been acknowledged does not verify."
         "Keep the directory as it is for examination, and restore from a backup or a replica."
@@ -176,6 +182,9 @@ reasons! {
     StoreOtherLog 54 "store.other_log" Operator
         "The checkpoint of the store was made on another history than this log."
         "Log and store are not of one moment: restore both from one backup."
+    StoreRunTooLarge 55 "store.run_too_large" Operator
+        "A merge would make a run whose top index is longer than the limit. Writing has stopped; what is there can be read."
+        "Make a database with larger blocks, or with shorter keys, and copy the rows."
     BatchEmpty 60 "batch.empty" Change
         "A commit without operations was refused."
         "Put at least one operation into the batch."

@@ -34,7 +34,7 @@ fn root() -> &'static Path {
 }
 
 fn all() -> Vec<Source> {
-    source::read(root(), &["src", "tests", "loom-tests"])
+    source::read(root(), &["src", "tests", "benches", "loom-tests"])
 }
 
 fn assert_none(violations: &[String]) {

@@ -52,7 +52,8 @@ fn open(options: &Options) -> Result<Node> {
     let node = Node::open(options)?;
     let report = node.report();
     if report.log.torn_bytes > 0 {
-        log::warn!("recovery dropped {} bytes of a commit that was never acknowledged", report.log.torn_bytes);
+        let dropped = report.log.torn_bytes;
+        log::warn!("recovery dropped {dropped} bytes behind the last record: no record, and never acknowledged");
     }
     for name in report.log.removed.iter().chain(&report.removed) {
         log::warn!("recovery removed {name}, which was never put to use");
