@@ -179,7 +179,7 @@ impl Database {
         self.orders()?.submit(vec![Order::Commit(batch)], Box::new(answer))
     }
 
-    /// Hands orders to the committer, which carries them out one after the other, in one group; `answers` is called on the
+    /// Hands orders to the committer, which carries them out one after the other, with nobody else's in between; `answers` is called on the
     /// committer's thread, which it must not hold up.
     ///
     /// # Errors
@@ -230,6 +230,18 @@ impl Database {
     fn orders(&self) -> Result<&Orders> {
         writer(self.identity.role)?;
         self.orders.as_ref().ok_or_else(|| Error::new(Reason::DatabaseClosed))
+    }
+
+    /// The last commit that can be read; after a halt, the last that could.
+    #[must_use]
+    pub fn published(&self) -> CommitId {
+        self.store.commit()
+    }
+
+    /// The lowest commit that can be read.
+    #[must_use]
+    pub fn floor(&self) -> CommitId {
+        self.store.state().floor
     }
 
     /// A view at a commit, or at the newest one.

@@ -25,6 +25,10 @@ pub const COMMIT_QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Smallest and largest segment of the log.
 pub const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1 << 30);
+/// Times that MARK is read beside a writer until it verifies.
+pub const MARK_READS_MAX: usize = 16;
+/// Segments that go at once where retention lets more go; the next orders come first.
+pub const RETIRED_SEGMENTS_MAX: usize = 4;
 /// Smallest and largest share of log that one table holds.
 pub const TABLE_BYTES: (u64, u64) = (1024, 1 << 30);
 /// Smallest and largest data block.
@@ -75,3 +79,22 @@ pub const CLIENT_MEMORY_BYTES: (u64, u64) = (1 << 20, 1 << 40);
 pub const NODE_FILES: u64 = 256;
 /// Longest configuration file.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+
+/// Most memory for the commands queued by one MULTI.
+pub const QUEUED_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+/// Memory of the keys that one client watches, after which it can watch no more.
+pub const WATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of the replies that decisions of all clients leave until they are sent.
+pub const DEPOSITS_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most places of scans that are kept.
+pub const CURSORS_MAX: usize = 1 << 16;
+/// Most bytes of the keys that these places name.
+pub const CURSORS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest name that a client may give itself or its library.
+pub const CLIENT_NAME_BYTES_MAX: usize = 256;
+/// Keys that a long reply looks at before others have their turn.
+pub const TURN_KEYS: usize = 1024;
+/// Bytes that a long reply reads or writes before others have their turn.
+pub const TURN_BYTES: usize = 1024 * 1024;
+/// Steps of matching that a long reply takes before others have their turn.
+pub const TURN_STEPS: usize = 1 << 20;

@@ -86,6 +86,9 @@ reasons! {
     CliOutput 4 "cli.output" Later
         "The output could not be written."
         "Check where standard output goes."
+    DemoFailed 5 "demo.failed" Operator
+        "The demo did not find what it promised to show."
+        "Report it, with what was expected and what was found."
     DirNotFound 10 "dir.not_found" Change
         "There is no AeroDB directory here."
         "Check the path, or create the directory with `aerodb init`."
@@ -155,7 +158,10 @@ reasons! {
     DiskNameFailed 34 "disk.name_failed" Operator
         "The operating system could not create, rename, list or remove a file or directory."
         "Check the path, the permissions and the device."
-    DiskNoRoom 35 "disk.no_room" Operator
+    DiskHandlesExhausted 35 "disk.handles_exhausted" Restart
+        "The operating system opens no further file for this process. If a node opened it for writing, that has stopped for good."
+        "Raise the limit of open files (`ulimit -n`), then start the node again; what was acknowledged is kept."
+    DiskNoRoom 36 "disk.no_room" Operator
         "The file system has less free space than a node needs to start."
         "Make room, or move the directory; nothing was changed."
     WalCorrupt 40 "wal.corrupt" Operator
@@ -200,6 +206,9 @@ reasons! {
     StoreOtherLog 54 "store.other_log" Operator
         "The checkpoint of the store was made on another history than this log."
         "Log and store are not of one moment: restore both from one backup."
+    StoreRunTooLarge 55 "store.run_too_large" Operator
+        "A merge would make a run whose top index is longer than the limit. Writing has stopped; what is there can be read."
+        "Make a database with larger blocks, or with shorter keys, and copy the rows."
     BatchEmpty 60 "batch.empty" Change
         "A commit without operations was refused."
         "Put at least one operation into the batch."
@@ -248,6 +257,12 @@ reasons! {
     KeyAbsent 75 "key.absent" Change
         "The key has no value at this commit."
         "Nothing is wrong: the key was never written, or was deleted."
+    CursorUnknown 76 "cursor.unknown" Change
+        "The cursor of a scan is not known here: it is from another server or process, or so many scans began since that it was dropped."
+        "Begin the scan again with cursor 0."
+    ReplyTooLarge 77 "reply.too_large" Later
+        "The reply does not fit into the memory for replies that wait for the committer; nothing was written."
+        "Ask for less in one transaction, or again when less is under way."
     BackupExists 80 "backup.exists" Change
         "The place for the backup exists already; nothing is overwritten."
         "Choose a path that does not exist."

@@ -648,6 +648,37 @@ fn a_backup_is_proven_where_it_lies() {
     place.refused(&["verify", "absent", "--backup"], Reason::BackupIncomplete);
 }
 
+/// D-TAIL: bytes that are neither blank nor a record were never acknowledged; whose they are, or what made them, is not known.
+#[test]
+fn blank_space_that_rotted_is_told_as_no_record_and_not_as_a_commit() {
+    let place = with_two_commits();
+    place.flip(&place.only("d/wal", ".seg"), 4096);
+    let text = place.ok(&["verify", "d"]);
+    assert!(text.contains("bytes behind the last record are no record: never acknowledged, and dropped"), "{text}");
+    let said = place.run(&["checkpoint", "d"]);
+    assert!(said.stderr.contains("bytes behind the last record: no record, and never acknowledged"), "{}", said.stderr);
+    assert!(!place.ok(&["verify", "d"]).contains("no record"), "it is blank again");
+}
+
+/// F-D2: the limit of the system itself.
+#[test]
+fn a_process_that_may_open_few_files_says_so_and_loses_nothing() {
+    let place = with_two_commits();
+    let mut refused = 0;
+    // Three are its standard streams, and loading the program takes one.
+    for most in 4.. {
+        let said = place.shell(&format!("ulimit -n {most} && exec {} put d many {most}", env!("CARGO_BIN_EXE_aerodb")));
+        if said.status == 0 {
+            break;
+        }
+        said.is(Reason::DiskHandlesExhausted);
+        assert_eq!(place.ok(&["get", "d", "apple"]), "green\n");
+        refused += 1;
+    }
+    assert!(refused > 0);
+    place.ok(&["verify", "d"]);
+}
+
 #[test]
 fn the_registry_lists_every_reason() {
     let place = Place::new();

@@ -96,6 +96,17 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// What the registry says of a reason, as JSON.
+pub(crate) fn described(reason: Reason) -> Value {
+    json!({
+        "code": reason.name(),
+        "number": reason.number(),
+        "sentence": reason.sentence(),
+        "remedy": reason.remedy(),
+        "retry": reason.retry().to_string(),
+    })
+}
+
 /// A refusal as JSON.
 pub(crate) fn object(error: &Error) -> Value {
     let reason = error.reason();
@@ -103,14 +114,9 @@ pub(crate) fn object(error: &Error) -> Value {
     for (name, value) in error.evidence() {
         evidence.entry(*name).or_insert_with(|| Value::from(value.as_str()));
     }
-    json!({
-        "code": reason.name(),
-        "number": reason.number(),
-        "sentence": reason.sentence(),
-        "remedy": reason.remedy(),
-        "retry": reason.retry().to_string(),
-        "evidence": evidence,
-    })
+    let mut object = described(reason);
+    object["evidence"] = Value::Object(evidence);
+    object
 }
 
 #[cfg(test)]

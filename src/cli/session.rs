@@ -57,7 +57,8 @@ fn open(options: &Options) -> Result<Node> {
 /// Logs what recovery dropped, removed and replayed.
 pub(crate) fn tell_recovery(report: &Report) {
     if report.log.torn_bytes > 0 {
-        log::warn!("recovery dropped {} bytes of a commit that was never acknowledged", report.log.torn_bytes);
+        let dropped = report.log.torn_bytes;
+        log::warn!("recovery dropped {dropped} bytes behind the last record: no record, and never acknowledged");
     }
     for name in report.log.removed.iter().chain(&report.removed) {
         log::warn!("recovery removed {name}, which was never put to use");

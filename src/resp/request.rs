@@ -83,9 +83,9 @@ impl<A: AsRef<[u8]>> FromIterator<A> for Request {
 /// What a request may have at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Arguments of a request, its name included.
+    /// Arguments of an array, the name of the command included.
     pub arguments: usize,
-    /// Bytes of a line: an inline request, or a length.
+    /// Bytes of a line: an inline request, which has no other limit, or a length.
     pub line_bytes: usize,
     /// Bytes of an argument.
     pub argument_bytes: usize,

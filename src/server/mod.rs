@@ -4,6 +4,8 @@
 //! what it promises: after [`Server::bind`] clients reach the address and a request to end is seen; [`Server::run`] returns when
 //! what was in flight is answered; then nothing here holds the database any more.
 
+strict! { clients commands counters cursors deposit session }
+
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::reason::Reason;
@@ -14,6 +16,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 /// What a server is started with.
+#[derive(Clone)]
 pub struct Options {
     /// What it serves.
     pub database: Arc<Database>,
@@ -23,6 +26,15 @@ pub struct Options {
     pub max_clients: u32,
     /// Memory for the buffers of all connections.
     pub client_memory: u64,
+}
+
+impl Options {
+    /// What a server has where nothing else is said.
+    #[must_use]
+    pub fn new(database: Arc<Database>) -> Options {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 6380));
+        Options { database, listen, max_clients: 10_000, client_memory: 256 << 20 }
+    }
 }
 
 /// A server that listens.

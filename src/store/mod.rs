@@ -23,6 +23,7 @@ mod applier;
 mod hold;
 mod key;
 mod rows;
+mod sieve;
 mod state;
 mod survivors;
 mod table;
@@ -108,7 +109,7 @@ impl Store {
         }
         let state = State {
             number: 0,
-            active: Pin::new(Table::new()),
+            active: Pin::new(Table::new(options.parameters.table_bytes)),
             sealed: Vec::new(),
             runs,
             floor: manifest.floor,
