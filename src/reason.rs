@@ -281,6 +281,9 @@ reasons! {
     ServerListenFailed 92 "server.listen_failed" Later
         "The operating system refused the server its address or a socket."
         "Stop what has the address, or listen on another."
+    ClientMemory 96 "client.memory" Later
+        "The buffers of all connections held too much, and this connection held most of it."
+        "Read replies as they come, ask for less at a time, or raise client-memory."
 }
 
 impl fmt::Display for Reason {
