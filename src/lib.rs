@@ -52,7 +52,7 @@
 //! |---|---|---|
 //! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`], [`config`] | anything |
 //! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], `wire` | what passes through them |
-//! | formats | [`codec`], [`record`], [`batch`] | disks and threads; they never panic |
+//! | formats | [`codec`], [`record`], [`batch`], `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`] | who calls them |
 //! | components | [`committer`], [`maintenance`] | one another |
 //! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server` | |
@@ -61,8 +61,9 @@
 
 /// Modules that answer bad input and never panic on it: words, formats, stores, and every state machine. Their tests may.
 macro_rules! strict {
-    ($($name:ident)*) => {
+    ($($(#[$attribute:meta])* $name:ident)*) => {
         $(
+            $(#[$attribute])*
             #[cfg_attr(
                 not(test),
                 deny(
@@ -80,6 +81,7 @@ macro_rules! strict {
 
 strict! {
     batch codec commit_id config error id identity limits position reason record rules store wal
+    #[cfg(feature = "server")] resp
 }
 
 pub mod backup;

@@ -55,6 +55,21 @@ pub const RUNS_LIVE_MAX: usize = 64;
 /// Most rows that one range read returns.
 pub const RANGE_ROWS_MAX: usize = 1 << 20;
 
+/// Most arguments of a request, its name included.
+pub const REQUEST_ARGUMENTS_MAX: usize = 1 << 20;
+/// Longest line of a request: an inline request, or the digits of a length.
+pub const REQUEST_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of all arguments of a request: a full batch, and room for the words around it.
+pub const REQUEST_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
+/// Deepest nesting of a reply that a client reads.
+pub const REPLY_DEPTH_MAX: usize = 32;
+/// Longest line of a reply that a client reads.
+pub const REPLY_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Most memory for a reply that a client reads.
+pub const REPLY_BYTES_MAX: usize = 1 << 30;
+/// Longest pattern that keys are matched with.
+pub const PATTERN_BYTES_MAX: usize = 1024;
+
 /// Fewest and most connections of clients that may be allowed.
 pub const CLIENTS: (u64, u64) = (1, 1 << 20);
 /// Least and most memory for the buffers of all connections.
@@ -64,3 +79,27 @@ pub const CLIENT_MEMORY_BYTES: (u64, u64) = (1 << 20, 1 << 40);
 pub const NODE_FILES: u64 = 256;
 /// Longest configuration file.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+
+/// Most memory for the commands queued by one MULTI.
+pub const QUEUED_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+/// Memory of the keys that one client watches, after which it can watch no more.
+pub const WATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of the replies that decisions of all clients leave until they are sent.
+pub const DEPOSITS_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most places of scans that are kept.
+pub const CURSORS_MAX: usize = 1 << 16;
+/// Most bytes of the keys that these places name.
+pub const CURSORS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest name that a client may give itself or its library.
+pub const CLIENT_NAME_BYTES_MAX: usize = 256;
+/// Keys that a long reply looks at before others have their turn.
+pub const TURN_KEYS: usize = 1024;
+/// Bytes that a long reply reads or writes before others have their turn.
+pub const TURN_BYTES: usize = 1024 * 1024;
+/// Steps of matching that a long reply takes before others have their turn.
+pub const TURN_STEPS: usize = 1 << 20;
+
+/// A connection executes nothing more and is not read while so many bytes of replies are not sent.
+pub const CLIENT_OUTPUT_BYTES: usize = 1 << 20;
+/// Nor while so many of its replies wait for the committer, or behind one that does.
+pub const CLIENT_SLOTS_MAX: usize = 1024;

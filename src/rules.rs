@@ -6,7 +6,8 @@
 //!
 //! * P5-I…: what replication preserves. R-…, M-…, D-…: the model of history, of visibility, of durability.
 //! * F-…: what happens when something fails, and the one outcome that is required then.
-//! * FMT-…: what the bytes on disk look like (`docs/formats.md`). A-…: what is assumed of the machine.
+//! * FMT-…: what the bytes on disk look like (`docs/formats.md`). RESP-…: what clients send and receive (`docs/resp.md`).
+//! * A-…: what is assumed of the machine.
 //!
 //! Pure: no rule is evaluated here. Who evaluates one cites its id.
 
@@ -294,6 +295,77 @@ pub const RULES: &[Rule] = &[
         "FMT-BACKUP",
         Ground,
         "A backup is complete when the file BACKUP, written last, names every other file with its hash.",
+    ),
+    rule(
+        "RESP-REQUEST",
+        Server,
+        "A request is an array of bulk strings; what is read does not depend on the pieces in which it arrived.",
+    ),
+    rule("RESP-INLINE", Server, "A line that does not begin as an array is a request of words, quoted as in Redis."),
+    rule(
+        "RESP-MALFORMED",
+        Server,
+        "What is no request is told in the words of Redis, where it has them, and ends the connection.",
+    ),
+    rule(
+        "RESP-BOUND",
+        Server,
+        "Memory for a request follows what has arrived, up to the limits, and never a length that was announced.",
+    ),
+    rule(
+        "RESP-REPLY",
+        Server,
+        "A reply has the form of the version that the client asked for; nothing that it quotes can end its line.",
+    ),
+    rule(
+        "RESP-RESPONSE",
+        Server,
+        "A client believes no reply: depth, lines and memory are bounded, and what is no reply ends the connection.",
+    ),
+    rule(
+        "RESP-GLOB",
+        Server,
+        "A pattern means what it means to Redis, and costs at most its length times that of the text.",
+    ),
+    rule(
+        "RESP-COMMAND",
+        Server,
+        "A command means what it means to Redis 7.0; where it does not, the documents say so and the client is refused.",
+    ),
+    rule(
+        "RESP-ORDER",
+        Server,
+        "A client is answered in the order of its requests, and what it reads holds what it wrote before.",
+    ),
+    rule(
+        "RESP-ATOMIC",
+        Server,
+        "A command, and all of an EXEC, is one commit or none, with no other between what it reads and what it writes.",
+    ),
+    rule(
+        "RESP-WATCH",
+        Server,
+        "EXEC does nothing if a watched key was written since it was watched, or if nobody can tell.",
+    ),
+    rule(
+        "RESP-SCAN",
+        Server,
+        "A key that is there throughout a scan is returned exactly once; a cursor that is not known is refused.",
+    ),
+    rule(
+        "RESP-TURN",
+        Server,
+        "Nobody waits for another client, nor for the disk of another's write: the loop has turns, and a turn is bounded.",
+    ),
+    rule(
+        "RESP-FLOW",
+        Server,
+        "What a client may hold and have under way is bounded: it waits at its bound, and is closed by name at that of all.",
+    ),
+    rule(
+        "RESP-END",
+        Server,
+        "Whatever ends, a client's side, a connection, the committer or the server: what was ordered is carried out or told.",
     ),
     rule(
         "A-SECTOR",

@@ -130,6 +130,27 @@ fn the_unit_starts_nothing_again_that_needs_a_person() {
     assert_eq!(lines, [wanted], "packaging/aerodb.service (AERODB_BLESS=1 writes it)");
 }
 
+#[cfg(feature = "server")]
+fn command_table() -> String {
+    use aerodb::server::commands::table::{COMMANDS, Command};
+    let cells = |command: &Command| {
+        let syntax = format!("`{}`", command.syntax);
+        [&syntax, command.summary, command.reply, command.differs].map(str::to_owned).to_vec()
+    };
+    let shown = COMMANDS.iter().flat_map(|command| match command.subcommands {
+        [] => std::slice::from_ref(command).iter().chain(&[]),
+        subcommands if command.arity == -1 => std::slice::from_ref(command).iter().chain(subcommands),
+        subcommands => [].iter().chain(subcommands),
+    });
+    docs::table(&["Command", "What it does", "Reply", "Unlike Redis"], &shown.map(cells).collect::<Vec<_>>())
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn the_documented_commands_are_those_of_the_program_resp_command() {
+    assert_none(&docs::generated(root(), "docs/resp.md", "commands", &command_table()).into_iter().collect::<Vec<_>>());
+}
+
 /// The limits as `src/limits.rs` declares them: the comment before a constant is its meaning.
 fn limit_table() -> String {
     let source = fs::read_to_string(root().join("src/limits.rs")).expect("src/limits.rs");
@@ -159,6 +180,7 @@ fn generated_tables_of_the_documents_are_those_of_the_program() {
         model("M", &family("M-")),
         model("D", &family("D-")),
         model("FMT", &family("FMT-")),
+        model("RESP", &family("RESP-")),
         model("A", &family("A-")),
         model("limits", &limit_table()),
     ];
@@ -215,9 +237,9 @@ fn every_rule_of_this_stage_is_cited_by_a_test() {
         let in_text = |raw: &String| ids::ids(raw).iter().any(|(_, id)| *id == rule.id);
         texts.iter().any(|(raw, code)| in_text(raw) || ids::named(code, rule.id))
     };
-    let ground = RULES.iter().filter(|rule| rule.stage == Stage::Ground);
+    let built = RULES.iter().filter(|rule| rule.stage == Stage::Ground || rule.id.starts_with("RESP-"));
     let missing: Vec<String> =
-        ground.filter(|rule| !cited(rule)).map(|rule| format!("{}: no test cites it", rule.id)).collect();
+        built.filter(|rule| !cited(rule)).map(|rule| format!("{}: no test cites it", rule.id)).collect();
     assert_none(&missing);
 }
 
@@ -243,10 +265,11 @@ fn every_id_that_is_cited_is_a_rule_and_every_rule_stands_in_the_documents() {
         if !shown("docs/model.md") && !shown("docs/failure-matrix.md") {
             violations.push(format!("{}: no table of the documents shows it", rule.id));
         }
-        let format = rule.id.starts_with("FMT-");
-        let formats = documents.iter().find(|(document, _)| document == "docs/formats.md");
-        if format && !formats.is_some_and(|(_, text)| ids::ids(text).iter().any(|(_, id)| *id == rule.id)) {
-            violations.push(format!("{}: docs/formats.md does not define it", rule.id));
+        for (family, page) in [("FMT-", "docs/formats.md"), ("RESP-", "docs/resp.md")] {
+            let text = documents.iter().find(|(document, _)| document == page).map_or("", |(_, text)| text);
+            if rule.id.starts_with(family) && !ids::ids(text).iter().any(|(_, id)| *id == rule.id) {
+                violations.push(format!("{}: {page} does not define it", rule.id));
+            }
         }
     }
     assert_none(&violations);

@@ -1,6 +1,6 @@
 //! The ids of rules in a text.
 //!
-//! An id is a family (`P5-I`, `R-`, `M-`, `D-`, `F-`, `FMT-`, `A-`) and capitals or digits behind it, not part of a longer
+//! An id is a family (`P5-I`, `R-`, `M-`, `D-`, `F-`, `FMT-`, `RESP-`, `A-`) and capitals or digits behind it, not part of a longer
 //! word. A test may also cite one in its name: `d_ack` for the rule on acknowledgements; but not one that begins with an `A`,
 //! which in the name of a test is a word of its own.
 
@@ -9,7 +9,7 @@ use crate::source::in_word;
 /// Every id in a text, with its offset.
 pub(crate) fn ids(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
-    for family in ["P5-I", "R-", "M-", "D-", "F-", "FMT-", "A-"] {
+    for family in ["P5-I", "R-", "M-", "D-", "F-", "FMT-", "RESP-", "A-"] {
         for (at, _) in text.match_indices(family) {
             let name = &text[at + family.len()..];
             let length = name.bytes().take_while(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).count();
@@ -46,9 +46,9 @@ pub(crate) fn named(code: &str, id: &str) -> bool {
 
 #[test]
 fn ids_are_told_from_words_that_look_like_them() {
-    let text = "P5-I1..I17 (F-P1), FMT-* UTF-8 FMT-RUN. P5-I12b R-* CC-BY D-Bus M-VIEW: A-B A-SECTOR xR-READ R-CUT";
+    let text = "P5-I1..I17 (F-P1), FMT-* UTF-8 FMT-RUN. P5-I12b R-* CC-BY D-Bus M-VIEW: A-B A-SECTOR xR-READ R-CUT RESP-GLOB RESP3";
     let found: Vec<&str> = ids(text).into_iter().map(|(_, id)| id).collect();
-    assert_eq!(found, ["P5-I1", "F-P1", "FMT-RUN", "M-VIEW", "A-SECTOR", "R-CUT"]);
+    assert_eq!(found, ["P5-I1", "F-P1", "FMT-RUN", "M-VIEW", "A-SECTOR", "R-CUT", "RESP-GLOB"]);
 }
 
 #[test]
