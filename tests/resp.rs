@@ -242,6 +242,9 @@ fn what_is_no_reply_is_refused_and_bounded_resp_response() {
     refused(b"*1000000000\r\n", "larger");
     refused(b"%9223372036854775807\r\n", "larger");
     refused(&b"+".repeat(41), "larger");
+    let lines = format!("+{}\r\n", "a".repeat(38)).repeat(20);
+    refused(format!("*20\r\n{lines}").as_bytes(), "larger");
+    assert_eq!(replies(lines.as_bytes(), &[], TIGHT_BOUNDS).0.len(), 20, "each reply for itself is within the bounds");
     let forty = format!("$40\r\n{}\r\n", "a".repeat(40));
     refused(format!("*20\r\n{}", forty.repeat(20)).as_bytes(), "larger");
 }
