@@ -51,7 +51,7 @@
 //! | layer | modules | does not know |
 //! |---|---|---|
 //! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`] | anything |
-//! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`] | what passes through them |
+//! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], [`wire`] | what passes through them |
 //! | formats | [`codec`], [`record`], [`batch`], [`resp`] | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`] | who calls them |
 //! | components | [`committer`], [`maintenance`] | one another |
@@ -98,6 +98,8 @@ pub mod queue;
 pub mod recovery;
 pub mod sync;
 pub mod verify;
+#[cfg(feature = "server")]
+pub mod wire;
 
 pub use batch::Batch;
 pub use commit_id::CommitId;

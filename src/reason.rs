@@ -239,6 +239,15 @@ reasons! {
     BackupInside 84 "backup.inside" Change
         "One of the two directories would lie inside the other."
         "Choose a path outside."
+    ServerUnreachable 93 "server.unreachable" Later
+        "The server could not be reached, or ended the connection."
+        "Check the address and whether a server listens there, then try again."
+    ServerRefused 94 "server.refused" Change
+        "The server refused the request."
+        "See what it told; check that the address is that of an AeroDB server."
+    ServerNotUnderstood 95 "server.not_understood" Change
+        "What answered is not what a server of this version would answer."
+        "Check that the address is that of an AeroDB server, of this version."
 }
 
 impl fmt::Display for Reason {

@@ -51,6 +51,29 @@ pub enum Value {
     Attributed(Vec<Value>, Box<Value>),
 }
 
+impl Value {
+    /// What it is, in a word or two.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Simple(_) => "a simple string",
+            Value::Error(_) | Value::BulkError(_) => "an error",
+            Value::Integer(_) => "a number",
+            Value::Bulk(_) => "bytes",
+            Value::Null | Value::NullArray => "null",
+            Value::Array(_) => "an array",
+            Value::Map(_) => "a map",
+            Value::Set(_) => "a set",
+            Value::Push(_) => "a push",
+            Value::Double(_) => "a fraction",
+            Value::Boolean(_) => "a truth",
+            Value::BigNumber(_) => "a big number",
+            Value::Verbatim(..) => "a text",
+            Value::Attributed(..) => "an attribute",
+        }
+    }
+}
+
 /// A part of a reply that is worth having by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
