@@ -4,7 +4,9 @@
 //! `docs/formats.md` is read and written through this file.
 
 use crate::commit_id::CommitId;
+use crate::error::Error;
 use crate::position::{History, LogPoint, Position};
+use crate::reason::Reason;
 
 /// The version of every format on disk.
 pub const FORMAT_VERSION: u32 = 1;
@@ -152,6 +154,17 @@ pub enum SectorFault {
     Corrupt,
     /// Sound, but of a format version that this program does not know.
     Version(u32),
+}
+
+impl SectorFault {
+    /// The refusal: a version that this program does not know goes by that name, anything else is the format's own corruption.
+    #[must_use]
+    pub fn refusal(self, corrupt: Error) -> Error {
+        match self {
+            SectorFault::Corrupt => corrupt,
+            SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
+        }
+    }
 }
 
 /// Begins a sector or a longer file: magic, format version.

@@ -179,7 +179,7 @@ impl Database {
         self.orders()?.submit(vec![Order::Commit(batch)], Box::new(answer))
     }
 
-    /// Hands orders to the committer, which carries them out one after the other, in one group; `answers` is called on the
+    /// Hands orders to the committer, which carries them out one after the other, with nobody else's in between; `answers` is called on the
     /// committer's thread, which it must not hold up.
     ///
     /// # Errors
@@ -296,7 +296,7 @@ fn ended(component: &'static str, thread: Option<JoinHandle<Result<()>>>) -> Res
 impl Drop for Database {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            log::error!("closing: {error}");
+            log::error!(code = error.reason().name(); "closing: {error}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! heartbeat or time-out (R-AUTHORITY). Database id, epoch and store parameters decide every byte of log and runs
 //! (R-DETERMINISM); node id and role are the node's own.
 
-use crate::codec::{self, Put, SectorFault};
+use crate::codec::{self, Put};
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 pub use crate::id::Id;
@@ -169,10 +169,7 @@ impl Identity {
     /// `identity.corrupt`, `identity.version`.
     pub fn decode(bytes: &[u8]) -> Result<Identity> {
         let corrupt = || Error::new(Reason::IdentityCorrupt).with("bytes", bytes.len());
-        let mut reader = codec::open_sector(bytes, MAGIC).map_err(|fault| match fault {
-            SectorFault::Corrupt => corrupt(),
-            SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
-        })?;
+        let mut reader = codec::open_sector(bytes, MAGIC).map_err(|fault| fault.refusal(corrupt()))?;
         let mut fields = || {
             let role = Role::from_number(reader.u8()?)?;
             if reader.array::<3>()? != [0; 3] {

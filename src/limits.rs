@@ -25,6 +25,10 @@ pub const COMMIT_QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Smallest and largest segment of the log.
 pub const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1 << 30);
+/// Times that MARK is read beside a writer until it verifies.
+pub const MARK_READS_MAX: usize = 16;
+/// Segments that go at once where retention lets more go; the next orders come first.
+pub const RETIRED_SEGMENTS_MAX: usize = 4;
 /// Smallest and largest share of log that one table holds.
 pub const TABLE_BYTES: (u64, u64) = (1024, 1 << 30);
 /// Smallest and largest data block.
@@ -50,6 +54,16 @@ pub const SEALED_TABLES_MAX: usize = 3;
 pub const RUNS_LIVE_MAX: usize = 64;
 /// Most rows that one range read returns.
 pub const RANGE_ROWS_MAX: usize = 1 << 20;
+
+/// Fewest and most connections of clients that may be allowed.
+pub const CLIENTS: (u64, u64) = (1, 1 << 20);
+/// Least and most memory for the buffers of all connections.
+pub const CLIENT_MEMORY_BYTES: (u64, u64) = (1 << 20, 1 << 40);
+/// Files that a node itself has open: the runs that exist, as many again that old views pin, the log, the listener, and what a start
+/// or a merge opens.
+pub const NODE_FILES: u64 = 256;
+/// Longest configuration file.
+pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
 /// Most arguments of a request, its name included.
 pub const REQUEST_ARGUMENTS_MAX: usize = 1 << 20;

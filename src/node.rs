@@ -85,16 +85,20 @@ impl Node {
         self.store.view(at)
     }
 
-    /// Carries out orders as one group; makes room first where there is none.
+    /// Carries out orders in groups as large as may be; makes room before each where there is none.
     ///
     /// # Errors
-    /// `role.not_writer`, or what stopped maintenance. The outcome of each order is in the answer.
+    /// `role.not_writer`. The outcome of each order is in the answer; what stops maintenance on the way stops those that are left.
     pub fn group(&mut self, orders: &[Order]) -> Result<Vec<Result<LogPoint>>> {
         writer(self.report.identity.role)?;
-        while !self.store.has_room() {
-            self.step()?;
+        let mut answers = Vec::with_capacity(orders.len());
+        while let Some(left) = orders.get(answers.len()..).filter(|left| !left.is_empty()) {
+            while !self.store.has_room() && self.step().is_ok() {}
+            answers.extend(self.committer.group(left));
         }
-        Ok(self.committer.group(orders))
+        // A failure has stopped the committer; the next order learns of it.
+        let _ = self.committer.retire();
+        Ok(answers)
     }
 
     fn order(&mut self, order: Order) -> Result<LogPoint> {
@@ -127,7 +131,7 @@ impl Node {
         while self.store.state().checkpoint.position < cut.position {
             self.step()?;
         }
-        self.committer.retire()?;
+        while self.committer.retire()? {}
         Ok(cut)
     }
 

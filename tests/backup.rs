@@ -8,7 +8,7 @@ mod world;
 
 use aerodb::backup::{self, BackupReport, RestoreOptions};
 use aerodb::commit_id::CommitId;
-use aerodb::disk::{Crash, Disk, Fault, RealDisk, SimDisk};
+use aerodb::disk::{Crash, Disk, Fault, RealDisk, SimDisk, SimImage};
 use aerodb::verify::{VerifyOptions, verify};
 use aerodb::{Id, Init, Node, Options, Reason, Result, Role};
 use std::collections::BTreeMap;
@@ -496,48 +496,47 @@ const NAMED: &[Reason] = &[
     Reason::CommitStopped,
 ];
 
+/// Does a work on this disk once for each failure of each of its calls, and from each on with a full disk; then the disk is sound again.
+fn every_failure<T>(image: &SimImage, work: impl Fn(&SimDisk) -> Result<T>, check: impl Fn(Result<T>, &SimDisk, &str)) {
+    let calm = image.restart();
+    assert!(work(&calm).is_ok());
+    let with = |order: &dyn Fn(&SimDisk), what: String| {
+        let disk = image.restart();
+        order(&disk);
+        let outcome = work(&disk);
+        disk.heal();
+        check(outcome, &disk.image().restart(), &what);
+    };
+    for number in 0..calm.operations() {
+        for fault in Fault::ALL {
+            with(&|disk| disk.fail_operation(number, fault), format!("operation {number}, {fault:?}"));
+        }
+        with(&|disk| disk.fail_operations_from(number, Fault::NoSpace), format!("full from operation {number} on"));
+    }
+    for number in 0..calm.reads() {
+        with(&|disk| disk.fail_read(number, Fault::Eio), format!("read {number}"));
+    }
+}
+
 /// F-D2, D-FSYNC. Every disk call of a backup fails once in each way, and from one call on the disk is full: a named refusal, no backup
 /// unless it is whole, and a source that holds what it held.
 #[test]
 fn a_failure_of_every_call_of_a_backup_is_a_named_refusal() {
     let (disk, history) = filled(Role::Standalone, 24, 6);
-    let image = disk.image();
-    let (operations, reads) = (disk.operations(), disk.reads());
-    take(&disk).unwrap();
-    let calls = (disk.operations() - operations, disk.reads() - reads);
-    assert_eq!((image.restart().operations(), image.restart().reads()), (0, 0));
-    let run = |disk: SimDisk, what: &str| {
-        let outcome = take(&disk);
-        disk.heal();
-        let disk = disk.image().restart();
+    every_failure(&disk.image(), take, |outcome, disk, what| {
         match outcome {
-            Ok(taken) => assert_eq!(check(&disk), Ok(taken), "{what}"),
+            Ok(taken) => assert_eq!(check(disk), Ok(taken), "{what}"),
             Err(error) => {
                 assert!(NAMED.contains(&error.reason()), "{what}: {error}");
-                if let Err(refused) = check(&disk) {
+                if let Err(refused) = check(disk) {
                     assert_eq!(refused.reason(), Reason::BackupIncomplete, "{what}");
                 }
             }
         }
-        assert_whole(&disk, DIR, &history, what);
-        backup::backup(&options(&disk), Path::new("/again"), &mut |_, _| {})
+        assert_whole(disk, DIR, &history, what);
+        backup::backup(&options(disk), Path::new("/again"), &mut |_, _| {})
             .unwrap_or_else(|error| panic!("{what}: {error}"));
-    };
-    for number in 0..calls.0 {
-        for fault in Fault::ALL {
-            let disk = image.restart();
-            disk.fail_operation(number, fault);
-            run(disk, &format!("operation {number}, {fault:?}"));
-        }
-        let disk = image.restart();
-        disk.fail_operations_from(number, Fault::NoSpace);
-        run(disk, &format!("full from operation {number} on"));
-    }
-    for number in 0..calls.1 {
-        let disk = image.restart();
-        disk.fail_read(number, Fault::Eio);
-        run(disk, &format!("read {number}"));
-    }
+    });
 }
 
 /// F-D2, D-FSYNC. The same for a restore: afterwards the directory is no database unless it is whole, and a restore succeeds.
@@ -545,44 +544,26 @@ fn a_failure_of_every_call_of_a_backup_is_a_named_refusal() {
 fn a_failure_of_every_call_of_a_restore_is_a_named_refusal() {
     let (disk, history) = filled(Role::Standalone, 24, 6);
     take(&disk).unwrap();
-    let image = disk.image();
-    let (operations, reads) = (disk.operations(), disk.reads());
-    restore_to(&disk, NEW).unwrap();
-    let calls = (disk.operations() - operations, disk.reads() - reads);
-    let run = |disk: SimDisk, what: &str| {
-        let outcome = restore_to(&disk, NEW);
-        disk.heal();
-        let disk = disk.image().restart();
-        if let Err(error) = &outcome {
-            assert!(NAMED.contains(&error.reason()), "{what}: {error}");
-        }
-        let missing = Node::open(&options_of(&disk, NEW)).err().map(|error| error.reason());
-        match missing {
-            None => assert_whole(&disk, NEW, &history, what),
-            Some(reason) => {
-                assert!(outcome.is_err(), "{what}");
-                assert_eq!(reason, Reason::DirNotFound, "{what}");
-                restore_to(&disk, NEW).unwrap_or_else(|error| panic!("{what}: {error}"));
-                assert_whole(&disk, NEW, &history, what);
+    every_failure(
+        &disk.image(),
+        |disk| restore_to(disk, NEW),
+        |outcome, disk, what| {
+            if let Err(error) = &outcome {
+                assert!(NAMED.contains(&error.reason()), "{what}: {error}");
             }
-        }
-        assert!(check(&disk).is_ok(), "{what}");
-    };
-    for number in 0..calls.0 {
-        for fault in Fault::ALL {
-            let disk = image.restart();
-            disk.fail_operation(number, fault);
-            run(disk, &format!("operation {number}, {fault:?}"));
-        }
-        let disk = image.restart();
-        disk.fail_operations_from(number, Fault::NoSpace);
-        run(disk, &format!("full from operation {number} on"));
-    }
-    for number in 0..calls.1 {
-        let disk = image.restart();
-        disk.fail_read(number, Fault::Eio);
-        run(disk, &format!("read {number}"));
-    }
+            let missing = Node::open(&options_of(disk, NEW)).err().map(|error| error.reason());
+            match missing {
+                None => assert_whole(disk, NEW, &history, what),
+                Some(reason) => {
+                    assert!(outcome.is_err(), "{what}");
+                    assert_eq!(reason, Reason::DirNotFound, "{what}");
+                    restore_to(disk, NEW).unwrap_or_else(|error| panic!("{what}: {error}"));
+                    assert_whole(disk, NEW, &history, what);
+                }
+            }
+            assert!(check(disk).is_ok(), "{what}");
+        },
+    );
 }
 
 /// The same on the disk of the machine, with the ids that it draws itself.

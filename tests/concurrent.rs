@@ -13,7 +13,7 @@ use aerodb::{Batch, CommitId, Database, Node, Options, Parameters, Reason, Resul
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, mpsc};
-use world::gate::{GateKeeper, gated};
+use world::gate::{GateKeeper, gated, gated_database};
 use world::{batch, init_options, options, shared, tiny};
 
 /// Parameters under which nothing is sealed in a short story.
@@ -21,10 +21,24 @@ fn roomy() -> Parameters {
     Parameters { segment_bytes: 1 << 20, table_bytes: 1 << 20, ..tiny() }
 }
 
-fn open_with(sim: &SimDisk, parameters: Parameters) -> (Database, GateKeeper) {
-    Database::init(&init_options(sim, parameters)).unwrap();
-    let (disk, gate) = gated(shared(sim));
-    (Database::open(Options { disk, ..options(sim) }).unwrap(), gate)
+/// Waits for what another thread is about to show. It does not wait for a time: without the event it waits for ever.
+fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        std::thread::yield_now();
+    }
+}
+
+/// Holds maintenance at its first run, and commits until the committer waits for room; how many commits that took.
+fn without_room(db: &Database, gate: &GateKeeper) -> u64 {
+    gate.hold(".run.tmp");
+    let mut acknowledged = 0;
+    while db.status().sealed_tables < aerodb::limits::SEALED_TABLES_MAX {
+        db.commit(put("key", &"value".repeat(60))).unwrap();
+        acknowledged += 1;
+    }
+    until(|| db.status().committer.state.name() == "waiting");
+    gate.wait_for_held();
+    acknowledged
 }
 
 fn put(key: &str, value: &str) -> Batch {
@@ -75,8 +89,7 @@ fn commits_that_wait_together_share_one_fsync() {
 fn every_caller_reads_its_own_commit_the_moment_it_is_acknowledged() {
     const THREADS: u64 = 8;
     const EACH: u64 = 120;
-    let sim = SimDisk::new();
-    let (db, _gate) = open_with(&sim, tiny());
+    let (sim, db, _gate) = gated_database(tiny());
     let seen = Mutex::new(BTreeSet::new());
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -107,8 +120,7 @@ fn every_caller_reads_its_own_commit_the_moment_it_is_acknowledged() {
 
 #[test]
 fn closing_answers_all_that_was_ordered_in_order() {
-    let sim = SimDisk::new();
-    let (db, gate) = open_with(&sim, tiny());
+    let (sim, db, gate) = gated_database(tiny());
     gate.hold(".seg");
     let (answer, answers) = mpsc::channel();
     for number in 0..300 {
@@ -131,8 +143,7 @@ fn closing_answers_all_that_was_ordered_in_order() {
 /// D-ACK
 #[test]
 fn dropping_a_database_loses_nothing_that_was_ordered() {
-    let sim = SimDisk::new();
-    let (db, gate) = open_with(&sim, tiny());
+    let (sim, db, gate) = gated_database(tiny());
     gate.hold(".seg");
     let (answer, answers) = mpsc::channel();
     for number in 0..50 {
@@ -150,8 +161,7 @@ fn dropping_a_database_loses_nothing_that_was_ordered() {
 
 #[test]
 fn a_refused_batch_reaches_no_thread() {
-    let sim = SimDisk::new();
-    let (db, _gate) = open_with(&sim, tiny());
+    let (_, db, _gate) = gated_database(tiny());
     assert_eq!(reason(db.commit(Batch::new())), Some(Reason::BatchEmpty));
     assert_eq!(reason(db.submit(Batch::new(), |_| unreachable!("not answered"))), Some(Reason::BatchEmpty));
     assert_eq!(reason(db.raise_floor(CommitId(1))), Some(Reason::FloorRefused));
@@ -163,8 +173,7 @@ fn a_refused_batch_reaches_no_thread() {
 #[test]
 fn a_failed_fsync_stops_writing_and_leaves_reading() {
     for fault in Fault::ALL {
-        let sim = SimDisk::new();
-        let (db, _gate) = open_with(&sim, roomy());
+        let (sim, db, _gate) = gated_database(roomy());
         assert_eq!(db.commit(put("key", "old")).unwrap(), CommitId(1));
         // Of a group: the write, then the fsync.
         sim.fail_operation(sim.operations() + 1, fault);
@@ -204,8 +213,7 @@ fn a_failed_fsync_stops_writing_and_leaves_reading() {
 /// D-FSYNC: everyone in the failed group gets the same answer, and everyone behind it another.
 #[test]
 fn a_failed_group_is_unknown_to_all_in_it_and_refused_to_all_behind_it() {
-    let sim = SimDisk::new();
-    let (db, gate) = open_with(&sim, roomy());
+    let (sim, db, gate) = gated_database(roomy());
     gate.hold(".seg");
     let (answer, answers) = mpsc::channel();
     let submit = |number: u64| {
@@ -239,8 +247,7 @@ fn run_files(sim: &SimDisk) -> Vec<PathBuf> {
 /// D-CORRUPT
 #[test]
 fn a_corrupt_block_ends_reading_and_writing() {
-    let sim = SimDisk::new();
-    let (db, _gate) = open_with(&sim, tiny());
+    let (sim, db, _gate) = gated_database(tiny());
     for number in 0..12 {
         db.commit(put(&format!("key {number}"), "value")).unwrap();
     }
@@ -274,26 +281,11 @@ fn a_corrupt_block_ends_reading_and_writing() {
     assert_eq!(reason(db.get(b"key 0")), Some(Reason::StoreBlockCorrupt));
 }
 
-/// Waits for what another thread is about to show. It does not wait for a time: without the event it waits for ever.
-fn until(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        std::thread::yield_now();
-    }
-}
-
 /// P5-I14: at the bound of sealed tables the committer waits for maintenance, and says so; commits wait, reads do not.
 #[test]
 fn a_committer_without_room_waits_visibly_until_maintenance_has_made_some() {
-    let sim = SimDisk::new();
-    let (db, gate) = open_with(&sim, tiny());
-    gate.hold(".run.tmp");
-    let mut acknowledged = 0u64;
-    while db.status().sealed_tables < aerodb::limits::SEALED_TABLES_MAX {
-        db.commit(put("key", &"value".repeat(60))).unwrap();
-        acknowledged += 1;
-    }
-    until(|| db.status().committer.state.name() == "waiting");
-    gate.wait_for_held();
+    let (_, db, gate) = gated_database(tiny());
+    let acknowledged = without_room(&db, &gate);
     let status = db.status();
     assert!(status.committer.blocked.unwrap().contains("maintenance"));
     assert_eq!(status.maintenance.state.name(), "flushing");
@@ -309,14 +301,8 @@ fn a_committer_without_room_waits_visibly_until_maintenance_has_made_some() {
 /// P5-I14, F-D2: the one that waits for a failed component stops with that component's failure, not as if it had been given room.
 #[test]
 fn a_committer_that_waits_for_room_stops_when_maintenance_fails() {
-    let sim = SimDisk::new();
-    let (db, gate) = open_with(&sim, tiny());
-    gate.hold(".run.tmp");
-    while db.status().sealed_tables < aerodb::limits::SEALED_TABLES_MAX {
-        db.commit(put("key", &"value".repeat(60))).unwrap();
-    }
-    until(|| db.status().committer.state.name() == "waiting");
-    gate.wait_for_held();
+    let (sim, db, gate) = gated_database(tiny());
+    without_room(&db, &gate);
     sim.fail_operations_from(sim.operations(), Fault::Eio);
     gate.open();
     until(|| db.status().committer.state.name() != "waiting");
@@ -337,14 +323,8 @@ fn a_committer_that_waits_for_room_stops_when_maintenance_fails() {
 /// D-FSYNC, P5-I14: whoever waits for maintenance learns that it ended, the committer too; what is published can still be read.
 #[test]
 fn nobody_waits_for_maintenance_that_failed_an_assertion() {
-    let sim = SimDisk::new();
-    let (db, gate) = open_with(&sim, tiny());
-    gate.hold(".run.tmp");
-    while db.status().sealed_tables < aerodb::limits::SEALED_TABLES_MAX {
-        db.commit(put("key", &"value".repeat(60))).unwrap();
-    }
-    until(|| db.status().committer.state.name() == "waiting");
-    gate.wait_for_held();
+    let (sim, db, gate) = gated_database(tiny());
+    without_room(&db, &gate);
     gate.fail_assertion(".run.tmp");
     gate.open();
     for refused in [reason(db.checkpoint()), reason(db.commit(put("key", "value")))] {
@@ -364,8 +344,7 @@ fn nobody_waits_for_maintenance_that_failed_an_assertion() {
 /// D-ACK: a commit that the committer took with it is neither acknowledged nor called refused.
 #[test]
 fn nobody_waits_for_a_committer_that_failed_an_assertion() {
-    let sim = SimDisk::new();
-    let (db, gate) = open_with(&sim, roomy());
+    let (sim, db, gate) = gated_database(roomy());
     let cut = db.checkpoint().unwrap();
     gate.fail_assertion(".seg");
     assert_eq!(reason(db.commit(put("key", "value"))), Some(Reason::CommitUnknown));
@@ -381,8 +360,7 @@ fn nobody_waits_for_a_committer_that_failed_an_assertion() {
 /// FMT-MARK: a checkpoint leaves the mark durable, whoever orders it.
 #[test]
 fn a_checkpoint_makes_the_mark_durable() {
-    let sim = SimDisk::new();
-    let (db, _gate) = open_with(&sim, roomy());
+    let (sim, db, _gate) = gated_database(roomy());
     for number in 0..5 {
         db.commit(put("key", &number.to_string())).unwrap();
     }
@@ -397,8 +375,7 @@ fn a_checkpoint_makes_the_mark_durable() {
 /// D-ACK: a caller whose answer panics harms no other: the rest of the group is answered, and the committer goes on.
 #[test]
 fn an_answer_that_panics_costs_nobody_else_an_answer() {
-    let sim = SimDisk::new();
-    let (db, gate) = open_with(&sim, roomy());
+    let (_, db, gate) = gated_database(roomy());
     gate.hold(".seg");
     let (answer, answers) = mpsc::channel();
     db.submit(put("holds", "the committer"), |_| ()).unwrap();

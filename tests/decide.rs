@@ -167,7 +167,7 @@ fn decisions_of_many_threads_come_one_after_the_other() {
     db.close().unwrap();
 }
 
-/// A request's orders are one group and are answered together, in their order; the hook is called once they can be read.
+/// A request's orders are answered together, in their order; the hook is called once they can be read.
 #[test]
 fn the_orders_of_a_request_are_answered_together_after_they_were_published() {
     let disk = SimDisk::new();

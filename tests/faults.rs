@@ -239,6 +239,31 @@ fn explore_full() {
     println!("full: {full} of {} were noticed", calm.operations());
 }
 
+/// A process that runs out of handles (`Reason::DiskHandlesExhausted`): whatever it then can't open, nothing acknowledged is lost.
+#[test]
+fn a_limit_of_open_files_stops_writing_and_loses_nothing() {
+    let mut stopped = 0;
+    for most in 0.. {
+        let what = format!("at most {most} handles");
+        let disk = new_disk(SHAPE);
+        disk.limit_handles(most);
+        let mut story = play(SHAPE, &disk);
+        let Some(failure) = story.failure.clone() else { break };
+        let root = failure.fact("failure").unwrap_or_default().to_owned() + failure.reason().name();
+        assert!(root.contains(Reason::DiskHandlesExhausted.name()), "{what}: {failure}");
+        stopped += usize::from(story.node.is_some());
+        story.check_stopped(&what);
+        drop(story.node.take());
+        disk.heal();
+        let image = disk.image();
+        story.check_found(SHAPE, &image.restart(), &what);
+        for variant in Crash::ALL {
+            story.check_found(SHAPE, &image.crash(variant, most as u64), &format!("{what}, then {variant:?}"));
+        }
+    }
+    assert!(stopped > 0, "a node opened, and met the limit later");
+}
+
 /// A read that fails is refused by its reason (`Reason::DiskReadFailed`); it changes nothing, and no answer is wrong.
 #[test]
 fn a_failed_read_is_refused_and_changes_nothing() {

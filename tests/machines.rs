@@ -360,6 +360,28 @@ fn a_real_component_takes_every_edge_and_no_other() {
     assert_eq!(*looks.maintenance.lock().unwrap(), maintenance);
 }
 
+/// However many orders wait, and however small the tables are: what is sealed and waits stays within its bound.
+#[test]
+fn a_group_ends_with_the_order_that_seals_a_table() {
+    let mut bench = Bench::new(&Arc::default(), tiny());
+    let commit = || Order::Commit(batch(&vec![(b"key".to_vec(), Some(vec![7; 150]))]));
+    let orders: Vec<Order> =
+        (0..80).map(|number| if number % 9 == 0 { Order::Cut(Purpose::Checkpoint) } else { commit() }).collect();
+    let (mut left, mut most) = (orders.as_slice(), 0);
+    while !left.is_empty() {
+        while !bench.store.has_room() {
+            bench.step().unwrap();
+        }
+        let answers = bench.committer.group(left);
+        assert!(!answers.is_empty() && answers.iter().all(Result::is_ok));
+        left = &left[answers.len()..];
+        most = most.max(bench.store.state().sealed.len());
+    }
+    assert_eq!(most, aerodb::limits::SEALED_TABLES_MAX);
+    assert_eq!(bench.store.commit().0, 71);
+    bench.close();
+}
+
 fn edges<S: Copy, E: Copy>(
     states: &[S],
     events: &[E],

@@ -4,7 +4,7 @@
 //! twice. What sizes and names can contradict is refused here too: segments without a gap, the newest one up to the cut.
 
 use super::copy::{self, Whole};
-use crate::codec::{self, Put, Reader, SECTOR_BYTES, SectorFault};
+use crate::codec::{self, Put, Reader, SECTOR_BYTES};
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::identity::{IDENTITY_FILE, Id, Identity};
@@ -131,10 +131,7 @@ impl Listing {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Listing> {
         let corrupt = || Error::new(Reason::BackupCorrupt).with("bytes", bytes.len());
-        let reader = codec::open_checked(bytes, MAGIC).map_err(|fault| match fault {
-            SectorFault::Corrupt => corrupt(),
-            SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
-        })?;
+        let reader = codec::open_checked(bytes, MAGIC).map_err(|fault| fault.refusal(corrupt()))?;
         let listing = fields(reader).ok_or_else(corrupt)?;
         if listing.is_sound() { Ok(listing) } else { Err(corrupt().with("fault", "the files contradict each other")) }
     }

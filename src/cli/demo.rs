@@ -1,8 +1,8 @@
 //! `aerodb demo`: what the database does, shown on one, step by step.
 //!
 //! It works in a new directory below the system's temporary one and removes it at the end. Each step says what it
-//! does and shows what came of it. Each claim is an assertion too: a demo that ends with 0 has been a test, and one that fails leaves
-//! its directory to be examined.
+//! does and shows what came of it. Each claim is checked: a demo that ends with 0 has been a test, and one that fails names the claim,
+//! what was expected and what was found.
 
 use crate::cli::bytes;
 use crate::cli::output::Output;
@@ -10,13 +10,15 @@ use crate::cli::tools;
 use aerodb::disk::{Disk, RealDisk};
 use aerodb::record::Purpose;
 use aerodb::recovery::{Init, Options};
-use aerodb::{Batch, CommitId, Id, Node, Range, Result, entropy};
+use aerodb::{Batch, CommitId, Error, Id, Node, Range, Reason, Result, entropy};
 use std::path::Path;
 
 /// Commits that fill a few tables, so that there are runs to see.
 const FILLING_COMMITS: u64 = 200;
 const TABLE_BYTES: u64 = 4096;
 const SEGMENT_BYTES: u64 = 16 * 1024;
+/// What the first commit leads to.
+const FIRST_ROWS: &str = "apple=red plum=blue";
 
 /// Shows everything, and removes it.
 pub(crate) fn demo(out: &mut Output) -> Result<()> {
@@ -88,9 +90,8 @@ impl Demo<'_> {
         let then = rows(node, Some(first))?;
         self.out.line(format_args!("   now:         {now}"))?;
         self.out.line(format_args!("   at commit {first}: {then}"))?;
-        assert_eq!(now, "apple=green");
-        assert_eq!(then, "apple=red plum=blue");
-        Ok(())
+        check("the newest rows", &now, "apple=green")?;
+        check("the rows as they were", &then, FIRST_ROWS)
     }
 
     fn checkpoint(&mut self, node: &mut Node) -> Result<()> {
@@ -126,7 +127,7 @@ impl Demo<'_> {
             "   last = {} at commit {last}: nothing acknowledged was lost",
             bytes::escape(&found)
         ))?;
-        assert_eq!(bytes::escape(&found), "words");
+        check("the last commit after a crash", &bytes::escape(&found), "words")?;
         Ok(node)
     }
 
@@ -148,8 +149,7 @@ impl Demo<'_> {
         let then = rows(&node, Some(CommitId(1)))?;
         node.close()?;
         self.out.line(format_args!("   the restored directory at commit 1: {then}"))?;
-        assert_eq!(then, "apple=red plum=blue");
-        Ok(())
+        check("the restored rows", &then, FIRST_ROWS)
     }
 }
 
@@ -158,4 +158,31 @@ fn rows(node: &Node, at: Option<CommitId>) -> Result<String> {
     let rows = node.view(at)?.range(Range::all(10))?.collect()?;
     let shown = rows.iter().map(|(key, value)| format!("{}={}", bytes::escape(key), bytes::escape(value)));
     Ok(shown.collect::<Vec<_>>().join(" "))
+}
+
+/// Refuses to go on where a claim of the demo does not hold.
+fn check(claim: &'static str, found: &str, expected: &str) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::new(Reason::DemoFailed).with("claim", claim).with("expected", expected).with("found", found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The step fails as a command does, and not by a panic.
+    #[test]
+    fn a_claim_that_does_not_hold_is_an_error_with_its_evidence() {
+        let scratch = tempfile::tempdir().unwrap();
+        let data = scratch.path().join("data");
+        let mut out = Output::new(false);
+        let mut demo = Demo { out: &mut out, steps: 0 };
+        let mut node = demo.init(&data).unwrap();
+        let first = demo.commits(&mut node).unwrap();
+        let failure = demo.old_view(&node, first.next()).unwrap_err();
+        assert_eq!(failure.reason(), Reason::DemoFailed);
+        assert_eq!((failure.fact("expected"), failure.fact("found")), (Some(FIRST_ROWS), Some("apple=green")));
+    }
 }

@@ -88,12 +88,23 @@ fn told(error: &Error) -> String {
 }
 
 /// Control characters as `\xHH` or `\u{H}`, so that a file name can't write on the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() { shown.extend(character.escape_unicode()) } else { shown.push(character) }
     }
     shown
+}
+
+/// What the registry says of a reason, as JSON.
+pub(crate) fn described(reason: Reason) -> Value {
+    json!({
+        "code": reason.name(),
+        "number": reason.number(),
+        "sentence": reason.sentence(),
+        "remedy": reason.remedy(),
+        "retry": reason.retry().to_string(),
+    })
 }
 
 /// A refusal as JSON.
@@ -103,14 +114,9 @@ pub(crate) fn object(error: &Error) -> Value {
     for (name, value) in error.evidence() {
         evidence.entry(*name).or_insert_with(|| Value::from(value.as_str()));
     }
-    json!({
-        "code": reason.name(),
-        "number": reason.number(),
-        "sentence": reason.sentence(),
-        "remedy": reason.remedy(),
-        "retry": reason.retry().to_string(),
-        "evidence": evidence,
-    })
+    let mut object = described(reason);
+    object["evidence"] = Value::Object(evidence);
+    object
 }
 
 #[cfg(test)]

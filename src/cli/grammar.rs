@@ -3,7 +3,7 @@
 //! Values stay words here, so that what can't be read is refused by a reason of ours (`args.rs`). Each command's help ends with
 //! examples that work as they stand.
 
-use crate::cli::bytes;
+use crate::cli::{bytes, settings};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ aerodb put [OPTIONS] --addr <HOST:PORT> <KEY> <VALUE> [<KEY> <VALUE>]...
 const STATUS_HELP: &str = "\
 Exit status: 0 on success; otherwise the number of the reason, which is told on standard error as
 error[code]: sentence [evidence], with its remedy (`aerodb reasons` lists all). With --json the same is one object
-{\"error\": …} on standard output. AERODB_LOG=error|warn|info|debug says how much is logged on standard error.";
+{\"error\": …} on standard output. AERODB_LOG_LEVEL=error|warn|info|debug says how much is logged on standard error.";
 
 /// The whole command line. Where a server is named (`--addr`), the commands that can do with one take no directory: what would be its
 /// place is that of the next argument.
@@ -32,6 +32,9 @@ pub(crate) fn grammar(server: bool) -> Command {
         .after_help(format!("{}\n\n{STATUS_HELP}", bytes::HELP))
         .subcommand_required(true)
         .subcommands([
+            #[cfg(feature = "server")]
+            serve(),
+            config(),
             init(),
             get(server),
             put(server),
@@ -264,6 +267,38 @@ fn restore() -> Command {
         .arg(path("BACKUP", "The backup"))
         .arg(path("DIR", "The directory; new or empty"))
         .arg(json())
+}
+
+#[cfg(feature = "server")]
+fn serve() -> Command {
+    command(
+        "serve",
+        "Serve clients from a directory, which is made if it is new",
+        "  aerodb serve --data data\n  aerodb serve --config /etc/aerodb/aerodb.toml --log-format json",
+    )
+    .args(settings::arguments())
+    .arg(json())
+}
+
+fn config() -> Command {
+    let on_settings = |name, about, examples| command(name, about, examples).args(settings::arguments());
+    Command::new("config")
+        .about("Check or show what a server would be started with")
+        .after_help(
+            "Examples:\n  aerodb config check --config aerodb.toml\n  aerodb config show --config aerodb.toml --json",
+        )
+        .subcommand_required(true)
+        .arg(json().global(true))
+        .subcommand(on_settings(
+            "check",
+            "Refuse settings that `serve` would refuse, whatever is in the directory",
+            "  aerodb config check --config aerodb.toml",
+        ))
+        .subcommand(on_settings(
+            "show",
+            "Print every setting and where its value came from; the output can be a configuration file",
+            "  aerodb config show --data data --max-clients 100",
+        ))
 }
 
 fn reasons() -> Command {

@@ -15,7 +15,8 @@
 //! * `grammar`: commands, options and their help. `args`, `bytes`: what the arguments mean.
 //! * `edit`, `read`, `status`, `records`, `tools`, `registry`, `demo`, `bench`: the commands.
 //! * `session`: a node for the length of a command. `remote`: a server in its place.
-//! * `output`: standard output. `failure`: how a refusal is told.
+//! * `settings`, `serve`: a node for clients, and what it is started with.
+//! * `output`: standard output. `failure`: how a refusal is told. `logs`: what is said meanwhile.
 
 mod args;
 mod bench;
@@ -24,12 +25,16 @@ mod demo;
 mod edit;
 mod failure;
 mod grammar;
+mod logs;
 mod output;
 mod read;
 mod records;
 mod registry;
 mod remote;
+#[cfg(feature = "server")]
+mod serve;
 mod session;
+mod settings;
 mod status;
 mod tools;
 
@@ -38,12 +43,8 @@ use crate::cli::output::Output;
 use clap::ArgMatches;
 use std::process::ExitCode;
 
-/// The variable that says how much is logged on standard error.
-const LOG_VARIABLE: &str = "AERODB_LOG";
-
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::new().filter_or(LOG_VARIABLE, "warn")).init();
     let arguments: Vec<_> = std::env::args_os().collect();
     // What has to be known before there are matches: behind a `--` there are no options.
     let mut options = arguments.iter().take_while(|word| *word != "--").map(|word| word.as_encoded_bytes());
@@ -57,7 +58,7 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let Some((name, command)) = matches.subcommand() else { return ExitCode::SUCCESS };
-    // `bench` has commands of its own, which have the options.
+    // `bench` and `config` have commands of their own, which have the options.
     let innermost = command.subcommand().map_or(command, |(_, inner)| inner);
     let mut out = Output::new(args::flag(innermost, "json"));
     let outcome = dispatch(name, command, &mut out).and_then(|()| out.flush());
@@ -65,6 +66,12 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Result<()> {
+    #[cfg(feature = "server")]
+    if name == "serve" {
+        // It logs as its settings say, and those are not read yet.
+        return serve::serve(matches, out);
+    }
+    logs::start_from_environment()?;
     match name {
         "init" => edit::init(matches, out),
         "put" => edit::put(matches, out),
@@ -78,6 +85,7 @@ fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Resul
         "verify" => tools::verify(matches, out),
         "backup" => tools::backup(matches, out),
         "restore" => tools::restore(matches, out),
+        "config" => settings::run(matches, out),
         "reasons" => registry::reasons(out),
         "demo" => demo::demo(out),
         "bench" => bench::run(matches),

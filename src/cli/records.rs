@@ -9,16 +9,12 @@
 use crate::cli::args::{self, Target};
 use crate::cli::bytes;
 use crate::cli::output::{self, Output};
-use aerodb::disk;
 use aerodb::record::{Content, Kind, Record};
 use aerodb::recovery::{Options, lineage};
-use aerodb::wal::{self, LogCursor, MARK_FILE, Mark};
-use aerodb::{Error, Id, LogPoint, Position, Reason, Result};
+use aerodb::wal::{self, LogCursor, Mark};
+use aerodb::{Error, LogPoint, Position, Reason, Result};
 use clap::ArgMatches;
 use serde_json::json;
-
-/// More than the mark has; a longer file is refused without being read whole.
-const MARK_BYTES_MAX: usize = 4096;
 
 /// `aerodb wal`.
 pub(crate) fn wal(matches: &ArgMatches, out: &mut Output) -> Result<()> {
@@ -27,7 +23,8 @@ pub(crate) fn wal(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let to = args::number(matches, "to")?.map(Position);
     let options = target.options();
     let identity = target.identity()?;
-    let end = read_mark(options, identity.database_id)?.durable;
+    let directory = wal::directory(&options.dir);
+    let end = Mark::read_beside_writer(options.disk.as_ref(), &directory, identity.database_id)?.durable;
     let from = from.map_or_else(|| oldest(options), Ok)?;
     match to {
         Some(to) if to > end.position => {
@@ -37,7 +34,6 @@ pub(crate) fn wal(matches: &ArgMatches, out: &mut Output) -> Result<()> {
         _ => {}
     }
     let to = to.unwrap_or(end.position);
-    let directory = wal::directory(&options.dir);
     let mut cursor = LogCursor::open(options.disk.clone(), &directory, lineage(&identity), from, end)?;
     // The cursor proves the point it ends at too, so it is asked once more behind the last record.
     while cursor.point().position < to || to == end.position {
@@ -47,20 +43,6 @@ pub(crate) fn wal(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     }
     let note = format!("# end: {end}: durable as wal/MARK says; what may follow is not shown");
     out.answer(note, || json!({ "end": output::point(end), "found_by": "wal/MARK" }))
-}
-
-fn read_mark(options: &Options, database_id: Id) -> Result<Mark> {
-    let path = wal::directory(&options.dir).join(MARK_FILE);
-    let bytes = disk::read_file(options.disk.as_ref(), &path, MARK_BYTES_MAX)?;
-    let absent = || Error::new(Reason::WalMarkCorrupt).with("file", path.display()).with("bytes", "absent");
-    let mark = Mark::decode(&bytes.ok_or_else(absent)?).map_err(|error| error.with("file", path.display()))?;
-    if mark.database_id != database_id {
-        return Err(Error::new(Reason::IdentityOtherDatabase)
-            .with("file", path.display())
-            .with("expected", database_id)
-            .with("found", mark.database_id));
-    }
-    Ok(mark)
 }
 
 /// The oldest position that is kept.

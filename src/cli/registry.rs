@@ -2,9 +2,9 @@
 //!
 //! The same table as `docs/reasons.md`. It names the exit status of every failure, so that a script can be written without the documents.
 
+use crate::cli::failure;
 use crate::cli::output::Output;
 use aerodb::{Reason, Result};
-use serde_json::json;
 
 /// Prints every reason.
 pub(crate) fn reasons(out: &mut Output) -> Result<()> {
@@ -17,15 +17,7 @@ pub(crate) fn reasons(out: &mut Output) -> Result<()> {
             reason.sentence(),
             reason.remedy()
         );
-        out.answer(text, || {
-            json!({
-                "code": reason.name(),
-                "number": reason.number(),
-                "sentence": reason.sentence(),
-                "remedy": reason.remedy(),
-                "retry": reason.retry().to_string(),
-            })
-        })?;
+        out.answer(text, || failure::described(*reason))?;
     }
     Ok(())
 }

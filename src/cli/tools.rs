@@ -77,7 +77,7 @@ fn tail(tail: &TailProof) -> String {
         }
     };
     add(tail.unmarked_bytes, "of proven records lie above the mark and are accepted");
-    add(tail.torn_bytes, "of a commit that was never acknowledged are dropped by the next opening");
+    add(tail.torn_bytes, "behind the last record are no record: never acknowledged, and dropped by the next opening");
     add(tail.beyond_bytes, "behind the allocated space are cut off by the next opening");
     if tail.unfinished_roll {
         parts.push("the next segment is begun by the next opening".to_owned());

@@ -8,6 +8,7 @@ use super::machine::{self, Event, State};
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::observed::Observed;
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
@@ -81,8 +82,8 @@ impl Committer {
     /// A committer that goes on where log and applier end.
     #[must_use]
     pub fn new(log: LogWriter, applier: Applier, retention: Retention) -> Committer {
-        let durable = Arc::new(Observed::new(log.durable()));
-        let observed = Arc::new(Observed::new(State::Idle));
+        let durable = Arc::new(Observed::new("log", log.durable()));
+        let observed = Arc::new(Observed::new("committer", State::Idle));
         Committer { log, applier, retention, state: State::Idle, observed, durable }
     }
 
@@ -120,7 +121,9 @@ impl Committer {
         }
     }
 
-    /// Makes a group of orders durable, applies it, and answers each.
+    /// Makes a group of orders durable, applies it, and answers each. The group ends with the order that seals a table: there is
+    /// room for one. (For two, where the `Seal` before the order seals another.) The orders behind it are left for the next group, without an
+    /// answer.
     pub fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
         if let Some(fault) = self.store().write_fault() {
             self.fail(&fault);
@@ -129,13 +132,19 @@ impl Committer {
         self.step(Event::Taken, None);
         // A place for what each decision decides, so that what follows in the group can read it.
         let decided: Vec<_> = orders.iter().map(|_| OnceCell::new()).collect();
-        let mut ahead = Ahead::default();
-        let placed: Vec<_> =
-            orders.iter().zip(&decided).map(|(order, decided)| self.place(order, decided, &mut ahead)).collect();
+        let (mut ahead, mut group) = (Ahead::default(), Vec::new());
+        for (order, decided) in orders.iter().zip(&decided) {
+            let placed = self.place(order, decided, &mut ahead);
+            let seals = placed.as_ref().is_ok_and(|placed| self.seals(placed));
+            group.push(placed);
+            if seals {
+                break;
+            }
+        }
         let synced = self.log.sync();
         let durable = self.log.durable();
         let failure = self.log.fault().cloned();
-        let answers = placed.into_iter().map(|placed| {
+        let answers = group.into_iter().map(|placed| {
             let placed = placed?;
             if placed.until.position <= durable.position {
                 return self.apply(&placed).map(|()| placed.until);
@@ -146,19 +155,16 @@ impl Committer {
                 None => unknown,
             })
         });
-        let answers = answers.collect();
+        let answers: Vec<_> = answers.collect();
         self.applier.publish();
         self.durable.transition(durable, "group", None);
         match (synced, failure) {
             (Ok(_), None) => self.step(Event::Durable, None),
             (Err(error), None) | (_, Some(error)) => self.fail(&error),
         }
-        if self.state == State::Idle && orders.iter().any(|order| matches!(order, Order::Cut(_))) {
+        if self.state == State::Idle && orders.iter().take(answers.len()).any(|order| matches!(order, Order::Cut(_))) {
             // A failure has stopped the committer; whoever waits for the checkpoint learns of it there.
             let _ = self.settle();
-        }
-        if self.state == State::Idle {
-            let _ = self.retire();
         }
         answers
     }
@@ -186,6 +192,14 @@ impl Committer {
             }
             Order::Cut(purpose) => self.push(Kind::Cut, &purpose.payload(), Content::Cut(*purpose)),
         }
+    }
+
+    /// Whether a table is sealed behind it, or before it by the `Seal` of a segment.
+    fn seals(&self, placed: &Placed<'_>) -> bool {
+        placed.record.as_ref().is_some_and(|(pushed, content)| {
+            let from = pushed.seal.map_or(pushed.before, |(before, _)| before);
+            matches!(content, Content::Cut(_)) || self.applier.crosses(from.position, pushed.after.position)
+        })
     }
 
     fn place_batch<'a>(&mut self, batch: &'a Batch, ahead: &mut Ahead<'a>) -> Result<Placed<'a>> {
@@ -225,22 +239,23 @@ impl Committer {
         self.applier.apply(&record).map(|_| ())
     }
 
-    /// Drops the log that neither the checkpoint nor the retention needs.
+    /// Drops some of the log that neither the checkpoint nor the retention needs; says whether there is more of it. A committer that
+    /// has stopped drops nothing.
     ///
     /// # Errors
     /// Those of the disk; the committer has stopped then.
-    pub fn retire(&mut self) -> Result<()> {
-        let Retention::Bytes(kept) = self.retention else { return Ok(()) };
+    pub fn retire(&mut self) -> Result<bool> {
+        let Retention::Bytes(kept) = self.retention else { return Ok(false) };
+        if self.state != State::Idle {
+            return Ok(false);
+        }
         let checkpoint = self.store().state().checkpoint.position;
         let kept_from = Position(self.log.durable().position.0.saturating_sub(kept));
-        let retired = self.log.retire(checkpoint.min(kept_from));
-        match retired {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.fail(&error);
-                Err(error)
-            }
+        let more = self.log.retire(checkpoint.min(kept_from), limits::RETIRED_SEGMENTS_MAX);
+        if let Err(error) = &more {
+            self.fail(error);
         }
+        more
     }
 
     /// Makes the mark durable: after this even a power cut leaves the end of the log beyond doubt.

@@ -54,8 +54,8 @@ impl Orders {
         })
     }
 
-    /// Hands orders over, waiting for room. They take effect in their order and in one group, each for itself. The answers come
-    /// together.
+    /// Hands orders over, waiting for room. They take effect in their order, with nobody else's in between, each for itself; in one
+    /// group, unless one that is not the last seals a table. The answers come together.
     ///
     /// # Errors
     /// `database.closed`; nothing is answered then.

@@ -1,7 +1,8 @@
 //! The committer's thread: one inbox, one loop.
 //!
-//! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has. The orders of one request stay in
-//! one group.
+//! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has. What a
+//! group leaves, because it sealed a table, is the next group. Only behind the answers does it drop log that nobody needs, a little at a time and what
+//! has come in meanwhile first: no answer waits for that.
 //! When the last caller is gone it closes the log and ends. It never looks at a clock, and waits for nothing but its inbox and, at the
 //! bound of sealed tables, for room.
 
@@ -10,15 +11,16 @@ use super::orders::Request;
 use crate::error::Result;
 use crate::limits;
 use crate::position::LogPoint;
-use crate::queue::Receiver;
+use crate::queue::{Receiver, TryRecv};
 use crate::sync::{self, seeded};
+use std::collections::VecDeque;
 
 /// What the loop drives: the committer, and in the models a twin without a disk.
 pub trait Core {
-    /// Answers a group of orders.
+    /// Answers a group of orders: the first of these, at least one; the rest is for the next group.
     fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>>;
-    /// Drops log that nobody needs.
-    fn retire(&mut self);
+    /// Drops some of the log that nobody needs; says whether there is more.
+    fn retire(&mut self) -> bool;
     /// Waits where it must not go on.
     fn wait_for_room(&mut self);
     /// Ends.
@@ -32,9 +34,9 @@ impl Core for Committer {
     fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
         Committer::group(self, orders)
     }
-    fn retire(&mut self) {
+    fn retire(&mut self) -> bool {
         // A failure has stopped the committer, and is shown there.
-        let _ = Committer::retire(self);
+        Committer::retire(self).unwrap_or(false)
     }
     fn wait_for_room(&mut self) {
         Committer::wait_for_room(self);
@@ -50,41 +52,129 @@ impl Core for Committer {
 /// What closing the log met.
 pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
     let mut orders = Vec::new();
-    let mut answers = Vec::new();
-    while let Ok(first) = inbox.recv() {
-        let mut next = Some(first);
+    // Of orders that are carried out already, whose request is not.
+    let mut outcomes = Vec::new();
+    let mut answers = VecDeque::new();
+    let mut more_to_retire = false;
+    loop {
+        let mut next = None;
         let mut bytes = 0usize;
-        let mut retire = false;
+        // What the last group left goes before anything that has come in since.
+        if answers.is_empty() {
+            match if more_to_retire { inbox.try_recv() } else { inbox.recv().map_err(|_| TryRecv::Disconnected) } {
+                Ok(first) => next = Some(first),
+                Err(TryRecv::Empty) => {}
+                Err(TryRecv::Disconnected) => break,
+            }
+        }
         while let Some(request) = next {
             match request {
                 // With it goes its share: the next caller may come in while this group is written.
                 Request::Orders(more, answer, _share) => {
                     bytes += more.iter().map(Order::bytes).sum::<usize>();
-                    answers.push((more.len(), answer));
+                    answers.push_back((more.len(), answer));
                     orders.extend(more);
                 }
-                Request::Retire => retire = true,
+                Request::Retire => {}
             }
             let room = bytes < limits::GROUP_BYTES_MAX && orders.len() < limits::GROUP_COMMITS_MAX;
             next = if room { inbox.try_recv().ok() } else { None };
         }
         if !orders.is_empty() {
-            let mut outcomes = core.group(&orders).into_iter();
+            let answered = core.group(&orders);
             if !seeded("a group begins with the orders of the last one") {
-                orders.clear();
+                orders.drain(..answered.len());
             }
-            for (count, answer) in answers.drain(..) {
-                let own = outcomes.by_ref().take(count).collect();
-                // What is wrong with one caller's answer is not to cost the others theirs.
-                if let Err(assertion) = sync::caught(|| answer(own)) {
-                    log::error!("the answer to an order failed an assertion of its own: {assertion}");
-                }
+            outcomes.extend(answered);
+        }
+        while answers.front().is_some_and(|(count, _)| *count <= outcomes.len())
+            && let Some((count, answer)) = answers.pop_front()
+        {
+            let own = outcomes.drain(..count).collect();
+            // What is wrong with one caller's answer is not to cost the others theirs.
+            if let Err(assertion) = sync::caught(|| answer(own)) {
+                log::error!("the answer to an order failed an assertion of its own: {assertion}");
             }
         }
-        if retire {
-            core.retire();
-        }
+        more_to_retire = core.retire();
         core.wait_for_room();
     }
     core.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit_id::CommitId;
+    use crate::committer::Orders;
+    use crate::queue::{Sender, bounded};
+
+    /// A core whose groups take two orders, that tells what it is asked for. While log goes, a caller comes, and at last the callers are
+    /// gone.
+    struct Toy {
+        tell: Sender<&'static str>,
+        orders: Option<Orders>,
+        retired: usize,
+    }
+
+    impl Toy {
+        fn request(&self, orders: usize) {
+            let tell = self.tell.clone();
+            let answers = move |outcomes: Vec<_>| {
+                assert_eq!(outcomes.len(), orders);
+                tell.send("answer").unwrap();
+            };
+            let orders = vec![Order::Floor(CommitId(1)); orders];
+            self.orders.as_ref().unwrap().submit(orders, Box::new(answers)).unwrap();
+        }
+    }
+
+    impl Core for Toy {
+        fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
+            self.tell.send("group").unwrap();
+            orders.iter().take(2).map(|_| Ok(LogPoint::default())).collect()
+        }
+        fn retire(&mut self) -> bool {
+            self.tell.send("retire").unwrap();
+            self.retired += 1;
+            match self.retired {
+                2 => self.request(1),
+                3 => drop(self.orders.take()),
+                _ => {}
+            }
+            true
+        }
+        fn wait_for_room(&mut self) {}
+        fn close(&mut self) -> Result<()> {
+            self.tell.send("close").unwrap();
+            Ok(())
+        }
+    }
+
+    /// What a group left is the next one before anything else is taken or the end is seen; a request is answered with its last order.
+    #[test]
+    fn every_request_is_answered_where_groups_end_early() {
+        let ((tell, told), (sender, inbox)) = (bounded(16), bounded(4));
+        let toy = Toy { tell, orders: Some(Orders::new(sender)), retired: 2 };
+        for orders in [1, 3, 0, 1] {
+            toy.request(orders);
+        }
+        run(toy, &inbox).unwrap();
+        let told: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        assert_eq!(
+            told,
+            ["group", "answer", "retire", "group", "answer", "answer", "retire", "group", "answer", "retire", "close"]
+        );
+    }
+
+    /// No answer and no end waits for log that goes; and it goes on where nobody orders anything.
+    #[test]
+    fn log_goes_behind_the_answers_a_little_at_a_time() {
+        let ((tell, told), (sender, inbox)) = (bounded(16), bounded(4));
+        let toy = Toy { tell, orders: Some(Orders::new(sender)), retired: 0 };
+        toy.request(1);
+        run(toy, &inbox).unwrap();
+        let told: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        assert_eq!(told, ["group", "answer", "retire", "retire", "group", "answer", "retire", "close"]);
+    }
 }

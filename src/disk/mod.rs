@@ -9,10 +9,13 @@
 //! * a sector of 512 bytes, aligned in its file, holds after a crash either what was written to it or what was there before
 //!   (A-SECTOR).
 //!
+//! Whatever opens a file or a directory may be refused for want of a handle (`disk.handles_exhausted`), and has done nothing then.
+//!
 //! Deliberately absent: memory maps, asynchronous calls, retries. A failed call is reported once, with the operation, the
 //! file and the operating system's words, and its owner stops.
 
 mod real;
+pub mod room;
 mod sim;
 
 pub use real::RealDisk;
@@ -21,6 +24,7 @@ pub use sim::{Crash, Fault, SimDisk, SimImage};
 use crate::error::{Error, Result};
 use crate::reason::Reason;
 use crate::sync::Arc;
+use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -132,26 +136,24 @@ pub trait File: Send + Sync {
 
 /// The error for a failed call of the operating system.
 fn failed(reason: Reason, operation: &'static str, path: &Path, error: &io::Error) -> Error {
-    let reason = if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded {
-        Reason::DiskFull
-    } else {
-        reason
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind());
+    let reason = match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => Reason::DiskHandlesExhausted,
+        _ if full => Reason::DiskFull,
+        _ => reason,
     };
     Error::new(reason).with("operation", operation).with("file", path.display()).with("error", error)
 }
 
-/// Reads a whole small file; `None` if there is none, and an error if it is longer than `bytes_max`.
+/// Reads a whole small file; `None` if there is none. Of a longer file than `bytes_max` it reads one byte more than that, which is
+/// no file of its format: the caller refuses it as it does any other.
 ///
 /// # Errors
 /// `disk.read_failed`.
 pub fn read_file(disk: &dyn Disk, path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>> {
     let Some(file) = disk.open(path, Access::Read)? else { return Ok(None) };
     let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
-    if len > bytes_max {
-        let error = io::Error::new(io::ErrorKind::InvalidData, format!("{len} bytes, at most {bytes_max} expected"));
-        return Err(failed(Reason::DiskReadFailed, "read", path, &error));
-    }
-    let mut bytes = vec![0; len];
+    let mut bytes = vec![0; len.min(bytes_max.saturating_add(1))];
     let read = file.read_at(0, &mut bytes)?;
     bytes.truncate(read);
     Ok(Some(bytes))

@@ -11,7 +11,7 @@ use super::table::Table;
 use super::Store;
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
-use crate::position::LogPoint;
+use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{Content, Record};
 use crate::sync::{Arc, Pin, seeded};
@@ -98,13 +98,18 @@ impl Applier {
             Content::Seal => {}
         }
         self.point = record.after;
-        let table_bytes = self.store.options().parameters.table_bytes;
-        let table = |position: u64| position.checked_div(table_bytes);
-        let crossed = table(record.before.position.0) != table(record.after.position.0);
-        if cut || crossed {
+        let seals = cut || self.crosses(record.before.position, record.after.position);
+        if seals {
             self.seal();
         }
-        Ok(cut || crossed)
+        Ok(seals)
+    }
+
+    /// Whether log from one position to another reaches or crosses a multiple of *table bytes*, where a table is sealed.
+    #[must_use]
+    pub fn crosses(&self, from: Position, to: Position) -> bool {
+        let table_bytes = self.store.options().parameters.table_bytes;
+        from.0.checked_div(table_bytes) != to.0.checked_div(table_bytes)
     }
 
     fn seal(&mut self) {

@@ -6,7 +6,7 @@
 
 use super::plan::{Merge, Plan};
 use super::run::{RunId, RunInfo};
-use crate::codec::{self, Put, Reader, SectorFault};
+use crate::codec::{self, Put, Reader};
 use crate::commit_id::CommitId;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
@@ -80,10 +80,7 @@ impl Manifest {
     /// `store.manifest_corrupt`, `identity.version`.
     pub fn decode(bytes: &[u8]) -> Result<Manifest> {
         let corrupt = || Error::new(Reason::StoreManifestCorrupt).with("bytes", bytes.len());
-        let reader = codec::open_checked(bytes, MAGIC).map_err(|fault| match fault {
-            SectorFault::Corrupt => corrupt(),
-            SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
-        })?;
+        let reader = codec::open_checked(bytes, MAGIC).map_err(|fault| fault.refusal(corrupt()))?;
         let manifest = fields(reader).ok_or_else(corrupt)?;
         let floors_hold = manifest.floor <= manifest.point.commit
             && manifest.plan.merges.iter().all(|merge| merge.floor <= manifest.floor);
@@ -155,6 +152,7 @@ fn run_id(reader: &mut Reader<'_>) -> Option<RunId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::SimDisk;
     use crate::position::{History, Position};
 
     fn example() -> Manifest {
@@ -183,6 +181,16 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(Manifest::decode(&bytes[..len]).is_err(), "length {len}");
         }
+    }
+
+    /// D-CORRUPT: it is not read whole, and is refused as a manifest.
+    #[test]
+    fn a_file_that_is_longer_than_any_manifest_is_no_manifest() {
+        let disk = SimDisk::new();
+        disk.overwrite(Path::new("/MANIFEST"), vec![0; 6 << 20]);
+        let refusal = Manifest::read(&disk, Path::new("/"), Id([4; 16])).unwrap_err();
+        assert_eq!(refusal.reason(), Reason::StoreManifestCorrupt);
+        assert_eq!(refusal.fact("file"), Some("/MANIFEST"));
     }
 
     #[test]

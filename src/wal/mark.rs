@@ -4,11 +4,15 @@
 //! the end of a process it is exact, after the end of a machine it may be older, and it is never ahead of the log. It is
 //! evidence, not authority: the log itself says what was committed, the mark says below which position nothing may be missing.
 
-use crate::codec::{self, Put, SectorFault};
+use crate::codec::{self, Put, SECTOR_BYTES};
+use crate::disk::{Access, Disk, File};
 use crate::error::{Error, Result};
 use crate::identity::Id;
+use crate::limits;
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
+use crate::sync::Arc;
+use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"AEROMARK";
 
@@ -44,16 +48,49 @@ impl Mark {
         codec::seal_sector(bytes)
     }
 
+    /// Reads the mark of a log that nobody writes; its file is handed on.
+    ///
+    /// # Errors
+    /// `wal.mark_corrupt`, `identity.version`, `identity.other_database`, `disk.read_failed`.
+    pub(super) fn read(
+        disk: &dyn Disk,
+        directory: &Path,
+        database_id: Id,
+        access: Access,
+    ) -> Result<(Mark, Arc<dyn File>)> {
+        let path = directory.join(MARK_FILE);
+        let Some(file) = disk.open(&path, access)? else {
+            return Err(Error::new(Reason::WalMarkCorrupt).with("file", path.display()).with("bytes", "absent"));
+        };
+        let mut bytes = vec![0; SECTOR_BYTES.saturating_add(1)];
+        let read = file.read_at(0, &mut bytes)?;
+        bytes.truncate(read);
+        let mark = Mark::decode(&bytes).map_err(|error| error.with("file", path.display()))?;
+        if mark.database_id != database_id {
+            return Err(Error::new(Reason::IdentityOtherDatabase)
+                .with("file", path.display())
+                .with("expected", database_id)
+                .with("found", mark.database_id));
+        }
+        Ok((mark, file))
+    }
+
+    /// Reads the mark of a log that somebody may be writing. A read may meet a write half-way, so a mark that does not verify is
+    /// read again, a stated number of times; one that verifies is a mark that was written.
+    ///
+    /// # Errors
+    /// `wal.mark_corrupt`, `identity.version`, `identity.other_database`, `disk.read_failed`.
+    pub fn read_beside_writer(disk: &dyn Disk, directory: &Path, database_id: Id) -> Result<Mark> {
+        until_whole(|| Mark::read(disk, directory, database_id, Access::Read).map(|(mark, _)| mark))
+    }
+
     /// Reads the sector.
     ///
     /// # Errors
     /// `wal.mark_corrupt`, `identity.version`.
     pub fn decode(bytes: &[u8]) -> Result<Mark> {
         let corrupt = || Error::new(Reason::WalMarkCorrupt).with("bytes", bytes.len());
-        let mut reader = codec::open_sector(bytes, MAGIC).map_err(|fault| match fault {
-            SectorFault::Corrupt => corrupt(),
-            SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
-        })?;
+        let mut reader = codec::open_sector(bytes, MAGIC).map_err(|fault| fault.refusal(corrupt()))?;
         let mut fields = || {
             if reader.u32()? != 0 {
                 return None;
@@ -73,11 +110,55 @@ impl Mark {
     }
 }
 
+/// The first mark that verifies, or what is wrong with the last.
+fn until_whole(mut read: impl FnMut() -> Result<Mark>) -> Result<Mark> {
+    let mut outcome = read();
+    for _ in 1..limits::MARK_READS_MAX {
+        match &outcome {
+            Err(error) if error.reason() == Reason::WalMarkCorrupt => outcome = read(),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    outcome
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commit_id::CommitId;
     use crate::position::History;
+
+    /// What a reader meets: half of the new sector before half of the old one, so many times, then all of the new one.
+    fn read_beside_a_write(halves: usize) -> (Result<Mark>, usize) {
+        let mark = |durable| Mark {
+            database_id: Id([3; 16]),
+            blank_seed: 11,
+            segment: Position(0),
+            allocated: Position(4096),
+            durable: LogPoint { position: Position(durable), history: History(durable), commit: CommitId(durable) },
+        };
+        let (old, new) = (mark(40).encode(), mark(80).encode());
+        let half = [&new[..256], &old[256..]].concat();
+        let mut reads = 0;
+        let outcome = until_whole(|| {
+            reads += 1;
+            Mark::decode(if reads > halves { &new } else { &half })
+        });
+        (outcome, reads)
+    }
+
+    /// FMT-MARK
+    #[test]
+    fn a_mark_that_is_being_written_is_read_again_and_one_that_stays_broken_is_refused() {
+        for halves in [0, 1, limits::MARK_READS_MAX - 1] {
+            let (outcome, reads) = read_beside_a_write(halves);
+            assert_eq!(outcome.map(|mark| mark.durable.position), Ok(Position(80)), "{halves}");
+            assert_eq!(reads, halves + 1);
+        }
+        let (outcome, reads) = read_beside_a_write(usize::MAX);
+        assert_eq!(outcome.map_err(|error| error.reason()), Err(Reason::WalMarkCorrupt));
+        assert_eq!(reads, limits::MARK_READS_MAX);
+    }
 
     /// FMT-MARK
     #[test]

@@ -19,7 +19,6 @@ use super::mark::{MARK_FILE, Mark};
 use super::segment::{self, Next, SEGMENT_HEADER_BYTES, SegmentReader, offset};
 use super::tail::{self, Tail};
 use super::writer::{LogOptions, LogWriter, write_blank};
-use crate::codec::SECTOR_BYTES;
 use crate::disk::{Access, File, SECTOR};
 use crate::error::{Error, Result};
 use crate::position::{LogPoint, Position};
@@ -176,7 +175,8 @@ struct Survey {
 }
 
 fn survey(options: &LogOptions, access: Access) -> Result<Survey> {
-    let (mark, mark_file) = read_mark(options, access)?;
+    let (mark, mark_file) =
+        Mark::read(options.disk.as_ref(), &options.directory, options.lineage.database_id, access)?;
     let names = options.disk.list(&options.directory)?.unwrap_or_default();
     let (mut segments, mut leftovers) = (VecDeque::new(), Vec::new());
     for name in names {
@@ -191,24 +191,6 @@ fn survey(options: &LogOptions, access: Access) -> Result<Survey> {
         return Err(Error::new(Reason::WalSegmentMissing).with("file", path.display()));
     }
     Ok(Survey { mark, mark_file, segments, leftovers, access })
-}
-
-fn read_mark(options: &LogOptions, access: Access) -> Result<(Mark, Arc<dyn File>)> {
-    let path = options.directory.join(MARK_FILE);
-    let Some(file) = options.disk.open(&path, access)? else {
-        return Err(Error::new(Reason::WalMarkCorrupt).with("file", path.display()).with("bytes", "absent"));
-    };
-    let mut bytes = vec![0; SECTOR_BYTES.saturating_add(1)];
-    let read = file.read_at(0, &mut bytes)?;
-    bytes.truncate(read);
-    let mark = Mark::decode(&bytes).map_err(|error| error.with("file", path.display()))?;
-    if mark.database_id != options.lineage.database_id {
-        return Err(Error::new(Reason::IdentityOtherDatabase)
-            .with("file", path.display())
-            .with("expected", options.lineage.database_id)
-            .with("found", mark.database_id));
-    }
-    Ok((mark, file))
 }
 
 fn remove_leftovers(options: &LogOptions, leftovers: &[String]) -> Result<()> {

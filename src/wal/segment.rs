@@ -3,7 +3,7 @@
 //! The header is a function of the log before it, so that a replica writes the same one. Positions count record bytes only: the
 //! byte at position `p` stands at file offset `512 + p − first`.
 
-use crate::codec::{self, Put, SECTOR_BYTES, SectorFault};
+use crate::codec::{self, Put, SECTOR_BYTES};
 use crate::disk::{Access, Disk, File};
 use crate::error::{Error, Result};
 use crate::identity::Id;
@@ -67,10 +67,7 @@ pub fn encode_header(lineage: Lineage, start: LogPoint) -> Vec<u8> {
 /// `wal.segment_corrupt`, `identity.version`.
 pub fn decode_header(bytes: &[u8]) -> Result<(Lineage, LogPoint)> {
     let corrupt = || Error::new(Reason::WalSegmentCorrupt).with("bytes", bytes.len());
-    let mut reader = codec::open_sector(bytes, MAGIC).map_err(|fault| match fault {
-        SectorFault::Corrupt => corrupt(),
-        SectorFault::Version(version) => Error::new(Reason::IdentityVersion).with("version", version),
-    })?;
+    let mut reader = codec::open_sector(bytes, MAGIC).map_err(|fault| fault.refusal(corrupt()))?;
     let mut fields = || {
         if reader.u32()? != 0 {
             return None;

@@ -173,20 +173,26 @@ impl LogWriter {
         self.keep_fault(synced)
     }
 
-    /// Removes sealed segments that end at or before `keep_from`, oldest first; returns how many. Each removal is durable before
-    /// the next, so that what is left is always without a gap.
+    /// Removes sealed segments that end at or before `keep_from`, oldest first, and at most so many; says whether there are more. Each
+    /// removal is durable before the next, so that what is left is always without a gap.
     ///
     /// # Errors
     /// Those of the disk; after the first, `commit.stopped`.
-    pub fn retire(&mut self, keep_from: Position) -> Result<usize> {
+    pub fn retire(&mut self, keep_from: Position, most: usize) -> Result<bool> {
         self.refuse_if_stopped()?;
-        let mut retired = 0usize;
-        while self.segments.get(1).is_some_and(|second| *second <= keep_from) {
+        for _ in 0..most {
+            if !self.may_retire(keep_from) {
+                break;
+            }
             let removed = self.remove_oldest();
             self.keep_fault(removed)?;
-            retired = retired.saturating_add(1);
         }
-        Ok(retired)
+        Ok(self.may_retire(keep_from))
+    }
+
+    /// Whether the oldest segment ends at or before this position. The newest never goes.
+    fn may_retire(&self, keep_from: Position) -> bool {
+        self.segments.get(1).is_some_and(|second| *second <= keep_from)
     }
 
     fn remove_oldest(&mut self) -> Result<()> {

@@ -3,8 +3,9 @@
 //! The gate names files by how their path ends. A held `sync_data` waits inside the call; [`Gate::wait_for_held`] returns once
 //! one does, so the test knows what has happened and what can't have.
 
-use aerodb::Result;
-use aerodb::disk::{Access, Disk, File, LockGuard};
+use super::{init_options, options, shared};
+use aerodb::disk::{Access, Disk, File, LockGuard, SimDisk};
+use aerodb::{Database, Options, Parameters, Result};
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,15 @@ impl Drop for GateKeeper {
 pub fn gated(disk: Arc<dyn Disk>) -> (Arc<dyn Disk>, GateKeeper) {
     let gate = Arc::new(Gate::default());
     (Arc::new(GatedDisk { disk, gate: Arc::clone(&gate) }), GateKeeper(gate))
+}
+
+/// A new database on a new disk behind a gate.
+pub fn gated_database(parameters: Parameters) -> (SimDisk, Database, GateKeeper) {
+    let sim = SimDisk::new();
+    Database::init(&init_options(&sim, parameters)).unwrap();
+    let (disk, gate) = gated(shared(&sim));
+    let db = Database::open(Options { disk, ..options(&sim) }).unwrap();
+    (sim, db, gate)
 }
 
 struct GatedFile {

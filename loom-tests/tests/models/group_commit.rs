@@ -91,7 +91,9 @@ impl Core for &mut Toy {
         answers
     }
 
-    fn retire(&mut self) {}
+    fn retire(&mut self) -> bool {
+        false
+    }
 
     fn wait_for_room(&mut self) {
         self.publish();

@@ -65,6 +65,8 @@ pub(super) struct Machine {
     /// How many handles are open per node.
     pub(super) handles: BTreeMap<NodeId, usize>,
     pub(super) locks: BTreeSet<NodeId>,
+    /// How many handles and locks there may be.
+    pub(super) handles_max: usize,
 }
 
 pub(super) type Outcome<T> = std::result::Result<T, Errno>;
@@ -78,6 +80,7 @@ impl Machine {
             images: None,
             handles: BTreeMap::new(),
             locks: BTreeSet::new(),
+            handles_max: usize::MAX,
         }
     }
 
@@ -93,6 +96,12 @@ impl Machine {
             images.push(SimImage { tree: Arc::clone(&self.tree) });
         }
         outcome
+    }
+
+    /// Whether there is a handle left, to hold or for the time of a call.
+    pub(super) fn handle(&self) -> Outcome<()> {
+        let open = self.handles.values().sum::<usize>() + self.locks.len();
+        if open < self.handles_max { Ok(()) } else { Err(Errno::MFILE) }
     }
 
     /// Runs one numbered read.

@@ -103,9 +103,16 @@ impl SimDisk {
         lock(&self.machine).reads.from = Some((number, fault));
     }
 
-    /// Takes back every fault that has not struck yet. What failed syncs lost stays lost.
+    /// Opens no further file or directory where so many handles and locks are held already, as a process is limited. A call that opens
+    /// one only for its own time needs one too.
+    pub fn limit_handles(&self, most: usize) {
+        lock(&self.machine).handles_max = most;
+    }
+
+    /// Takes back every limit, and every fault that has not struck yet. What failed syncs lost stays lost.
     pub fn heal(&self) {
         let mut machine = lock(&self.machine);
+        machine.handles_max = usize::MAX;
         machine.operations.heal();
         machine.reads.heal();
     }
@@ -165,7 +172,8 @@ impl SimDisk {
 impl Disk for SimDisk {
     fn open(&self, path: &Path, access: Access) -> Result<Option<Arc<dyn File>>> {
         let mut machine = lock(&self.machine);
-        match machine.read(|tree| tree.open(path)) {
+        let handle = machine.handle();
+        match machine.read(|tree| handle.and_then(|()| tree.open(path))) {
             Ok(id) => Ok(Some(SimFile::open(&self.machine, &mut machine, id, path, access))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(error(Reason::DiskReadFailed, "open", path, errno)),
@@ -175,8 +183,9 @@ impl Disk for SimDisk {
     fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
         let mut machine = lock(&self.machine);
         let takes_space = machine.tree.open(path).is_err();
+        let handle = machine.handle();
         let created = machine.operation(takes_space, |tree, fault| {
-            check(fault)?;
+            check(fault).and(handle)?;
             let (id, is_new) = tree.open_or_create(path)?;
             if !is_new {
                 tree.file_mut(id).set_len(0);
@@ -203,7 +212,9 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, directory: &Path) -> Result<Option<Vec<String>>> {
-        match lock(&self.machine).read(|tree| tree.list(directory)) {
+        let mut machine = lock(&self.machine);
+        let handle = machine.handle();
+        match machine.read(|tree| handle.and_then(|()| tree.list(directory))) {
             Ok(names) => Ok(Some(names)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(error(Reason::DiskNameFailed, "list", directory, errno)),
@@ -226,9 +237,10 @@ impl Disk for SimDisk {
     fn sync_dir(&self, directory: &Path) -> Result<()> {
         let mut machine = lock(&self.machine);
         let open: BTreeSet<NodeId> = machine.handles.keys().chain(&machine.locks).copied().collect();
+        let handle = machine.handle();
         machine
             .operation(false, |tree, fault| {
-                check(fault)?;
+                check(fault).and(handle)?;
                 tree.sync(directory)?;
                 tree.forget_nameless(open);
                 Ok(())
@@ -238,12 +250,13 @@ impl Disk for SimDisk {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn LockGuard>> {
         let mut machine = lock(&self.machine);
+        let handle = machine.handle();
         let found = match machine.tree.open(path) {
             Err(Errno::NOENT) => machine.operation(true, |tree, fault| {
-                check(fault)?;
+                check(fault).and(handle)?;
                 tree.open_or_create(path).map(|(id, _)| id)
             }),
-            found => found,
+            found => handle.and(found),
         };
         let id = found.map_err(|errno| error(Reason::DiskNameFailed, "create", path, errno))?;
         if machine.locks.insert(id) {

@@ -379,6 +379,28 @@ fn a_full_disk_stays_full_for_what_takes_space() {
 }
 
 #[test]
+fn what_opens_a_file_needs_a_handle_and_gives_it_back() {
+    let (disk, file) = disk_with(b"old");
+    let exhausted = Error::new(Reason::DiskHandlesExhausted);
+    disk.limit_handles(1);
+    for path in [FILE, "/absent"] {
+        assert_eq!(disk.open(at(path), Access::Read).map(drop), Err(exhausted.clone()));
+        assert_eq!(disk.create(at(path)).map(drop), Err(exhausted.clone()));
+        assert_eq!(disk.lock(at(path)).map(drop), Err(exhausted.clone()));
+    }
+    assert_eq!(disk.list(at("/")), Err(exhausted.clone()));
+    assert_eq!(disk.sync_dir(at("/")), Err(exhausted));
+    file.write_at(0, b"new").unwrap();
+    file.sync_data().unwrap();
+    disk.rename(at(FILE), at("/new")).unwrap();
+    drop(file);
+    let held = disk.open(at("/new"), Access::Read).unwrap();
+    assert!(held.is_some());
+    disk.heal();
+    disk.sync_dir(at("/")).unwrap();
+}
+
+#[test]
 fn a_failed_sync_of_a_directory_leaves_its_names_unsynced() {
     let disk = SimDisk::new();
     disk.create(at(FILE)).unwrap();

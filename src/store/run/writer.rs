@@ -9,7 +9,7 @@
 
 use super::block::BlockBuilder;
 use super::index::{IndexBuilder, Place};
-use super::{Entry, FOOTER_BYTES, MAGIC, RunInfo, RunMeta, VersionKey, filter};
+use super::{Entry, FOOTER_BYTES, MAGIC, RunId, RunInfo, RunMeta, VersionKey, filter};
 use crate::codec::{self, Put};
 use crate::commit_id::CommitId;
 use crate::disk::{self, Disk, File};
@@ -114,7 +114,7 @@ impl RunWriter {
     /// of ours; a run written so would be refused by its readers.
     ///
     /// # Errors
-    /// `batch.key_too_long`, `batch.value_too_long`; `config.invalid` when the top index would exceed its limit; those of the
+    /// `batch.key_too_long`, `batch.value_too_long`; `store.run_too_large`; those of the
     /// disk. After any, the writer is of no more use.
     pub fn add(&mut self, entry: Entry<'_>) -> Result<()> {
         if entry.key.len() > limits::KEY_BYTES_MAX {
@@ -198,13 +198,7 @@ impl RunWriter {
         let place = self.output.append(&partition)?;
         self.top.add(place, VersionKey::at(&self.last_key, self.last_commit));
         self.hashes.clear();
-        if self.top.bytes() > limits::TOP_INDEX_BYTES_MAX {
-            return Err(Error::new(Reason::ConfigInvalid)
-                .with("parameter", "top index of a run")
-                .with("value", self.top.bytes())
-                .with("limits", limits::TOP_INDEX_BYTES_MAX));
-        }
-        Ok(())
+        check_top(self.meta.id, self.top.bytes())
     }
 
     fn footer(&self, top: Place) -> Vec<u8> {
@@ -223,5 +217,29 @@ impl RunWriter {
         let crc = crc32c::crc32c(&footer);
         footer.put_u32(crc);
         footer
+    }
+}
+
+/// Refuses a top index that no reader would take.
+fn check_top(id: RunId, bytes: usize) -> Result<()> {
+    if bytes <= limits::TOP_INDEX_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::new(Reason::StoreRunTooLarge)
+        .with("run", id)
+        .with("bytes", bytes)
+        .with("limit", limits::TOP_INDEX_BYTES_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_top_index_beyond_its_limit_is_refused_by_its_own_name() {
+        let id = RunId { level: 3, first: CommitId(1), last: CommitId(9) };
+        assert_eq!(check_top(id, limits::TOP_INDEX_BYTES_MAX), Ok(()));
+        let refusal = check_top(id, limits::TOP_INDEX_BYTES_MAX + 1).unwrap_err();
+        assert_eq!(refusal.reason(), Reason::StoreRunTooLarge);
     }
 }

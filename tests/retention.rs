@@ -1,0 +1,53 @@
+//! Log that neither the checkpoint nor the retention needs goes behind the answers, a few segments at a time (docs/recovery.md).
+
+mod world;
+
+use aerodb::committer::Retention;
+use aerodb::disk::{Fault, SimDisk};
+use aerodb::limits::RETIRED_SEGMENTS_MAX;
+use aerodb::record::Purpose;
+use aerodb::{Node, Options, Reason};
+use world::{batch, init_options, options, tiny};
+
+/// A node that may drop its log, and a backlog of many segments from when it might not.
+fn node_with_backlog() -> (SimDisk, Node) {
+    let disk = SimDisk::new();
+    Node::init(&init_options(&disk, tiny())).unwrap();
+    let mut node = Node::open(&Options { retention: Retention::All, ..options(&disk) }).unwrap();
+    while segments(&disk) < 3 * RETIRED_SEGMENTS_MAX {
+        commit(&mut node).unwrap();
+    }
+    node.checkpoint(Purpose::Checkpoint).unwrap();
+    node.close().unwrap();
+    let node = Node::open(&Options { retention: Retention::Bytes(0), ..options(&disk) }).unwrap();
+    (disk, node)
+}
+
+fn commit(node: &mut Node) -> aerodb::Result<()> {
+    node.commit(batch(&vec![(b"key".to_vec(), Some(vec![7; 500]))])).map(|_| ())
+}
+
+fn segments(disk: &SimDisk) -> usize {
+    disk.paths().iter().filter(|path| path.extension().is_some_and(|extension| extension == "seg")).count()
+}
+
+#[test]
+fn a_commit_drops_a_few_old_segments_and_a_checkpoint_all() {
+    let (disk, mut node) = node_with_backlog();
+    let before = segments(&disk);
+    commit(&mut node).unwrap();
+    assert_eq!(segments(&disk), before - RETIRED_SEGMENTS_MAX);
+    node.checkpoint(Purpose::Checkpoint).unwrap();
+    assert_eq!(segments(&disk), 1);
+}
+
+/// D-ACK, F-D2: the commit is durable before anything goes, and is acknowledged whatever becomes of that.
+#[test]
+fn a_removal_that_fails_costs_no_answer_and_stops_writing() {
+    let (disk, mut node) = node_with_backlog();
+    // The operations of the commit itself: the group and its mark. The next is a removal.
+    disk.fail_operation(disk.operations() + 3, Fault::Eio);
+    commit(&mut node).unwrap();
+    assert_eq!(node.store().write_fault().map(|fault| fault.reason()), Some(Reason::DiskNameFailed));
+    assert_eq!(commit(&mut node).unwrap_err().reason(), Reason::CommitStopped);
+}
