@@ -32,6 +32,21 @@ pub struct Batch {
     count: usize,
 }
 
+/// Refuses a key or a value that is too long to be put.
+///
+/// # Errors
+/// `batch.key_too_long`, `batch.value_too_long`.
+pub fn check(key: &[u8], value: &[u8]) -> Result<()> {
+    let refused = |reason, bytes: usize, limit: usize| Err(Error::new(reason).with("bytes", bytes).with("limit", limit));
+    if key.len() > limits::KEY_BYTES_MAX {
+        return refused(Reason::BatchKeyTooLong, key.len(), limits::KEY_BYTES_MAX);
+    }
+    if value.len() > limits::VALUE_BYTES_MAX {
+        return refused(Reason::BatchValueTooLong, value.len(), limits::VALUE_BYTES_MAX);
+    }
+    Ok(())
+}
+
 impl Default for Batch {
     fn default() -> Batch {
         Batch::new()
@@ -42,7 +57,16 @@ impl Batch {
     /// A batch without operations.
     #[must_use]
     pub fn new() -> Batch {
-        Batch { encoded: vec![0; COUNT_BYTES], count: 0 }
+        Batch::with_capacity(0, 0)
+    }
+
+    /// The same, with memory for so many operations on keys and values of so many bytes together.
+    #[must_use]
+    pub fn with_capacity(operations: usize, bytes: usize) -> Batch {
+        let headers = operations.saturating_mul(OPERATION_HEADER_BYTES);
+        let mut encoded = Vec::with_capacity(COUNT_BYTES.saturating_add(headers).saturating_add(bytes));
+        encoded.extend_from_slice(&[0; COUNT_BYTES]);
+        Batch { encoded, count: 0 }
     }
 
     /// Adds a put.
@@ -50,11 +74,6 @@ impl Batch {
     /// # Errors
     /// `batch.key_too_long`, `batch.value_too_long`, `batch.too_large`; the batch is as it was before.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        if value.len() > limits::VALUE_BYTES_MAX {
-            return Err(Error::new(Reason::BatchValueTooLong)
-                .with("bytes", value.len())
-                .with("limit", limits::VALUE_BYTES_MAX));
-        }
         self.add(PUT, key, value)
     }
 
@@ -67,11 +86,7 @@ impl Batch {
     }
 
     fn add(&mut self, tag: u8, key: &[u8], value: &[u8]) -> Result<()> {
-        if key.len() > limits::KEY_BYTES_MAX {
-            return Err(Error::new(Reason::BatchKeyTooLong)
-                .with("bytes", key.len())
-                .with("limit", limits::KEY_BYTES_MAX));
-        }
+        check(key, value)?;
         let added = OPERATION_HEADER_BYTES.saturating_add(key.len()).saturating_add(value.len());
         let bytes = self.encoded.len().saturating_add(added);
         if bytes > limits::BATCH_BYTES_MAX {

@@ -55,16 +55,6 @@ pub const RUNS_LIVE_MAX: usize = 64;
 /// Most rows that one range read returns.
 pub const RANGE_ROWS_MAX: usize = 1 << 20;
 
-/// Fewest and most connections of clients that may be allowed.
-pub const CLIENTS: (u64, u64) = (1, 1 << 20);
-/// Least and most memory for the buffers of all connections.
-pub const CLIENT_MEMORY_BYTES: (u64, u64) = (1 << 20, 1 << 40);
-/// Files that a node itself has open: the runs that exist, as many again that old views pin, the log, the listener, and what a start
-/// or a merge opens.
-pub const NODE_FILES: u64 = 256;
-/// Longest configuration file.
-pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
-
 /// Most arguments of a request, its name included.
 pub const REQUEST_ARGUMENTS_MAX: usize = 1 << 20;
 /// Longest line of a request: an inline request, or the digits of a length.
@@ -79,3 +69,37 @@ pub const REPLY_LINE_BYTES_MAX: usize = 64 * 1024;
 pub const REPLY_BYTES_MAX: usize = 1 << 30;
 /// Longest pattern that keys are matched with.
 pub const PATTERN_BYTES_MAX: usize = 1024;
+
+/// Fewest and most connections of clients that may be allowed.
+pub const CLIENTS: (u64, u64) = (1, 1 << 20);
+/// Least and most memory for the buffers of all connections.
+pub const CLIENT_MEMORY_BYTES: (u64, u64) = (1 << 20, 1 << 40);
+/// Files that a node itself has open: the runs that exist, as many again that old views pin, the log, the listener, and what a start
+/// or a merge opens.
+pub const NODE_FILES: u64 = 256;
+/// Longest configuration file.
+pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+
+/// Most memory for the commands queued by one MULTI.
+pub const QUEUED_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+/// Memory of the keys that one client watches, after which it can watch no more.
+pub const WATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of the replies that decisions of all clients leave until they are sent.
+pub const DEPOSITS_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most places of scans that are kept.
+pub const CURSORS_MAX: usize = 1 << 16;
+/// Most bytes of the keys that these places name.
+pub const CURSORS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest name that a client may give itself or its library.
+pub const CLIENT_NAME_BYTES_MAX: usize = 256;
+/// Keys that a long reply looks at before others have their turn.
+pub const TURN_KEYS: usize = 1024;
+/// Bytes that a long reply reads or writes before others have their turn.
+pub const TURN_BYTES: usize = 1024 * 1024;
+/// Steps of matching that a long reply takes before others have their turn.
+pub const TURN_STEPS: usize = 1 << 20;
+
+/// A connection executes nothing more and is not read while so many bytes of replies are not sent.
+pub const CLIENT_OUTPUT_BYTES: usize = 1 << 20;
+/// Nor while so many of its replies wait for the committer, or behind one that does.
+pub const CLIENT_SLOTS_MAX: usize = 1024;

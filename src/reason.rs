@@ -257,6 +257,12 @@ reasons! {
     KeyAbsent 75 "key.absent" Change
         "The key has no value at this commit."
         "Nothing is wrong: the key was never written, or was deleted."
+    CursorUnknown 76 "cursor.unknown" Change
+        "The cursor of a scan is not known here: it is from another server or process, or so many scans began since that it was dropped."
+        "Begin the scan again with cursor 0."
+    ReplyTooLarge 77 "reply.too_large" Later
+        "The reply does not fit into the memory for replies that wait for the committer; nothing was written."
+        "Ask for less in one transaction, or again when less is under way."
     BackupExists 80 "backup.exists" Change
         "The place for the backup exists already; nothing is overwritten."
         "Choose a path that does not exist."
@@ -284,6 +290,9 @@ reasons! {
     ServerNotUnderstood 95 "server.not_understood" Change
         "What answered is not what a server of this version would answer."
         "Check that the address is that of an AeroDB server, of this version."
+    ClientMemory 96 "client.memory" Later
+        "The buffers of all connections held too much, and this connection held most of it."
+        "Read replies as they come, ask for less at a time, or raise client-memory."
 }
 
 impl fmt::Display for Reason {

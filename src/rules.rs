@@ -328,6 +328,46 @@ pub const RULES: &[Rule] = &[
         "A pattern means what it means to Redis, and costs at most its length times that of the text.",
     ),
     rule(
+        "RESP-COMMAND",
+        Server,
+        "A command means what it means to Redis 7.0; where it does not, the documents say so and the client is refused.",
+    ),
+    rule(
+        "RESP-ORDER",
+        Server,
+        "A client is answered in the order of its requests, and what it reads holds what it wrote before.",
+    ),
+    rule(
+        "RESP-ATOMIC",
+        Server,
+        "A command, and all of an EXEC, is one commit or none, with no other between what it reads and what it writes.",
+    ),
+    rule(
+        "RESP-WATCH",
+        Server,
+        "EXEC does nothing if a watched key was written since it was watched, or if nobody can tell.",
+    ),
+    rule(
+        "RESP-SCAN",
+        Server,
+        "A key that is there throughout a scan is returned exactly once; a cursor that is not known is refused.",
+    ),
+    rule(
+        "RESP-TURN",
+        Server,
+        "Nobody waits for another client, nor for the disk of another's write: the loop has turns, and a turn is bounded.",
+    ),
+    rule(
+        "RESP-FLOW",
+        Server,
+        "What a client may hold and have under way is bounded: it waits at its bound, and is closed by name at that of all.",
+    ),
+    rule(
+        "RESP-END",
+        Server,
+        "Whatever ends, a client's side, a connection, the committer or the server: what was ordered is carried out or told.",
+    ),
+    rule(
         "A-SECTOR",
         Ground,
         "A crash leaves an aligned sector of 512 bytes as it was or as it was written, never a mixture.",

@@ -14,6 +14,9 @@ pub mod broken;
 /// Shared ownership. loom does not track it: nothing depends on when the last owner goes, except through [`Pin`].
 pub use std::sync::{Arc, Weak};
 
+/// A place that is filled once. loom does not track it: what fills it is the same whoever is first.
+pub use std::sync::OnceLock;
+
 #[cfg(aerodb_loom)]
 pub use loom::sync::Arc as Pin;
 /// Shared ownership whose count is read: what a view pins may be removed once it is the remover's alone.

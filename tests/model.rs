@@ -82,11 +82,12 @@ fn lives() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// A key of the few that all writes share; one is empty, and some are prefixes of others.
+/// A key of the few that all writes share; one is empty, some are prefixes of others, and some differ late.
 fn key(number: u8) -> Vec<u8> {
     match number {
         0 => Vec::new(),
         number if number < 10 => vec![b'k'; usize::from(number)],
+        number if number % 2 == 0 => format!("a beginning that many share {number}").into_bytes(),
         number => format!("key {number}").into_bytes(),
     }
 }

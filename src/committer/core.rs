@@ -37,7 +37,8 @@ impl Order {
     pub fn bytes(&self) -> usize {
         match self {
             Order::Commit(batch) => batch.encoded().len(),
-            Order::Decide(_) | Order::Floor(_) | Order::Cut(_) => 0,
+            Order::Decide(decision) => decision.bytes(),
+            Order::Floor(_) | Order::Cut(_) => 0,
         }
     }
 }

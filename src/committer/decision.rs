@@ -19,17 +19,30 @@ type Decide = dyn Fn(&Latest<'_>) -> Result<Option<Batch>> + Send + Sync;
 
 /// What to commit, decided by the committer; nothing, where it decides for nothing.
 #[derive(Clone)]
-pub struct Decision(Arc<Decide>);
+pub struct Decision {
+    decide: Arc<Decide>,
+    bytes: usize,
+}
 
 impl Decision {
     /// A decision.
     #[must_use]
     pub fn new(decide: impl Fn(&Latest<'_>) -> Result<Option<Batch>> + Send + Sync + 'static) -> Decision {
-        Decision(Arc::new(decide))
+        Decision { decide: Arc::new(decide), bytes: 0 }
+    }
+
+    /// The same, which brings so many bytes with it: they count as those of a batch do.
+    #[must_use]
+    pub fn with_bytes(self, bytes: usize) -> Decision {
+        Decision { bytes, ..self }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn decide(&self, latest: &Latest<'_>) -> Result<Option<Batch>> {
-        (self.0)(latest)
+        (self.decide)(latest)
     }
 }
 

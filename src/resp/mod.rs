@@ -27,7 +27,7 @@ pub use response::{Piece, Responses, Value};
 const STEP_BYTES: usize = 16 * 1024;
 
 /// A number as RESP writes it: digits without a plus or leading zeros.
-fn integer(text: &[u8]) -> Option<i64> {
+pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),

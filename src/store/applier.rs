@@ -121,7 +121,7 @@ impl Applier {
             floor: self.floor,
             log_bytes: self.point.position.since(self.began.position),
         };
-        self.active = Pin::new(Table::new());
+        self.active = Pin::new(Table::new(self.store.options().parameters.table_bytes));
         self.first = self.point.commit.next();
         self.began = self.point;
         self.store.change(|state| {

@@ -8,7 +8,7 @@
 
 use super::Store;
 use super::hold::{Hold, Pins};
-use super::run::{Direction, RunCursor};
+use super::run::{self, Direction, RunCursor};
 use super::state::State;
 use super::table::TableCursor;
 use crate::commit_id::CommitId;
@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::reason::Reason;
 use crate::sync::{Arc, Pin};
+use std::cmp::Ordering;
 use std::ops::Bound;
 
 /// Which rows to read.
@@ -88,12 +89,49 @@ impl Source {
     }
 }
 
+/// A source and the beginning of the key that it stands at, by which most keys are told apart without being looked at.
+struct Lane {
+    source: Source,
+    /// The first eight bytes as a number, smaller for what comes earlier in the direction; `None` at the end of the source.
+    head: Option<u64>,
+}
+
+impl Lane {
+    fn new(mut source: Source, begin: Bound<&[u8]>, direction: Direction) -> Result<Lane> {
+        source.seek(begin)?;
+        let mut lane = Lane { source, head: None };
+        lane.look(direction);
+        Ok(lane)
+    }
+
+    fn advance(&mut self, direction: Direction) -> Result<()> {
+        self.head = None;
+        self.source.advance()?;
+        self.look(direction);
+        Ok(())
+    }
+
+    fn look(&mut self, direction: Direction) {
+        self.head = self.source.current().map(|(key, _)| {
+            let head = u64::from_be_bytes(run::beginning(key));
+            match direction {
+                Direction::Forward => head,
+                Direction::Backward => !head,
+            }
+        });
+    }
+
+    fn key(&self) -> &[u8] {
+        self.source.current().map_or(&[], |(key, _)| key)
+    }
+}
+
 /// A place in a range, and all that it reads from.
 struct Cursor {
     state: Pin<State>,
     /// Newest first.
-    sources: Vec<Source>,
-    /// The sources that stand at the key that was entered last.
+    lanes: Vec<Lane>,
+    /// The lanes that stand at the key that was entered last.
     at_key: Vec<usize>,
     direction: Direction,
     end: Bound<Vec<u8>>,
@@ -124,8 +162,8 @@ impl Cursor {
     /// Goes to the next key of the range, and copies its row.
     fn step(&mut self, row: &mut Row) -> Result<Step> {
         self.leave_key()?;
-        let newest = self.enter_key().and_then(|newest| self.sources.get(newest));
-        Ok(match newest.and_then(Source::current) {
+        let newest = self.enter_key().and_then(|newest| self.lanes.get(newest));
+        Ok(match newest.and_then(|lane| lane.source.current()) {
             Some((key, Some(value))) if self.within(key) => {
                 row.key.clear();
                 row.key.extend_from_slice(key);
@@ -141,31 +179,32 @@ impl Cursor {
     /// Goes on from the last key.
     fn leave_key(&mut self) -> Result<()> {
         for index in self.at_key.drain(..) {
-            if let Some(source) = self.sources.get_mut(index) {
-                source.advance()?;
+            if let Some(lane) = self.lanes.get_mut(index) {
+                lane.advance(self.direction)?;
             }
         }
         Ok(())
     }
 
-    /// Finds the sources that stand at the next key; returns the newest of them.
+    /// Finds the lanes that stand at the next key; returns the newest of them.
     fn enter_key(&mut self) -> Option<usize> {
-        let mut best: Option<&[u8]> = None;
-        for (index, source) in self.sources.iter().enumerate() {
-            let Some((key, _)) = source.current() else { continue };
-            let order = match (best, self.direction) {
-                (None, _) => std::cmp::Ordering::Less,
-                (Some(best), Direction::Forward) => key.cmp(best),
-                (Some(best), Direction::Backward) => best.cmp(key),
-            };
+        let mut best: Option<(u64, &Lane)> = None;
+        for (index, lane) in self.lanes.iter().enumerate() {
+            let Some(head) = lane.head else { continue };
+            let order = best.map_or(Ordering::Less, |(best_head, best)| {
+                head.cmp(&best_head).then_with(|| match self.direction {
+                    Direction::Forward => lane.key().cmp(best.key()),
+                    Direction::Backward => best.key().cmp(lane.key()),
+                })
+            });
             match order {
-                std::cmp::Ordering::Less => {
-                    best = Some(key);
+                Ordering::Less => {
+                    best = Some((head, lane));
                     self.at_key.clear();
                     self.at_key.push(index);
                 }
-                std::cmp::Ordering::Equal => self.at_key.push(index),
-                std::cmp::Ordering::Greater => {}
+                Ordering::Equal => self.at_key.push(index),
+                Ordering::Greater => {}
             }
         }
         self.at_key.first().copied()
@@ -203,15 +242,13 @@ impl Rows {
         let tables = state.tables(at).map(|table| Source::Table(TableCursor::new(Pin::clone(table), at, direction)));
         let runs = state.runs.iter().filter(|run| run.id().first <= at);
         let runs = runs.map(|run| Source::Run(RunCursor::new(Pin::clone(run), at, direction)));
-        let mut sources: Vec<Source> = tables.chain(runs).collect();
         let (begin, end) = match direction {
             Direction::Forward => (range.from, range.to),
             Direction::Backward => (range.to, range.from),
         };
-        for source in &mut sources {
-            source.seek(begin.as_ref().map(Vec::as_slice))?;
-        }
-        let cursor = Cursor { state: Pin::clone(state), sources, at_key: Vec::new(), direction, end };
+        let begin = begin.as_ref().map(Vec::as_slice);
+        let lanes = tables.chain(runs).map(|source| Lane::new(source, begin, direction)).collect::<Result<_>>()?;
+        let cursor = Cursor { state: Pin::clone(state), lanes, at_key: Vec::new(), direction, end };
         Ok(Rows { hold: Hold::new(store, at, cursor), fault: None, row: Row::default(), left: range.limit })
     }
 

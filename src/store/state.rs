@@ -65,12 +65,12 @@ impl State {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn get(&self, key: &[u8], at: CommitId) -> Result<Option<Vec<u8>>> {
+        let hash = key_hash(key);
         for table in self.tables(at) {
-            if let Some(version) = table.get(key, at) {
+            if let Some(version) = table.get(key, hash, at) {
                 return Ok(version.map(|value| value.to_vec()));
             }
         }
-        let hash = key_hash(key);
         for run in &self.runs {
             match run.get(key, hash, at)? {
                 None => {}
@@ -86,10 +86,10 @@ impl State {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn newest(&self, key: &[u8], at: CommitId) -> Result<Option<CommitId>> {
-        if let Some(commit) = self.tables(at).find_map(|table| table.newest(key, at)) {
+        let hash = key_hash(key);
+        if let Some(commit) = self.tables(at).find_map(|table| table.newest(key, hash, at)) {
             return Ok(Some(commit));
         }
-        let hash = key_hash(key);
         for run in &self.runs {
             if let Some((commit, _)) = run.find(key, hash, at)? {
                 return Ok(Some(commit));

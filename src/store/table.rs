@@ -7,7 +7,8 @@
 //! Values are shared, so that a reader copies them outside the lock.
 
 use super::key::Key;
-use super::run::{self, Direction};
+use super::run::{self, Direction, key_hash};
+use super::sieve::Sieve;
 use crate::batch::Operation;
 use crate::commit_id::CommitId;
 use crate::sync::{self, Arc, Pin, RwLock};
@@ -70,24 +71,31 @@ impl Versions {
 }
 
 /// The versions of recent commits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Table {
-    map: RwLock<BTreeMap<Key, Versions>>,
+    keys: RwLock<Keys>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    map: BTreeMap<Key, Versions>,
+    sieve: Sieve,
 }
 
 impl Table {
-    /// An empty table.
+    /// An empty table, for about so much log.
     #[must_use]
-    pub fn new() -> Table {
-        Table { map: RwLock::new(BTreeMap::new()) }
+    pub fn new(log_bytes: u64) -> Table {
+        Table { keys: RwLock::new(Keys { map: BTreeMap::new(), sieve: Sieve::new(log_bytes) }) }
     }
 
     /// Inserts the operations of a commit, which is greater than all before it.
     pub fn insert<'a>(&self, commit: CommitId, operations: impl Iterator<Item = Operation<'a>>) {
-        let mut map = sync::write(&self.map);
+        let mut keys = sync::write(&self.keys);
         for operation in operations {
+            keys.sieve.insert(key_hash(operation.key));
             let version = Version { commit, value: operation.value.map(Arc::from) };
-            match map.entry(Key::from(operation.key)) {
+            match keys.map.entry(Key::from(operation.key)) {
                 Entry::Vacant(place) => {
                     place.insert(Versions::only(version));
                 }
@@ -96,18 +104,24 @@ impl Table {
         }
     }
 
-    /// The version of a key that is visible at a commit; the inner `None` is a tombstone.
+    /// The value of a key that is visible at a commit; the inner `None` is a tombstone. `hash` is [`key_hash`] of the key.
     #[must_use]
-    pub fn get(&self, key: &[u8], at: CommitId) -> Option<Option<Arc<[u8]>>> {
-        let map = sync::read(&self.map);
-        map.get(key).and_then(|versions| versions.visible(at)).map(|version| version.value.clone())
+    pub fn get(&self, key: &[u8], hash: u64, at: CommitId) -> Option<Option<Arc<[u8]>>> {
+        self.find(key, hash, at, |version| version.value.clone())
     }
 
     /// The commit of the version of a key that is visible at a commit, a tombstone's too.
     #[must_use]
-    pub fn newest(&self, key: &[u8], at: CommitId) -> Option<CommitId> {
-        let map = sync::read(&self.map);
-        map.get(key).and_then(|versions| versions.visible(at)).map(|version| version.commit)
+    pub fn newest(&self, key: &[u8], hash: u64, at: CommitId) -> Option<CommitId> {
+        self.find(key, hash, at, |version| version.commit)
+    }
+
+    fn find<R>(&self, key: &[u8], hash: u64, at: CommitId, show: impl FnOnce(&Version) -> R) -> Option<R> {
+        let keys = sync::read(&self.keys);
+        if !keys.sieve.may_contain(hash) {
+            return None;
+        }
+        keys.map.get(key)?.visible(at).map(show)
     }
 
     /// Hands on every version behind `after` (of all, if `None`), in the order of a run, until a piece is full; returns the last key
@@ -120,7 +134,7 @@ impl Table {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(run::Entry<'_>) -> Result<(), E>,
     ) -> Result<Option<Vec<u8>>, E> {
-        let map = sync::read(&self.map);
+        let map = &sync::read(&self.keys).map;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut bytes = 0usize;
         for (key, versions) in map.range::<[u8], _>((from, Bound::Unbounded)) {
@@ -213,7 +227,7 @@ impl TableCursor {
         self.keys.clear();
         self.items.clear();
         self.index = 0;
-        let map = sync::read(&self.table.map);
+        let map = &sync::read(&self.table.keys).map;
         let mut left = self.chunk_keys.saturating_mul(8);
         let mut take = |(key, versions): (&Key, &Versions)| {
             left = left.saturating_sub(1);

@@ -6,6 +6,7 @@
 //! follow the block before, and that the last is the one the index names. Its accessors rely on nothing: on bytes that were not
 //! proven they would return `None`, not panic. Parsing takes no memory.
 
+use super::prefix::{self, Prefixes};
 use super::{Entry, Malformed, VersionKey};
 use crate::codec::Put;
 use crate::commit_id::CommitId;
@@ -196,6 +197,11 @@ impl<'a> BlockView<'a> {
         self.bytes.get(placed.key_at..placed.value_at).unwrap_or_default()
     }
 
+    /// The key of the entry with this number; empty behind the last.
+    fn key_of(&self, index: usize) -> &'a [u8] {
+        self.placed(index).map_or(&[], |placed| self.key(&placed))
+    }
+
     /// The value of an entry of this block; `None` for a tombstone.
     pub(super) fn value(&self, placed: &Placed) -> Option<&'a [u8]> {
         if placed.tombstone { None } else { self.bytes.get(placed.value_at..placed.end) }
@@ -207,12 +213,7 @@ impl<'a> BlockView<'a> {
         Some(Entry { key: self.key(&placed), commit: placed.commit, value: self.value(&placed) })
     }
 
-    /// The first entry at or behind a place; the number of entries if there is none.
-    pub(super) fn search(&self, target: VersionKey<'_>) -> usize {
-        self.search_within(0, self.shape.count, target)
-    }
-
-    /// [`BlockView::search`] from an entry on that is not behind the place: cheap when the place is near.
+    /// [`DataBlock::search`] from an entry on that is not behind the place: cheap when the place is near.
     pub(super) fn search_after(&self, from: usize, target: VersionKey<'_>) -> usize {
         let (mut low, mut step) = (from, 1usize);
         loop {
@@ -224,7 +225,7 @@ impl<'a> BlockView<'a> {
         }
     }
 
-    /// [`BlockView::search`] up to an entry that is at or behind the place: cheap when the place is near.
+    /// [`DataBlock::search`] up to an entry that is at or behind the place: cheap when the place is near.
     pub(super) fn search_before(&self, until: usize, target: VersionKey<'_>) -> usize {
         let (mut high, mut step) = (until, 1usize);
         loop {
@@ -262,28 +263,47 @@ impl<'a> BlockView<'a> {
     }
 }
 
-/// A proven block, shared by the cache and its readers. Its reference count and its bytes are one piece of memory: the fewer
-/// places a look-up touches, the faster it is.
+/// A proven block, shared by the cache and its readers. Its reference count, the prefixes of its keys and its bytes are one piece of
+/// memory, in this order: the fewer places a look-up touches, the faster it is.
 #[derive(Clone, Debug)]
 pub(super) struct DataBlock {
-    bytes: Arc<[u8]>,
+    memory: Arc<[u8]>,
+    /// How many bytes all keys have in common.
+    common: usize,
     shape: Shape,
 }
 
 impl DataBlock {
     /// Proves a block and keeps it.
     pub(super) fn parse(bytes: &[u8], expected: &Expected<'_>) -> Result<DataBlock, Malformed> {
-        let shape = BlockView::parse(bytes, expected)?.shape();
-        Ok(DataBlock { bytes: Arc::from(bytes), shape })
+        let view = BlockView::parse(bytes, expected)?;
+        let (common, words) = prefix::of((0..view.count()).map(|index| view.key_of(index)));
+        let memory = words.iter().chain(bytes).copied().collect();
+        Ok(DataBlock { memory, common, shape: view.shape() })
     }
 
     /// Its bytes, to be read.
     pub(super) fn view(&self) -> BlockView<'_> {
-        BlockView::new(&self.bytes, self.shape)
+        BlockView::new(self.parts().1, self.shape)
+    }
+
+    /// The first entry at or behind a place; the number of entries if there is none.
+    pub(super) fn search(&self, target: VersionKey<'_>) -> usize {
+        let (words, bytes) = self.parts();
+        let view = BlockView::new(bytes, self.shape);
+        let common = if self.common == 0 { &[] } else { view.key_of(0).get(..self.common).unwrap_or_default() };
+        let open = Prefixes::new(common, words).narrow(target.key);
+        view.search_within(open.start, open.end, target)
     }
 
     /// How much memory it takes.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.len()
+        self.memory.len()
+    }
+
+    /// The prefixes, and the bytes of the file.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let words_bytes = self.shape.count.saturating_mul(prefix::WORD_BYTES);
+        self.memory.split_at_checked(words_bytes).unwrap_or_default()
     }
 }

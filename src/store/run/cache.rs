@@ -1,12 +1,16 @@
 //! The block cache: proven data blocks and partitions of all runs, within a bound of bytes.
 //!
 //! Shards by key, each a read-write lock over a map and a ring of its keys (CLOCK): a hit takes the lock for reading, touches
-//! one place of the map, and marks it; an insert sweeps away what was not marked since the last sweep. No lock is ever held while a disk is read: who misses reads,
-//! then inserts; two who miss together both read, and the first to insert wins.
+//! one place of the map, and marks it; an insert sweeps away what was not marked since the last sweep. No lock is ever held while a
+//! disk is read: who misses reads, then inserts; two who miss together both read, and the first to insert wins. A small block is
+//! searched under the lock, so that nothing is counted up and down for it; a large one is taken out first, so that nobody waits for it.
 //!
-//! Promises: what it holds never exceeds its bound; an item larger than the share of its shard is not kept (its reader still
-//! has it). It is only a memory of what was read: dropping any item changes no answer. Deliberately absent: writes, and removal of
-//! what belonged to a deleted run; that ages out.
+//! Nearly every read of a run needs a partition, so a run keeps its partitions where it finds them without a look-up, as long as they
+//! fit into a quarter of the bound. They count as held here, by a [`Share`], until the run goes.
+//!
+//! Promises: what it holds, with what runs keep, never exceeds its bound; an item for which its shard has no room is not kept (its
+//! reader still has it). It is only a memory of what was read: dropping any item changes no answer. Deliberately absent: writes, and
+//! removal of blocks that belonged to a deleted run; they age out.
 //!
 //! Keys are (number of the run in this process, offset): a number is given once, so a new run never meets an old run's blocks.
 
@@ -23,6 +27,10 @@ const SHARD_BYTES_MIN: u64 = 16 << 20;
 const SHARDS_MAX: u64 = 64;
 /// What a slot takes beside the bytes of its item: slot, map entry, reference counts.
 const SLOT_BYTES: u64 = 192;
+/// Of a shard, the part that runs may keep for themselves: one over this.
+const KEPT_PART: u64 = 4;
+/// The largest block that is searched under the lock.
+const SEARCHED_BYTES_MAX: usize = 64 << 10;
 
 /// A process-wide number of a run, and an offset in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +84,15 @@ pub(super) enum Item {
 
 impl Item {
     fn bytes(&self) -> u64 {
-        let bytes = match self {
-            Item::Data(block) => block.memory_bytes(),
-            Item::Partition(index) => index.memory_bytes(),
-        };
-        SLOT_BYTES.saturating_add(bytes as u64)
+        match self {
+            Item::Data(block) => with_slot(block.memory_bytes()),
+            Item::Partition(index) => with_slot(index.memory_bytes()),
+        }
     }
+}
+
+fn with_slot(bytes: usize) -> u64 {
+    SLOT_BYTES.saturating_add(bytes as u64)
 }
 
 struct Slot {
@@ -96,10 +107,20 @@ struct Shelf {
     /// The keys of all slots, in the order of the sweep.
     ring: Vec<Key>,
     hand: usize,
+    /// Of all slots, and of what runs keep.
     bytes: u64,
+    /// Of what runs keep.
+    kept: u64,
 }
 
 impl Shelf {
+    /// Makes room by dropping slots, all of them if need be.
+    fn make_room(&mut self, bytes: u64, bytes_max: u64) {
+        while self.bytes.saturating_add(bytes) > bytes_max && !self.ring.is_empty() {
+            self.evict();
+        }
+    }
+
     /// Drops the first slot behind the hand that was not used since the hand last passed. Ends: a passed slot is unmarked.
     fn evict(&mut self) {
         loop {
@@ -132,11 +153,11 @@ struct Shard {
 /// How a cache is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
-    /// Look-ups that found their block.
+    /// Look-ups that found their block, about: of two at once one may not be counted. What a run keeps is not looked up.
     pub hits: u64,
-    /// Look-ups that had to read it.
+    /// Look-ups that had to read it, about.
     pub misses: u64,
-    /// What is held now, with its overhead.
+    /// What is held now and what runs keep, with the overhead.
     pub bytes: u64,
     /// The bound.
     pub bytes_max: u64,
@@ -183,32 +204,59 @@ impl Cache {
         stats
     }
 
-    /// What is kept under a key.
+    /// What is held under a key.
     pub(super) fn get(&self, key: Key) -> Option<Item> {
+        self.hit(key, Item::clone)
+    }
+
+    /// Searches the data block that is held under a key.
+    pub(super) fn search<R>(&self, key: Key, search: impl Fn(&DataBlock) -> R) -> Option<R> {
+        let searched = self.hit(key, |item| match item {
+            Item::Data(block) if block.memory_bytes() > SEARCHED_BYTES_MAX => Err(block.clone()),
+            Item::Data(block) => Ok(Some(search(block))),
+            Item::Partition(_) => Ok(None),
+        });
+        searched?.unwrap_or_else(|large| Some(search(&large)))
+    }
+
+    /// Does this to the item under a key, under the lock, and marks it.
+    fn hit<R>(&self, key: Key, on: impl FnOnce(&Item) -> R) -> Option<R> {
         let shard = self.shard(key)?;
         let shelf = sync::read(&shard.shelf);
         let slot = shelf.slots.get(&key);
-        // ORDERING: Relaxed: hints and counters for people.
+        // ORDERING: Relaxed: a hint, and counters for people, which may miss one.
         let counter = if slot.is_some() { &shard.hits } else { &shard.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         let slot = slot?;
         if !slot.used.load(Ordering::Relaxed) {
             slot.used.store(true, Ordering::Relaxed);
         }
-        Some(slot.item.clone())
+        Some(on(&slot.item))
     }
 
-    /// Keeps an item if there can be room for it.
+    /// Takes the room that a partition needs, for the run that keeps it; `None` if runs keep too much already.
+    pub(super) fn share(self: &Arc<Cache>, key: Key, partition: &Index) -> Option<Share> {
+        let bytes = with_slot(partition.memory_bytes());
+        let mut shelf = sync::write(&self.shard(key)?.shelf);
+        let kept = shelf.kept.saturating_add(bytes);
+        if kept > self.shard_bytes / KEPT_PART {
+            return None;
+        }
+        shelf.make_room(bytes, self.shard_bytes);
+        shelf.bytes = shelf.bytes.saturating_add(bytes);
+        shelf.kept = kept;
+        Some(Share { cache: Arc::clone(self), key, bytes })
+    }
+
+    /// Holds an item if there can be room for it.
     pub(super) fn insert(&self, key: Key, item: Item) {
         let bytes = item.bytes();
-        let Some(shard) = self.shard(key).filter(|_| bytes <= self.shard_bytes) else { return };
+        let Some(shard) = self.shard(key) else { return };
         let mut shelf = sync::write(&shard.shelf);
-        if shelf.slots.contains_key(&key) {
+        if shelf.slots.contains_key(&key) || shelf.kept.saturating_add(bytes) > self.shard_bytes {
             return;
         }
-        while shelf.bytes.saturating_add(bytes) > self.shard_bytes && !shelf.ring.is_empty() {
-            shelf.evict();
-        }
+        shelf.make_room(bytes, self.shard_bytes);
         shelf.ring.push(key);
         shelf.slots.insert(key, Slot { item, bytes, used: AtomicBool::new(false) });
         shelf.bytes = shelf.bytes.saturating_add(bytes);
@@ -216,8 +264,26 @@ impl Cache {
 
     /// The shard of a key, from other bits than the map's.
     fn shard(&self, key: Key) -> Option<&Shard> {
-        let number = (key.mixed() >> 24).checked_rem(self.shards.len() as u64)?;
+        let bits = key.mixed() >> 24 & u64::from(u32::MAX);
+        let number = bits.wrapping_mul(self.shards.len() as u64) >> 32;
         self.shards.get(usize::try_from(number).ok()?)
+    }
+}
+
+/// The part of a cache's bound that something kept elsewhere takes, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    cache: Arc<Cache>,
+    key: Key,
+    bytes: u64,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some(shard) = self.cache.shard(self.key) else { return };
+        let mut shelf = sync::write(&shard.shelf);
+        shelf.bytes = shelf.bytes.saturating_sub(self.bytes);
+        shelf.kept = shelf.kept.saturating_sub(self.bytes);
     }
 }
 
@@ -235,13 +301,17 @@ mod tests {
     use super::*;
     use crate::commit_id::CommitId;
 
-    /// A partition that takes about this much memory.
     fn item(bytes: usize) -> Item {
+        Item::Partition(partition(bytes))
+    }
+
+    /// A partition that takes about this much memory.
+    fn partition(bytes: usize) -> Arc<Index> {
         let last = VersionKey::at(b"k", CommitId(1));
         let mut builder = IndexBuilder::default();
         builder.add(Place { offset: 0, len: 8, crc: 0 }, last);
         let bytes = builder.finish(&vec![0; bytes.max(1).next_multiple_of(64)]);
-        Item::Partition(Arc::new(Index::parse_partition(bytes, 0, 8, None, last).unwrap()))
+        Arc::new(Index::parse_partition(bytes, 0, 8, None, last).unwrap())
     }
 
     #[test]
@@ -253,6 +323,32 @@ mod tests {
                 let stats = cache.stats();
                 assert!(stats.bytes <= stats.bytes_max && stats.bytes_max <= bytes_max, "{stats:?} of {bytes_max}");
             }
+        }
+    }
+
+    #[test]
+    fn what_runs_keep_is_a_quarter_at_most_counts_as_held_and_is_given_back() {
+        for bytes_max in [0, 1000, 100_000, 40 << 20] {
+            let cache = Arc::new(Cache::new(bytes_max));
+            let mut shares = Vec::new();
+            let mut kept = 0;
+            for offset in 0..2000 {
+                let bytes = (offset % 40) as usize * 64;
+                let key = Key { run: offset % 3, offset };
+                if let Some(share) = cache.share(key, &partition(bytes)) {
+                    kept += share.bytes;
+                    shares.push(share);
+                }
+                cache.insert(key, item(bytes));
+                let stats = cache.stats();
+                assert!(kept <= stats.bytes && stats.bytes <= stats.bytes_max, "{stats:?} with {kept} kept");
+                assert!(kept <= bytes_max / KEPT_PART, "{kept} of {bytes_max} kept");
+            }
+            assert_eq!(shares.is_empty(), bytes_max < 4000);
+            let held: u64 = cache.shards.iter().flat_map(|s| sync::read(&s.shelf).slots.values().map(|slot| slot.bytes).collect::<Vec<_>>()).sum();
+            assert_eq!(cache.stats().bytes, held + kept);
+            drop(shares);
+            assert_eq!(cache.stats().bytes, held, "what was kept is given back");
         }
     }
 

@@ -192,7 +192,7 @@ impl RunCursor {
         let partition = self.partition(partition_number)?;
         let block_number = partition.search(target);
         self.hold(partition_number, partition, block_number)?;
-        Ok(self.held.as_ref().map(|held| held.block.view().search(target)))
+        Ok(self.held.as_ref().map(|held| held.block.search(target)))
     }
 
     /// Holds the first block, and returns its first entry; `None` if the run is empty.

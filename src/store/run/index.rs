@@ -6,10 +6,12 @@
 //! were on disk: keys lie side by side, and the memory is what the file says it is.
 
 use super::filter::{self, FILTER_BLOCK_BYTES};
+use super::prefix::{self, Prefixes};
 use super::{Malformed, VersionKey};
 use crate::codec::{Put, Reader};
 use crate::commit_id::CommitId;
 use crate::limits;
+use std::ops::Range;
 
 const HEADER_BYTES: usize = 26;
 const OFFSET_BYTES: usize = 4;
@@ -95,7 +97,11 @@ impl IndexBuilder {
 /// A proven partition or top index.
 #[derive(Debug)]
 pub(super) struct Index {
+    /// The bytes of the file, and behind them the prefixes of the keys.
     bytes: Vec<u8>,
+    file_bytes: usize,
+    /// How many bytes all keys have in common.
+    common: usize,
     filter_bytes: usize,
     offsets_at: usize,
     count: usize,
@@ -153,7 +159,8 @@ impl Index {
         let count = tail.len32().ok_or(short)?;
         let offsets_bytes = count.checked_mul(OFFSET_BYTES).ok_or(short)?;
         let offsets_at = rest_bytes.checked_sub(offsets_bytes).ok_or(short)?;
-        let index = Index { bytes, filter_bytes, offsets_at, count };
+        let file_bytes = bytes.len();
+        let mut index = Index { bytes, file_bytes, common: 0, filter_bytes, offsets_at, count };
         let mut at = filter_bytes;
         let mut previous = after;
         for number in 0..count {
@@ -174,7 +181,14 @@ impl Index {
             previous = Some(entry.last);
             at = at.saturating_add(HEADER_BYTES).saturating_add(entry.last.key.len());
         }
-        if at == offsets_at { Ok(index) } else { Err(Malformed("index length")) }
+        if at != offsets_at {
+            return Err(Malformed("index length"));
+        }
+        let (common, words) = prefix::of((0..count).map(|number| index.key(number)));
+        index.common = common;
+        index.bytes.reserve_exact(words.len());
+        index.bytes.extend_from_slice(&words);
+        Ok(index)
     }
 
     /// The number of entries.
@@ -198,7 +212,7 @@ impl Index {
 
     /// The first block whose last version is at or behind a place; the number of blocks if there is none.
     pub(super) fn search(&self, target: VersionKey<'_>) -> usize {
-        let (mut low, mut high) = (0, self.count);
+        let Range { start: mut low, end: mut high } = self.prefixes().narrow(target.key);
         while low < high {
             let middle = low.midpoint(high);
             if self.entry(middle).is_some_and(|entry| entry.last < target) {
@@ -228,12 +242,22 @@ impl Index {
 
     /// The bytes as they stand in the file.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(..self.file_bytes).unwrap_or_default()
     }
 
     /// How much memory it takes.
     pub(super) fn memory_bytes(&self) -> usize {
         self.bytes.capacity()
+    }
+
+    fn key(&self, number: usize) -> &[u8] {
+        self.entry(number).map_or(&[], |entry| entry.last.key)
+    }
+
+    fn prefixes(&self) -> Prefixes<'_> {
+        // Entry 0 is looked at only if it is needed: that is another cache line.
+        let common = if self.common == 0 { &[] } else { self.key(0).get(..self.common).unwrap_or_default() };
+        Prefixes::new(common, self.bytes.get(self.file_bytes..).unwrap_or_default())
     }
 
     fn reader(&self, number: usize) -> Option<Reader<'_>> {

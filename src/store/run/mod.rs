@@ -24,6 +24,7 @@ mod cursor;
 mod entries;
 mod filter;
 mod index;
+mod prefix;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use cache::{Cache, CacheStats};
 pub use cursor::{Direction, RunCursor};
 pub use entries::Sequential;
 pub use filter::key_hash;
+pub(super) use prefix::beginning;
 pub use reader::{Run, Version};
 pub use writer::RunWriter;
 

@@ -1,16 +1,17 @@
 //! An open run: finds the newest version of a key that a view sees.
 //!
 //! Opening proves size, footer and top index, which stays in memory. Everything else is read when it is needed, proven against
-//! the entry that points to it, and kept in the shared cache. A `get` is: a search in the top index, a partition from the
-//! cache, its filter, a search in it, a data block from the cache, a search in that. It allocates nothing but the value.
+//! the entry that points to it, and kept: partitions with the run, as far as the shared cache has room for that, all else in the
+//! cache. A `get` is: a search in the top index, a partition, its filter, a search in it, a search in a data block of the cache. It
+//! allocates nothing but the value.
 //!
 //! The search is for a (key, commit) in the order of the run, so that it needs one block even when the versions of a key fill
 //! several: the first version at or behind that place is the answer, or the key has none.
 //!
-//! Read by any number of threads at once; nothing in it changes.
+//! Read by any number of threads at once; nothing in it changes, except that partitions come to be kept.
 
 use super::block::{BlockView, DataBlock, Expected};
-use super::cache::{Cache, CacheStats, Item, Key};
+use super::cache::{Cache, CacheStats, Item, Key, Share};
 use super::entries::Sequential;
 use super::index::{Index, Place};
 use super::{FOOTER_BYTES, MAGIC, Malformed, RunId, RunInfo, VersionKey};
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::identity::Id;
 use crate::limits;
 use crate::reason::Reason;
-use crate::sync::Arc;
+use crate::sync::{Arc, OnceLock};
 use std::path::{Path, PathBuf};
 
 /// What a run says of a key.
@@ -55,6 +56,14 @@ pub struct Run {
     top_place: Place,
     number: u64,
     cache: Arc<Cache>,
+    /// For each partition, once it was read and there was room.
+    kept: Vec<OnceLock<Kept>>,
+}
+
+/// A partition that its run keeps, and what it takes of the cache's bound.
+struct Kept {
+    partition: Arc<Index>,
+    _share: Share,
 }
 
 impl Run {
@@ -109,6 +118,7 @@ impl Run {
             floor: footer.floor,
             entries: footer.entries,
             blocks: footer.blocks,
+            kept: (0..top.count()).map(|_| OnceLock::new()).collect(),
             top,
             top_place: footer.top,
             number: cache.next_number(),
@@ -174,18 +184,26 @@ impl Run {
         if partition_number >= self.top.count() {
             return Ok(None);
         }
-        let partition = self.partition(partition_number)?;
+        let looked_up;
+        let partition = match self.kept(partition_number) {
+            Some(kept) => kept,
+            None => {
+                looked_up = self.partition(partition_number)?;
+                &looked_up
+            }
+        };
         if !partition.may_contain(key_hash) {
             return Ok(None);
         }
-        let block = self.block(partition_number, &partition, partition.search(target))?;
-        let view = block.view();
-        match view.entry(view.search(target)) {
-            Some(entry) if entry.key == key => {
-                let version = entry.value.map_or(Version::Tombstone, |value| Version::Value(value.to_vec()));
-                Ok(Some((entry.commit, version)))
-            }
-            _ => Ok(None),
+        let number = partition.search(target);
+        let find = |block: &DataBlock| {
+            let entry = block.view().entry(block.search(target)).filter(|entry| entry.key == key)?;
+            Some((entry.commit, entry.value.map_or(Version::Tombstone, |value| Version::Value(value.to_vec()))))
+        };
+        let block_key = self.cache_key(self.block_place(partition, number)?);
+        match self.cache.search(block_key, find) {
+            Some(found) => Ok(found),
+            None => Ok(find(&self.load_block(partition_number, partition, number)?)),
         }
     }
 
@@ -216,16 +234,32 @@ impl Run {
         &*self.file
     }
 
-    /// A partition, through the cache.
+    /// A partition: the run's own, or through the cache.
     pub(super) fn partition(&self, number: usize) -> Result<Arc<Index>> {
-        let offset = self.partition_place(number)?.offset;
-        let key = Key { run: self.number, offset };
+        if let Some(kept) = self.kept(number) {
+            return Ok(Arc::clone(kept));
+        }
+        let key = self.cache_key(self.partition_place(number)?);
         if let Some(Item::Partition(partition)) = self.cache.get(key) {
             return Ok(partition);
         }
         let partition = Arc::new(self.read_partition(number)?);
-        self.cache.insert(key, Item::Partition(Arc::clone(&partition)));
+        match (self.cache.share(key, &partition), self.kept.get(number)) {
+            (Some(share), Some(place)) => {
+                // Who read it at the same time and was first has its share; this one goes.
+                place.get_or_init(|| Kept { partition: Arc::clone(&partition), _share: share });
+            }
+            _ => self.cache.insert(key, Item::Partition(Arc::clone(&partition))),
+        }
         Ok(partition)
+    }
+
+    fn kept(&self, number: usize) -> Option<&Arc<Index>> {
+        self.kept.get(number)?.get().map(|kept| &kept.partition)
+    }
+
+    fn cache_key(&self, place: Place) -> Key {
+        Key { run: self.number, offset: place.offset }
     }
 
     /// A partition, past the cache.
@@ -241,17 +275,21 @@ impl Run {
 
     /// A data block, through the cache.
     pub(super) fn block(&self, partition_number: usize, partition: &Index, number: usize) -> Result<DataBlock> {
-        let place = self.block_place(partition, number)?;
-        let key = Key { run: self.number, offset: place.offset };
-        if let Some(Item::Data(block)) = self.cache.get(key) {
-            return Ok(block);
+        match self.cache.get(self.cache_key(self.block_place(partition, number)?)) {
+            Some(Item::Data(block)) => Ok(block),
+            _ => self.load_block(partition_number, partition, number),
         }
+    }
+
+    /// A data block that is not in the cache: reads and proves it, and puts it there.
+    fn load_block(&self, partition_number: usize, partition: &Index, number: usize) -> Result<DataBlock> {
+        let place = self.block_place(partition, number)?;
         let bytes = read_place(&*self.file, &self.path, place)?;
         let block = self
             .expected(partition_number, partition, number)
             .and_then(|expected| DataBlock::parse(&bytes, &expected))
             .map_err(|malformed| self.malformed(place.offset, malformed))?;
-        self.cache.insert(key, Item::Data(block.clone()));
+        self.cache.insert(self.cache_key(place), Item::Data(block.clone()));
         Ok(block)
     }
 

@@ -4,7 +4,7 @@
 //! The changes are seeded; a failure prints its seed.
 
 use super::*;
-use crate::store::run::block::{BlockBuilder, BlockView, Expected};
+use crate::store::run::block::{BlockBuilder, BlockView, DataBlock, Expected};
 use crate::store::run::index::{Index, IndexBuilder, Place};
 
 /// Where checksums stand in a sound file, so that they can be made to agree with changed bytes: (covered range, where).
@@ -121,11 +121,12 @@ fn changed_blocks_that_are_accepted_are_ordered_and_searchable() {
         let mut changed = block.clone();
         let at = random.below(block.len() as u64) as usize;
         changed[at] = random.next() as u8;
-        let Ok(view) = BlockView::parse(&changed, &expected) else { continue };
+        let Ok(block) = DataBlock::parse(&changed, &expected) else { continue };
+        let view = block.view();
         accepted += 1;
         for index in 0..view.count() {
             let version = view.entry(index).unwrap().version_key();
-            assert_eq!(view.search(version), index, "round {round}");
+            assert_eq!(block.search(version), index, "round {round}");
             assert_eq!(view.search_after(0, version), index, "round {round}");
             assert_eq!(view.search_before(view.count(), version), index, "round {round}");
         }

@@ -1,0 +1,124 @@
+//! What Redis does not have: commits, views, ranges and waiting for a commit (`AERO.*`).
+//!
+//! A CommitId is a number as INTEGER replies have it. Keys of a range are raw bytes: the first is included, the second is not, and an
+//! empty second key means that there is no end.
+
+use crate::commit_id::CommitId;
+use crate::error::Error;
+use crate::limits;
+use crate::reason::Reason;
+use crate::resp::Out;
+use crate::server::commands::data::Data;
+use crate::server::commands::jobs::{Job, Reads, Rows};
+use crate::server::commands::scan::scan_at;
+use crate::server::commands::transactions::Queued;
+use crate::server::commands::{NOT_AN_INTEGER, SYNTAX_ERROR, Words, at_least, quoted, refusal};
+use crate::server::session::{Context, Session, Step};
+use crate::store::Direction;
+use std::ops::Bound;
+
+/// AERO.COMMITID
+pub(super) fn commit_id(session: &mut Session, _: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    session.out(out).count(context.database.published().0);
+    Step::Replied
+}
+
+/// AERO.LAST
+pub(super) fn last(session: &mut Session, _: Words<'_>, _: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    match session.last {
+        Some(commit) => session.out(out).count(commit.0),
+        None => session.out(out).null(),
+    }
+    Step::Replied
+}
+
+/// AERO.FLOOR
+pub(super) fn floor(session: &mut Session, _: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    session.out(out).count(context.database.floor().0);
+    Step::Replied
+}
+
+/// AERO.EXPLAIN
+pub(super) fn explain(_: Words<'_>, out: &mut Out<'_>) {
+    out.error("ERR AERO.EXPLAIN is not supported yet: INFO aerodb shows the state of this node");
+}
+
+/// `AERO.WAITFOR commit`
+pub(super) fn wait_for(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    match at_least(words.at(1), 0) {
+        Some(commit) => session.until(CommitId(commit), context, out),
+        None => session.refuse(NOT_AN_INTEGER, out),
+    }
+}
+
+/// `AERO.AT commit GET|MGET|EXISTS|STRLEN|TYPE|SCAN|AERO.RANGE …`
+pub(super) fn at(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    const SKIPPED: usize = 2;
+    let Some(commit) = at_least(words.at(1), 0).map(CommitId) else { return session.refuse(NOT_AN_INTEGER, out) };
+    let read = words.behind(SKIPPED);
+    let data = [Data::Get, Data::Mget, Data::Exists, Data::Strlen, Data::Type].into_iter();
+    let names = ["get", "mget", "exists", "strlen", "type"].into_iter();
+    if let Some((data, name)) = data.zip(names).find(|(_, name)| read.is(0, name)) {
+        let many = matches!(data, Data::Mget | Data::Exists);
+        if read.len() < 2 || (!many && read.len() > 2) {
+            return session.refuse(&format!("ERR wrong number of arguments for '{name}' command"), out);
+        }
+        let queue = vec![Queued::data(data, read.iter().collect())];
+        let job = Reads::new(context, Some(commit), queue, false).map(Job::Reads);
+        return session.begin(job, context, out);
+    }
+    if read.is(0, "scan") && read.len() >= 2 {
+        return scan_at(session, Some(commit), read, context, out);
+    }
+    if (read.is(0, "range") || read.is(0, "aero.range")) && read.len() >= 3 {
+        return range_at(session, Some(commit), read, context, out);
+    }
+    let name = quoted(read.at(0), 128);
+    let text = format!("ERR AERO.AT reads with GET, MGET, EXISTS, STRLEN, TYPE, SCAN or RANGE and their arguments, not with '{name}'");
+    session.refuse(&text, out)
+}
+
+/// `AERO.RANGE start end [LIMIT n] [REV] [AT commit]`
+pub(super) fn range(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    range_at(session, None, words, context, out)
+}
+
+fn range_at(
+    session: &mut Session,
+    mut commit: Option<CommitId>,
+    words: Words<'_>,
+    context: &mut Context<'_>,
+    out: &mut Vec<u8>,
+) -> Step {
+    let (mut limit, mut direction) = (None, Direction::Forward);
+    let mut at = 3;
+    while at < words.len() {
+        let value = words.get(at.saturating_add(1));
+        if words.is(at, "REV") {
+            direction = Direction::Backward;
+            at = at.saturating_add(1);
+            continue;
+        }
+        match value {
+            Some(value) if words.is(at, "LIMIT") => match at_least(value, 1) {
+                Some(rows) => limit = Some(rows),
+                None => return session.refuse("ERR value is out of range, must be positive", out),
+            },
+            Some(value) if words.is(at, "AT") && commit.is_none() => match at_least(value, 0) {
+                Some(asked) => commit = Some(CommitId(asked)),
+                None => return session.refuse(NOT_AN_INTEGER, out),
+            },
+            _ => return session.refuse(SYNTAX_ERROR, out),
+        }
+        at = at.saturating_add(2);
+    }
+    if let Some(limit) = limit.filter(|limit| *limit > limits::RANGE_ROWS_MAX) {
+        let error = Error::new(Reason::RangeInvalid).with("limit", limit).with("limit_max", limits::RANGE_ROWS_MAX);
+        return session.refuse(&refusal(&error), out);
+    }
+    let end = Some(words.at(2)).filter(|end| !end.is_empty());
+    let bounds =
+        (Bound::Included(words.at(1).to_vec()), end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_vec())));
+    let job = Rows::new(context, commit, bounds, direction, limit).map(Job::Rows);
+    session.begin(job, context, out)
+}

@@ -1,0 +1,141 @@
+//! INFO: the state of the node in the form that tools for Redis read, and a section of our own.
+//!
+//! Only what is known is said. What would need a clock (uptime, rates) or a count of all keys is left out; DBSIZE counts. The level of
+//! compatibility is said as `redis_version`.
+
+use crate::server::commands::Words;
+use crate::server::session::{Context, Session, Step};
+use std::fmt::Display;
+
+/// The version of Redis whose meaning commands have here.
+pub(super) const REDIS_VERSION: &str = "7.0.0";
+
+/// Writes the lines of a section.
+type Write = fn(&Context<'_>, &mut Section);
+
+/// The sections, in their order.
+const SECTIONS: &[(&str, Write)] = &[
+    ("Server", server),
+    ("Clients", clients),
+    ("Memory", memory),
+    ("Persistence", persistence),
+    ("Stats", stats),
+    ("Replication", replication),
+    ("Keyspace", |_, _| {}),
+    ("Aerodb", aerodb),
+];
+
+/// The lines of a section.
+#[derive(Default)]
+struct Section(String);
+
+impl Section {
+    fn line(&mut self, name: &str, value: impl Display) {
+        let value = value.to_string().replace(['\r', '\n'], " ");
+        self.0.push_str(&format!("{name}:{value}\r\n"));
+    }
+}
+
+/// `INFO [section …]`
+pub(super) fn info(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    let asked = |name: &str| {
+        let all = ["default", "all", "everything"];
+        words.len() == 1
+            || words.iter().skip(1).any(|word| {
+                word.eq_ignore_ascii_case(name.as_bytes())
+                    || all.iter().any(|all| word.eq_ignore_ascii_case(all.as_bytes()))
+            })
+    };
+    let sections: Vec<String> = SECTIONS
+        .iter()
+        .filter(|(name, _)| asked(name))
+        .map(|(name, write)| {
+            let mut section = Section(format!("# {name}\r\n"));
+            write(context, &mut section);
+            section.0
+        })
+        .collect();
+    session.out(out).verbatim(&sections.join("\r\n"));
+    Step::Replied
+}
+
+/// What Redis calls the role of a node.
+pub(super) fn role(context: &Context<'_>) -> &'static str {
+    if context.database.identity().role.writes() { "master" } else { "slave" }
+}
+
+fn server(context: &Context<'_>, section: &mut Section) {
+    section.line("redis_version", REDIS_VERSION);
+    section.line("redis_mode", "standalone");
+    section.line("aerodb_version", env!("CARGO_PKG_VERSION"));
+    section.line("arch_bits", usize::BITS);
+    section.line("multiplexing_api", "mio");
+    section.line("tcp_port", context.options.listen.port());
+}
+
+fn clients(context: &Context<'_>, section: &mut Section) {
+    section.line("connected_clients", context.clients.len());
+    section.line("maxclients", context.options.max_clients);
+    section.line("blocked_clients", context.counters.waiting_for_commit);
+}
+
+fn memory(context: &Context<'_>, section: &mut Section) {
+    section.line("maxmemory", 0);
+    section.line("maxmemory_policy", "noeviction");
+    section.line("client_buffer_bytes", context.counters.buffer_bytes);
+    section.line("client_buffer_bytes_max", context.options.client_memory);
+}
+
+fn persistence(context: &Context<'_>, section: &mut Section) {
+    let status = context.database.status();
+    section.line("loading", 0);
+    section.line("aof_enabled", 1);
+    section.line("aof_last_write_status", if status.write_fault.is_some() { "err" } else { "ok" });
+    section.line("aof_current_size", status.durable.position);
+}
+
+fn stats(context: &Context<'_>, section: &mut Section) {
+    let counters = context.counters;
+    section.line("total_connections_received", counters.connections_accepted);
+    section.line("total_commands_processed", counters.requests);
+    section.line("total_net_input_bytes", counters.bytes_in);
+    section.line("total_net_output_bytes", counters.bytes_out);
+    section.line("rejected_connections", counters.connections_refused);
+    section.line("client_output_buffer_limit_disconnections", counters.connections_closed_for_memory);
+    section.line("protocol_errors", counters.connections_closed_for_protocol);
+    section.line("orders", counters.orders);
+    section.line("bundles", counters.bundles);
+    section.line("scan_cursors", context.cursors.len());
+}
+
+fn replication(context: &Context<'_>, section: &mut Section) {
+    section.line("role", role(context));
+    section.line("connected_slaves", 0);
+}
+
+fn aerodb(context: &Context<'_>, section: &mut Section) {
+    let status = context.database.status();
+    let fault = |fault: &Option<crate::error::Error>| fault.as_ref().map_or_else(String::new, ToString::to_string);
+    section.line("database", status.identity.database_id);
+    section.line("node", status.identity.node_id);
+    section.line("role", status.identity.role);
+    section.line("epoch", status.identity.epoch);
+    section.line("commit", status.commit);
+    section.line("floor", status.floor);
+    section.line("durable_position", status.durable.position);
+    section.line("durable_history", status.durable.history);
+    section.line("durable_commit", status.durable.commit);
+    section.line("checkpoint_position", status.checkpoint.position);
+    section.line("checkpoint_commit", status.checkpoint.commit);
+    section.line("committer", status.committer.state);
+    section.line("committer_blocked", status.committer.blocked.unwrap_or_default());
+    section.line("maintenance", status.maintenance.state);
+    section.line("maintenance_blocked", status.maintenance.blocked.unwrap_or_default());
+    section.line("sealed_tables", status.sealed_tables);
+    section.line("runs", status.runs.0);
+    section.line("run_bytes", status.runs.1);
+    section.line("merges_due", status.merges_due);
+    section.line("views", status.views);
+    section.line("halted", fault(&status.halted));
+    section.line("write_fault", fault(&status.write_fault));
+}

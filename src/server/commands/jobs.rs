@@ -1,0 +1,388 @@
+//! Replies that take several turns of the loop: reads of many keys, scans, counts, ranges.
+//!
+//! A job reads one view from its first turn to its last (M-VIEW), so its reply is that of one commit, however long it takes. In a turn it
+//! looks at so many keys, reads so many bytes and takes so many steps of matching, and then gives way. Where the head of a reply
+//! has to say how many elements follow, and they are too many to be kept, they are counted first and then read again, from the same view.
+
+use crate::commit_id::CommitId;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::reason::Reason;
+use crate::resp::{Glob, Out};
+use crate::server::commands::data::{Progress, Slice};
+use crate::server::commands::transactions::{Action, Queued};
+use crate::server::session::Context;
+use crate::store::{Direction, Range, View};
+use std::ops::Bound;
+
+/// A reply that takes several turns.
+#[derive(Debug)]
+pub enum Job {
+    /// Reads of keys.
+    Reads(Reads),
+    /// DBSIZE.
+    Count(Count),
+    /// SCAN.
+    Scan(Scan),
+    /// AERO.RANGE.
+    Rows(Rows),
+}
+
+impl Job {
+    /// Works for a turn; says whether the reply is at its end.
+    ///
+    /// # Errors
+    /// Those of the view. What the turn wrote is not to be sent then.
+    pub fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
+        match self {
+            Job::Reads(reads) => reads.turn(out),
+            Job::Count(count) => count.turn(out),
+            Job::Scan(scan) => scan.turn(context, out),
+            Job::Rows(rows) => rows.turn(out),
+        }
+    }
+
+    /// Memory that it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Job::Reads(reads) => reads.queue.iter().map(Queued::bytes).sum(),
+            Job::Count(_) => 0,
+            Job::Scan(scan) => scan.found.len(),
+            Job::Rows(rows) => rows.kept.len(),
+        }
+    }
+}
+
+/// Reads of keys, one after the other, in one view.
+#[derive(Debug)]
+pub struct Reads {
+    view: Opened,
+    queue: Vec<Queued>,
+    /// Whether the replies are elements of one.
+    exec: bool,
+    at: Option<usize>,
+    progress: Progress,
+}
+
+impl Reads {
+    /// Reads at a commit, or at the newest one.
+    ///
+    /// # Errors
+    /// Those of the view.
+    pub fn new(context: &Context<'_>, at: Option<CommitId>, queue: Vec<Queued>, exec: bool) -> Result<Reads> {
+        let view = Opened(context.database.view(at)?);
+        Ok(Reads { view, queue, exec, at: None, progress: Progress::default() })
+    }
+
+    fn turn(&mut self, out: &mut Out<'_>) -> Result<bool> {
+        let mut slice = Slice::turn(out.len());
+        let mut at = match self.at {
+            Some(at) => at,
+            None => {
+                if self.exec {
+                    out.array(self.queue.len());
+                }
+                0
+            }
+        };
+        while let Some(queued) = self.queue.get(at) {
+            self.at = Some(at);
+            let ended = match queued.action {
+                Action::Pure(say) => {
+                    say(queued.words(), out);
+                    slice.count(out.len())
+                }
+                Action::Data(data) => {
+                    data.read_on(queued.words(), &mut self.progress, &mut slice, &mut self.view.0, out)?
+                }
+                Action::Nothing => {
+                    out.ok();
+                    true
+                }
+            };
+            if !ended {
+                return Ok(false);
+            }
+            self.progress = Progress::default();
+            at = at.saturating_add(1);
+        }
+        Ok(true)
+    }
+}
+
+/// A view, for the log.
+struct Opened(View);
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "View({})", self.0.commit())
+    }
+}
+
+/// Why a walk paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// There is no further row.
+    End,
+    /// The next row was not wanted.
+    Refused,
+    /// It is the turn of others.
+    Turn,
+}
+
+/// A walk over the rows of a view that can be left and taken up again.
+#[derive(Debug)]
+struct Walk {
+    view: Opened,
+    from: Bound<Vec<u8>>,
+    to: Bound<Vec<u8>>,
+    direction: Direction,
+}
+
+impl Walk {
+    /// Visits rows for a turn. A row for which `visit` says `false` was not visited.
+    fn turn(&mut self, mut visit: impl FnMut(&[u8], &[u8]) -> bool) -> Result<Pause> {
+        let Walk { view, from, to, direction } = self;
+        let range = Range { from: from.clone(), to: to.clone(), direction: *direction, limit: limits::TURN_KEYS };
+        let mut rows = view.0.range(range)?;
+        let (mut left, mut bytes, mut last) = (limits::TURN_KEYS, 0_usize, None::<Vec<u8>>);
+        let pause = loop {
+            match rows.next_row()? {
+                None if left == 0 => break Pause::Turn,
+                None => break Pause::End,
+                Some((key, value)) => {
+                    if !visit(key, value) {
+                        break Pause::Refused;
+                    }
+                    let place = last.get_or_insert_default();
+                    place.clear();
+                    place.extend_from_slice(key);
+                    left = left.saturating_sub(1);
+                    bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
+                }
+            }
+            if bytes >= limits::TURN_BYTES {
+                break Pause::Turn;
+            }
+        };
+        if let Some(last) = last {
+            *(match direction {
+                Direction::Forward => from,
+                Direction::Backward => to,
+            }) = Bound::Excluded(last);
+        }
+        Ok(pause)
+    }
+}
+
+/// Counts the keys of a view.
+#[derive(Debug)]
+pub struct Count {
+    walk: Walk,
+    keys: usize,
+}
+
+impl Count {
+    /// Counts the keys of the newest view.
+    ///
+    /// # Errors
+    /// Those of the view.
+    pub fn new(context: &Context<'_>) -> Result<Count> {
+        Ok(Count { walk: walk(context, None, Bound::Unbounded)?, keys: 0 })
+    }
+
+    fn turn(&mut self, out: &mut Out<'_>) -> Result<bool> {
+        let keys = &mut self.keys;
+        let pause = self.walk.turn(|_, _| {
+            *keys = keys.saturating_add(1);
+            true
+        })?;
+        if pause == Pause::End {
+            out.count(self.keys);
+        }
+        Ok(pause == Pause::End)
+    }
+}
+
+fn walk(context: &Context<'_>, at: Option<CommitId>, from: Bound<Vec<u8>>) -> Result<Walk> {
+    let view = Opened(context.database.view(at)?);
+    Ok(Walk { view, from, to: Bound::Unbounded, direction: Direction::Forward })
+}
+
+/// Which keys a scan returns.
+#[derive(Debug, Default)]
+pub struct ScanOptions {
+    /// Those that match.
+    pub matching: Option<Glob>,
+    /// None: keys of another type than strings are asked for.
+    pub other_type: bool,
+    /// Keys to look at.
+    pub count: usize,
+}
+
+/// A page of a scan.
+#[derive(Debug)]
+pub struct Scan {
+    walk: Walk,
+    options: ScanOptions,
+    /// The cursor that was asked for.
+    cursor: u64,
+    /// The keys found, as they are sent.
+    found: Vec<u8>,
+    keys: usize,
+}
+
+impl Scan {
+    /// The page behind a cursor, at a commit or at the newest one.
+    ///
+    /// # Errors
+    /// `cursor.unknown`, those of the view.
+    pub fn new(context: &mut Context<'_>, at: Option<CommitId>, cursor: u64, options: ScanOptions) -> Result<Scan> {
+        let from = match cursor {
+            0 => Bound::Unbounded,
+            cursor => {
+                let after = context.cursors.use_up(cursor);
+                Bound::Excluded(after.ok_or_else(|| Error::new(Reason::CursorUnknown).with("cursor", cursor))?)
+            }
+        };
+        Ok(Scan { walk: walk(context, at, from)?, options, cursor, found: Vec::new(), keys: 0 })
+    }
+
+    fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
+        let Scan { walk, options, found, keys, .. } = self;
+        let mut steps = 0;
+        let mut gives_way = false;
+        let pause = walk.turn(|key, _| {
+            gives_way = steps > limits::TURN_STEPS;
+            if options.count == 0 || gives_way || found.len() > limits::TURN_BYTES {
+                return false;
+            }
+            options.count = options.count.saturating_sub(1);
+            let matching = options.matching.as_ref();
+            if !options.other_type && matching.is_none_or(|pattern| pattern.matches(key, &mut steps)) {
+                Out::new(out.version(), found).bulk(key);
+                *keys = keys.saturating_add(1);
+            }
+            true
+        })?;
+        let cursor = match (pause, &walk.from) {
+            (Pause::End, _) => 0,
+            (Pause::Refused, Bound::Excluded(last)) if !gives_way => context.cursors.keep(last.clone(), self.cursor),
+            (Pause::Refused | Pause::Turn, _) => return Ok(false),
+        };
+        out.array(2);
+        out.bulk(cursor.to_string().as_bytes());
+        out.array(self.keys);
+        out.encoded(&self.found);
+        Ok(true)
+    }
+}
+
+/// The rows of a range, as a flat array of keys and values.
+#[derive(Debug)]
+pub struct Rows {
+    walk: Walk,
+    /// Where the walk began.
+    begin: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    /// Rows that may still come, and whether the client said so.
+    limit: (usize, bool),
+    phase: Phase,
+    /// The rows of the first turn, as they are sent.
+    kept: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The first turn: most ranges end in it.
+    First,
+    /// So many rows were counted so far.
+    Counting(usize),
+    /// So many rows are still to be sent.
+    Sending(usize),
+}
+
+impl Rows {
+    /// The rows between two keys, the second excluded, at a commit or at the newest one.
+    ///
+    /// # Errors
+    /// Those of the view.
+    pub fn new(
+        context: &Context<'_>,
+        at: Option<CommitId>,
+        (from, to): (Bound<Vec<u8>>, Bound<Vec<u8>>),
+        direction: Direction,
+        limit: Option<usize>,
+    ) -> Result<Rows> {
+        let view = Opened(context.database.view(at)?);
+        let begin = (from.clone(), to.clone());
+        let walk = Walk { view, from, to, direction };
+        let limit = (limit.unwrap_or(limits::RANGE_ROWS_MAX), limit.is_some());
+        Ok(Rows { walk, begin, limit, phase: Phase::First, kept: Vec::new() })
+    }
+
+    fn turn(&mut self, out: &mut Out<'_>) -> Result<bool> {
+        match self.phase {
+            Phase::First => self.first(out),
+            Phase::Counting(rows) => self.count(rows, out),
+            Phase::Sending(rows) => self.send(rows, out),
+        }
+    }
+
+    fn first(&mut self, out: &mut Out<'_>) -> Result<bool> {
+        let Rows { walk, kept, limit: (limit, _), .. } = self;
+        let mut rows = 0_usize;
+        let pause = walk.turn(|key, value| {
+            let wanted = rows < *limit;
+            if wanted {
+                rows = rows.saturating_add(1);
+                let mut kept = Out::new(out.version(), kept);
+                kept.bulk(key);
+                kept.bulk(value);
+            }
+            wanted
+        })?;
+        if pause == Pause::Turn {
+            self.kept = Vec::new();
+            self.phase = Phase::Counting(rows);
+            return Ok(false);
+        }
+        out.array(rows.saturating_mul(2));
+        out.encoded(&self.kept);
+        Ok(true)
+    }
+
+    fn count(&mut self, mut rows: usize, out: &mut Out<'_>) -> Result<bool> {
+        let (limit, said) = self.limit;
+        let pause = self.walk.turn(|_, _| {
+            let wanted = rows < limit;
+            rows = rows.saturating_add(usize::from(wanted));
+            wanted
+        })?;
+        if pause == Pause::Refused && !said {
+            // Cut short in silence it would look as if it were all.
+            return Err(Error::new(Reason::RangeInvalid).with("rows", format_args!("more than {limit}, and no LIMIT")));
+        }
+        self.phase = Phase::Counting(rows);
+        if pause != Pause::Turn {
+            out.array(rows.saturating_mul(2));
+            self.phase = Phase::Sending(rows);
+            (self.walk.from, self.walk.to) = self.begin.clone();
+        }
+        Ok(false)
+    }
+
+    fn send(&mut self, mut left: usize, out: &mut Out<'_>) -> Result<bool> {
+        self.walk.turn(|key, value| {
+            let wanted = left > 0;
+            if wanted {
+                left = left.saturating_sub(1);
+                out.bulk(key);
+                out.bulk(value);
+            }
+            wanted
+        })?;
+        self.phase = Phase::Sending(left);
+        Ok(left == 0)
+    }
+}

@@ -1,0 +1,755 @@
+//! The one list of commands: how each is called, what it does, and what is said of it.
+//!
+//! Dispatch, the errors for unknown commands and for wrong numbers of arguments, COMMAND, HELP and the table in `docs/resp.md` come from
+//! it. Sorted by name. What a command is allowed to wait for, and whether MULTI may queue it, follows from its [`Run`] alone.
+
+use crate::resp::Out;
+use crate::server::commands::data::Data;
+use crate::server::commands::{Words, aero, catalog, config, connection, info, quoted, scan};
+use crate::server::session::{Context, Session, Step};
+use std::cmp::Ordering;
+
+/// What a command does on the loop.
+type OnLoop = fn(&mut Session, Words<'_>, &mut Context<'_>, &mut Vec<u8>) -> Step;
+
+/// How a command is carried out.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// Needs nothing but its words. MULTI may queue it.
+    Pure(fn(Words<'_>, &mut Out<'_>)),
+    /// Reads or writes keys. MULTI may queue it.
+    Data(Data),
+    /// Of the connection or the server, at once.
+    AtOnce(OnLoop),
+    /// The same, once the client has no order that is not answered: it shows what they did.
+    AfterOrders(OnLoop),
+    /// MULTI.
+    Multi,
+    /// EXEC.
+    Exec,
+    /// DISCARD.
+    Discard,
+    /// WATCH: what it remembers has to hold what was ordered before.
+    Watch,
+    /// UNWATCH. MULTI may queue it.
+    Unwatch,
+    /// RESET.
+    Reset,
+    /// QUIT.
+    Quit,
+}
+
+impl Run {
+    /// Whether it may write.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        matches!(self, Run::Data(data) if data.writes())
+    }
+
+    /// Whether it is carried out behind MULTI too, rather than queued.
+    #[must_use]
+    pub fn is_of_transactions(self) -> bool {
+        match self {
+            Run::Multi | Run::Exec | Run::Discard | Run::Watch | Run::Quit | Run::Reset => true,
+            Run::Pure(_) | Run::Data(_) | Run::AtOnce(_) | Run::AfterOrders(_) | Run::Unwatch => false,
+        }
+    }
+}
+
+/// A command.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// Its name in small letters; that of a subcommand behind a `|`.
+    pub name: &'static str,
+    /// How it is written.
+    pub syntax: &'static str,
+    /// How many words it has; at least so many, if below zero.
+    pub arity: i64,
+    /// The first and the last word that is a key, and the step between keys; the last counts from the end, if below zero.
+    pub key_words: (i64, i64, i64),
+    /// The version of Redis, or of this program, that first had it.
+    pub since: &'static str,
+    /// What it belongs to.
+    pub group: &'static str,
+    /// What it does.
+    pub summary: &'static str,
+    /// What it replies.
+    pub reply: &'static str,
+    /// Where that is not what Redis does.
+    pub differs: &'static str,
+    /// How it is carried out.
+    pub run: Run,
+    /// Its subcommands.
+    pub subcommands: &'static [Command],
+}
+
+impl Command {
+    /// The flags that COMMAND shows.
+    #[must_use]
+    pub fn flags(&self) -> Vec<&'static str> {
+        let mut flags = Vec::new();
+        match self.run {
+            Run::Data(data) => flags.push(if data.writes() { "write" } else { "readonly" }),
+            Run::AtOnce(_) => flags.push("no_multi"),
+            Run::AfterOrders(_) => flags.extend(["readonly", "no_multi"]),
+            Run::Watch => flags.push("no_multi"),
+            Run::Pure(_) | Run::Multi | Run::Exec | Run::Discard | Run::Unwatch | Run::Reset | Run::Quit => {}
+        }
+        if !matches!(self.run, Run::AfterOrders(_)) {
+            flags.push("fast");
+        }
+        flags
+    }
+
+    /// Whether it takes so many words.
+    #[must_use]
+    pub fn takes(&self, words: usize) -> bool {
+        let words = i64::try_from(words).unwrap_or(i64::MAX);
+        if self.arity < 0 { words >= self.arity.saturating_neg() } else { words == self.arity }
+    }
+}
+
+/// The command that a request names.
+///
+/// # Errors
+/// The text for a command or subcommand that there is not, or that takes another number of words.
+pub fn find(words: Words<'_>) -> Result<&'static Command, String> {
+    let Some(mut command) = named(words.at(0)).filter(|command| !command.name.contains('|')) else {
+        let mut arguments = String::new();
+        for word in words.iter().skip(1) {
+            let Some(left) = 128_usize.checked_sub(arguments.len()).filter(|left| *left > 0) else { break };
+            arguments.push_str(&format!("'{}' ", quoted(word, left)));
+        }
+        let name = quoted(words.at(0), 128);
+        return Err(format!("ERR unknown command '{name}', with args beginning with: {arguments}"));
+    };
+    if let Some(word) = words.get(1).filter(|_| !command.subcommands.is_empty()) {
+        let is_meant = |subcommand: &&Command| {
+            subcommand.name.rsplit('|').next().is_some_and(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        let container = command.name.to_ascii_uppercase();
+        command = command.subcommands.iter().find(is_meant).ok_or_else(|| {
+            format!("ERR unknown subcommand '{}'. Try {container} HELP.", quoted(word, 128))
+        })?;
+    }
+    if command.takes(words.len()) {
+        return Ok(command);
+    }
+    Err(format!("ERR wrong number of arguments for '{}' command", command.name))
+}
+
+/// The command of this name, in any case; a subcommand is named as `command|subcommand`.
+#[must_use]
+pub fn named(name: &[u8]) -> Option<&'static Command> {
+    let within = |commands: &'static [Command], name: &[u8]| {
+        let at = commands.binary_search_by(|command| compare(command.name, name)).ok()?;
+        commands.get(at)
+    };
+    match name.iter().position(|byte| *byte == b'|') {
+        None => within(COMMANDS, name),
+        Some(end) => within(within(COMMANDS, name.get(..end)?)?.subcommands, name),
+    }
+}
+
+fn compare(name: &str, given: &[u8]) -> Ordering {
+    name.bytes().cmp(given.iter().map(u8::to_ascii_lowercase))
+}
+
+const NO_KEYS: (i64, i64, i64) = (0, 0, 0);
+const ONE_KEY: (i64, i64, i64) = (1, 1, 1);
+const ALL_KEYS: (i64, i64, i64) = (1, -1, 1);
+const PAIRS: (i64, i64, i64) = (1, -1, 2);
+
+/// What most have in common.
+const BASE: Command = Command {
+    name: "",
+    syntax: "",
+    arity: 0,
+    key_words: NO_KEYS,
+    since: "1.0.0",
+    group: "string",
+    summary: "",
+    reply: "",
+    differs: "",
+    run: Run::Unwatch,
+    subcommands: &[],
+};
+const SERVER: Command = Command { group: "server", ..BASE };
+const CONNECTION: Command = Command { group: "connection", ..BASE };
+const TRANSACTIONS: Command = Command { group: "transactions", ..BASE };
+const GENERIC: Command = Command { group: "generic", ..BASE };
+const AERO: Command = Command { group: "aerodb", since: "0.1.0", ..BASE };
+const HELP: Command = Command {
+    arity: 2,
+    since: "5.0.0",
+    summary: "Print this help",
+    reply: "array of lines",
+    run: Run::Pure(catalog::help),
+    ..CONNECTION
+};
+
+/// Every command, by its name.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "aero.at",
+        syntax: "AERO.AT commit GET|MGET|EXISTS|STRLEN|TYPE|SCAN|RANGE …",
+        arity: -4,
+        summary: "Read the database as it was at a commit",
+        reply: "that of the command",
+        run: Run::AfterOrders(aero::at),
+        ..AERO
+    },
+    Command {
+        name: "aero.commitid",
+        syntax: "AERO.COMMITID",
+        arity: 1,
+        summary: "The newest commit",
+        reply: "number; 0 before the first",
+        run: Run::AfterOrders(aero::commit_id),
+        ..AERO
+    },
+    Command {
+        name: "aero.explain",
+        syntax: "AERO.EXPLAIN …",
+        arity: -1,
+        summary: "Comes with explanations",
+        reply: "refused for now",
+        run: Run::Pure(aero::explain),
+        ..AERO
+    },
+    Command {
+        name: "aero.floor",
+        syntax: "AERO.FLOOR",
+        arity: 1,
+        summary: "The lowest commit that can be read",
+        reply: "number",
+        run: Run::AfterOrders(aero::floor),
+        ..AERO
+    },
+    Command {
+        name: "aero.last",
+        syntax: "AERO.LAST",
+        arity: 1,
+        summary: "The last commit of this connection",
+        reply: "number, or null if it made none",
+        run: Run::AfterOrders(aero::last),
+        ..AERO
+    },
+    Command {
+        name: "aero.range",
+        syntax: "AERO.RANGE start end [LIMIT n] [REV] [AT commit]",
+        arity: -3,
+        summary: "Rows in the order of their keys, from start on and before end; an empty end is none",
+        reply: "flat array of keys and values",
+        run: Run::AfterOrders(aero::range),
+        ..AERO
+    },
+    Command {
+        name: "aero.waitfor",
+        syntax: "AERO.WAITFOR commit",
+        arity: 2,
+        summary: "Wait until a commit can be read here",
+        reply: "the newest commit, a number",
+        run: Run::AfterOrders(aero::wait_for),
+        ..AERO
+    },
+    Command {
+        name: "auth",
+        syntax: "AUTH [username] password",
+        arity: -2,
+        summary: "Authenticate",
+        reply: "refused: there is no authentication",
+        differs: "the user `default` is refused too",
+        run: Run::Pure(connection::auth),
+        ..CONNECTION
+    },
+    Command {
+        name: "client",
+        syntax: "CLIENT …",
+        arity: -2,
+        since: "2.4.0",
+        summary: "Commands on connections",
+        run: Run::Pure(catalog::help),
+        subcommands: CLIENT,
+        ..CONNECTION
+    },
+    Command {
+        name: "command",
+        syntax: "COMMAND",
+        arity: -1,
+        since: "2.8.13",
+        summary: "All commands",
+        reply: "array of what COMMAND INFO replies",
+        differs: "access categories, hints and key specifications are empty; flags are those that hold here",
+        run: Run::Pure(catalog::all),
+        subcommands: COMMAND,
+        ..SERVER
+    },
+    Command {
+        name: "config",
+        syntax: "CONFIG …",
+        arity: -2,
+        since: "2.0.0",
+        summary: "Commands on the configuration",
+        run: Run::Pure(catalog::help),
+        subcommands: CONFIG,
+        ..SERVER
+    },
+    Command {
+        name: "dbsize",
+        syntax: "DBSIZE",
+        arity: 1,
+        summary: "Count the keys",
+        reply: "number",
+        differs: "the keys of one commit are counted one by one; not in MULTI",
+        run: Run::AfterOrders(scan::dbsize),
+        ..SERVER
+    },
+    Command {
+        name: "del",
+        syntax: "DEL key [key …]",
+        arity: -2,
+        key_words: ALL_KEYS,
+        summary: "Delete keys",
+        reply: "number of keys that were there",
+        run: Run::Data(Data::Del),
+        ..GENERIC
+    },
+    Command {
+        name: "discard",
+        syntax: "DISCARD",
+        arity: 1,
+        since: "2.0.0",
+        summary: "Discard a transaction",
+        reply: "OK",
+        run: Run::Discard,
+        ..TRANSACTIONS
+    },
+    Command {
+        name: "echo",
+        syntax: "ECHO message",
+        arity: 2,
+        summary: "Return the message",
+        reply: "bytes",
+        run: Run::Pure(connection::echo),
+        ..CONNECTION
+    },
+    Command {
+        name: "exec",
+        syntax: "EXEC",
+        arity: 1,
+        since: "1.2.0",
+        summary: "Carry a transaction out",
+        reply: "array of the replies, or null if a watched key has changed",
+        differs: "one commit, or none where nothing was written",
+        run: Run::Exec,
+        ..TRANSACTIONS
+    },
+    Command {
+        name: "exists",
+        syntax: "EXISTS key [key …]",
+        arity: -2,
+        key_words: ALL_KEYS,
+        summary: "Count the keys that are there",
+        reply: "number",
+        run: Run::Data(Data::Exists),
+        ..GENERIC
+    },
+    Command {
+        name: "get",
+        syntax: "GET key",
+        arity: 2,
+        key_words: ONE_KEY,
+        summary: "Get the value of a key",
+        reply: "bytes or null",
+        run: Run::Data(Data::Get),
+        ..BASE
+    },
+    Command {
+        name: "getdel",
+        syntax: "GETDEL key",
+        arity: 2,
+        key_words: ONE_KEY,
+        since: "6.2.0",
+        summary: "Get the value of a key and delete the key",
+        reply: "bytes or null",
+        run: Run::Data(Data::Getdel),
+        ..BASE
+    },
+    Command {
+        name: "hello",
+        syntax: "HELLO [protover [AUTH username password] [SETNAME clientname]]",
+        arity: -1,
+        since: "6.0.0",
+        summary: "Shake hands, and choose the protocol",
+        reply: "map that describes the server",
+        differs: "one more pair, `aerodb` and its version; AUTH is refused; not in MULTI",
+        run: Run::AtOnce(connection::hello),
+        ..CONNECTION
+    },
+    Command {
+        name: "info",
+        syntax: "INFO [section …]",
+        arity: -1,
+        summary: "What the server does and how it is",
+        reply: "text",
+        differs: "sections and lines are those that hold here, and `aerodb`; not in MULTI",
+        run: Run::AfterOrders(info::info),
+        ..SERVER
+    },
+    Command {
+        name: "mget",
+        syntax: "MGET key [key …]",
+        arity: -2,
+        key_words: ALL_KEYS,
+        summary: "Get the values of keys",
+        reply: "array of bytes or null",
+        run: Run::Data(Data::Mget),
+        ..BASE
+    },
+    Command {
+        name: "mset",
+        syntax: "MSET key value [key value …]",
+        arity: -3,
+        key_words: PAIRS,
+        since: "1.0.1",
+        summary: "Set the values of keys",
+        reply: "OK",
+        run: Run::Data(Data::Mset),
+        ..BASE
+    },
+    Command {
+        name: "msetnx",
+        syntax: "MSETNX key value [key value …]",
+        arity: -3,
+        key_words: PAIRS,
+        since: "1.0.1",
+        summary: "Set the values of keys, if none of them is there",
+        reply: "1, or 0 if nothing was set",
+        run: Run::Data(Data::Msetnx),
+        ..BASE
+    },
+    Command {
+        name: "multi",
+        syntax: "MULTI",
+        arity: 1,
+        since: "1.2.0",
+        summary: "Begin a transaction",
+        reply: "OK",
+        differs: "what is queued may take 128 MiB",
+        run: Run::Multi,
+        ..TRANSACTIONS
+    },
+    Command {
+        name: "ping",
+        syntax: "PING [message]",
+        arity: -1,
+        summary: "Return the message, or PONG",
+        reply: "PONG or bytes",
+        run: Run::Pure(connection::ping),
+        ..CONNECTION
+    },
+    Command {
+        name: "quit",
+        syntax: "QUIT",
+        arity: -1,
+        summary: "Close the connection",
+        reply: "OK",
+        run: Run::Quit,
+        ..CONNECTION
+    },
+    Command {
+        name: "reset",
+        syntax: "RESET",
+        arity: 1,
+        since: "6.2.0",
+        summary: "Begin again as a new connection does",
+        reply: "RESET",
+        differs: "AERO.LAST is null again",
+        run: Run::Reset,
+        ..CONNECTION
+    },
+    Command {
+        name: "scan",
+        syntax: "SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        arity: -2,
+        since: "2.8.0",
+        summary: "Go through the keys, a page at a time",
+        reply: "array of the next cursor and an array of keys",
+        differs: "keys come in order, each once; a cursor that is not known is an error; not in MULTI",
+        run: Run::AfterOrders(scan::scan),
+        ..GENERIC
+    },
+    Command {
+        name: "select",
+        syntax: "SELECT index",
+        arity: 2,
+        summary: "Choose the database",
+        reply: "OK",
+        differs: "there is database 0 only",
+        run: Run::Pure(connection::select),
+        ..CONNECTION
+    },
+    Command {
+        name: "set",
+        syntax: "SET key value [NX | XX] [GET]",
+        arity: -3,
+        key_words: ONE_KEY,
+        summary: "Set the value of a key",
+        reply: "OK, or null if NX or XX did not hold; with GET the value before, or null",
+        differs: "EX, PX, EXAT, PXAT and KEEPTTL are refused: there is no expiry",
+        run: Run::Data(Data::Set),
+        ..BASE
+    },
+    Command {
+        name: "setnx",
+        syntax: "SETNX key value",
+        arity: 3,
+        key_words: ONE_KEY,
+        summary: "Set the value of a key, if it is not there",
+        reply: "1, or 0 if nothing was set",
+        run: Run::Data(Data::Setnx),
+        ..BASE
+    },
+    Command {
+        name: "strlen",
+        syntax: "STRLEN key",
+        arity: 2,
+        key_words: ONE_KEY,
+        since: "2.2.0",
+        summary: "The length of a value",
+        reply: "number; 0 if the key is not there",
+        run: Run::Data(Data::Strlen),
+        ..BASE
+    },
+    Command {
+        name: "type",
+        syntax: "TYPE key",
+        arity: 2,
+        key_words: ONE_KEY,
+        summary: "The type of a value",
+        reply: "`string` or `none`",
+        run: Run::Data(Data::Type),
+        ..GENERIC
+    },
+    Command {
+        name: "unlink",
+        syntax: "UNLINK key [key …]",
+        arity: -2,
+        key_words: ALL_KEYS,
+        since: "4.0.0",
+        summary: "Delete keys; the same as DEL",
+        reply: "number of keys that were there",
+        run: Run::Data(Data::Del),
+        ..GENERIC
+    },
+    Command {
+        name: "unwatch",
+        syntax: "UNWATCH",
+        arity: 1,
+        since: "2.2.0",
+        summary: "Watch no key any more",
+        reply: "OK",
+        run: Run::Unwatch,
+        ..TRANSACTIONS
+    },
+    Command {
+        name: "watch",
+        syntax: "WATCH key [key …]",
+        arity: -2,
+        key_words: ALL_KEYS,
+        since: "2.2.0",
+        summary: "Let EXEC do nothing if a key changes before it",
+        reply: "OK",
+        differs: "EXEC is null also where the floor has passed the commit at which a key was watched; at most 16 MiB of keys",
+        run: Run::Watch,
+        ..TRANSACTIONS
+    },
+];
+
+const CLIENT: &[Command] = &[
+    Command {
+        name: "client|getname",
+        syntax: "CLIENT GETNAME",
+        arity: 2,
+        since: "2.6.9",
+        summary: "The name of this connection",
+        reply: "bytes, or null without a name",
+        differs: "not in MULTI",
+        run: Run::AtOnce(connection::client_get_name),
+        ..CONNECTION
+    },
+    Command { name: "client|help", syntax: "CLIENT HELP", ..HELP },
+    Command {
+        name: "client|id",
+        syntax: "CLIENT ID",
+        arity: 2,
+        since: "5.0.0",
+        summary: "The number of this connection",
+        reply: "number",
+        differs: "not in MULTI",
+        run: Run::AtOnce(connection::client_id),
+        ..CONNECTION
+    },
+    Command {
+        name: "client|info",
+        syntax: "CLIENT INFO",
+        arity: 2,
+        since: "6.2.0",
+        summary: "What is known of this connection",
+        reply: "a line of CLIENT LIST",
+        differs: "without the fields that need a clock or a descriptor; not in MULTI",
+        run: Run::AtOnce(connection::client_info),
+        ..CONNECTION
+    },
+    Command {
+        name: "client|list",
+        syntax: "CLIENT LIST [TYPE type] [ID id …]",
+        arity: -2,
+        since: "2.4.0",
+        summary: "What is known of the connections",
+        reply: "text, a line for each",
+        differs: "without the fields that need a clock or a descriptor; not in MULTI",
+        run: Run::AtOnce(connection::client_list),
+        ..CONNECTION
+    },
+    Command {
+        name: "client|setinfo",
+        syntax: "CLIENT SETINFO LIB-NAME|LIB-VER value",
+        arity: 4,
+        since: "7.2.0",
+        summary: "Name the library that the client uses",
+        reply: "OK",
+        differs: "at most 256 bytes; not in MULTI",
+        run: Run::AtOnce(connection::client_set_info),
+        ..CONNECTION
+    },
+    Command {
+        name: "client|setname",
+        syntax: "CLIENT SETNAME name",
+        arity: 3,
+        since: "2.6.9",
+        summary: "Name this connection",
+        reply: "OK",
+        differs: "at most 256 bytes; not in MULTI",
+        run: Run::AtOnce(connection::client_set_name),
+        ..CONNECTION
+    },
+];
+
+const COMMAND: &[Command] = &[
+    Command {
+        name: "command|count",
+        syntax: "COMMAND COUNT",
+        arity: 2,
+        since: "2.8.13",
+        summary: "Count the commands",
+        reply: "number",
+        run: Run::Pure(catalog::count),
+        ..SERVER
+    },
+    Command {
+        name: "command|docs",
+        syntax: "COMMAND DOCS [name …]",
+        arity: -2,
+        since: "7.0.0",
+        summary: "What is said of commands",
+        reply: "map of names and maps: summary, since, group, subcommands",
+        differs: "without complexity and arguments",
+        run: Run::Pure(catalog::docs),
+        ..SERVER
+    },
+    Command { name: "command|help", syntax: "COMMAND HELP", ..HELP },
+    Command {
+        name: "command|info",
+        syntax: "COMMAND INFO [name …]",
+        arity: -2,
+        since: "2.8.13",
+        summary: "Names, arities, flags and keys of commands",
+        reply: "array of arrays, null for a name that is not known",
+        run: Run::Pure(catalog::info),
+        ..SERVER
+    },
+    Command {
+        name: "command|list",
+        syntax: "COMMAND LIST [FILTERBY PATTERN pattern]",
+        arity: -2,
+        since: "7.0.0",
+        summary: "The names of the commands",
+        reply: "array of names",
+        differs: "FILTERBY MODULE and ACLCAT are refused: there are none",
+        run: Run::Pure(catalog::list),
+        ..SERVER
+    },
+];
+
+const CONFIG: &[Command] = &[
+    Command {
+        name: "config|get",
+        syntax: "CONFIG GET pattern [pattern …]",
+        arity: -3,
+        since: "2.0.0",
+        summary: "Settings whose names match",
+        reply: "map of names and values",
+        differs: "only settings whose meaning holds here; not in MULTI",
+        run: Run::AtOnce(config::get),
+        ..SERVER
+    },
+    Command { name: "config|help", syntax: "CONFIG HELP", ..HELP },
+    Command {
+        name: "config|set",
+        syntax: "CONFIG SET name value [name value …]",
+        arity: -4,
+        since: "2.0.0",
+        summary: "Change settings",
+        reply: "refused: settings are given at the start",
+        differs: "every setting is immutable",
+        run: Run::AtOnce(config::set),
+        ..SERVER
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::Request;
+
+    fn everything() -> impl Iterator<Item = &'static Command> {
+        COMMANDS.iter().chain(COMMANDS.iter().flat_map(|command| command.subcommands))
+    }
+
+    #[test]
+    fn names_are_sorted_and_each_command_is_found_by_its_own_in_any_case() {
+        for commands in [COMMANDS, CLIENT, COMMAND, CONFIG] {
+            assert!(commands.windows(2).all(|pair| pair[0].name < pair[1].name));
+        }
+        for command in everything() {
+            let found = named(command.name.to_ascii_uppercase().as_bytes()).unwrap();
+            assert_eq!(found.name, command.name);
+            let words = command.name.to_ascii_uppercase().replace('|', " ");
+            assert!(command.syntax.starts_with(&words), "{}: {}", command.name, command.syntax);
+            assert!(!command.summary.is_empty() && !command.summary.ends_with('.'), "{}", command.name);
+            assert!(!command.reply.is_empty() || !command.subcommands.is_empty(), "{}", command.name);
+        }
+        assert!(named(b"client|nothing").is_none() && named(b"nothing|x").is_none() && named(b"").is_none());
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_in_the_words_of_redis() {
+        let text = |words: &[&str]| find(Words::of(&words.iter().collect::<Request>())).map(|command| command.name);
+        assert_eq!(text(&["GeT", "k"]), Ok("get"));
+        assert_eq!(text(&["client", "ID"]), Ok("client|id"));
+        assert_eq!(text(&["command"]), Ok("command"));
+        let refused = |words: &[&str], expected: &str| assert_eq!(text(words), Err(format!("ERR {expected}")));
+        refused(&["nope"], "unknown command 'nope', with args beginning with: ");
+        refused(&["no\r\npe", "a\0b", "c"], "unknown command 'no  pe', with args beginning with: 'a' 'c' ");
+        refused(&["client|id"], "unknown command 'client|id', with args beginning with: ");
+        refused(&["CLIENT", "kill"], "unknown subcommand 'kill'. Try CLIENT HELP.");
+        refused(&["client"], "wrong number of arguments for 'client' command");
+        refused(&["client", "setname"], "wrong number of arguments for 'client|setname' command");
+        refused(&["get"], "wrong number of arguments for 'get' command");
+        let long = "x".repeat(200);
+        let shown = &long[..128];
+        refused(&[&long, &long, "y"], &format!("unknown command '{shown}', with args beginning with: '{shown}' "));
+    }
+}

@@ -1,0 +1,251 @@
+//! Sessions without sockets: a database on a simulated disk, clients that talk to it, and every step that a session asks for.
+//!
+//! What the loop does is done here one thing at a time, so a story says itself when the committer gets its orders and what happens
+//! between the turns of a long reply. A reply is shown with `¶` for each line end.
+
+#![allow(dead_code)]
+
+use crate::world::{init_options, options, tiny};
+use aerodb::committer::Order;
+use aerodb::disk::SimDisk;
+use aerodb::resp::Request;
+use aerodb::server::Options;
+use aerodb::server::clients::{ClientId, Clients};
+use aerodb::server::counters::Counters;
+use aerodb::server::cursors::Cursors;
+use aerodb::server::deposit::Room;
+use aerodb::server::session::{Context, Reply, Session, Step};
+use aerodb::{CommitId, Database, limits};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+/// What a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// Nothing: its next request may come.
+    No,
+    /// Its orders.
+    ForOrders,
+    /// The turns of others.
+    ForTurn,
+    /// A commit.
+    ForCommit(CommitId),
+    /// Its end.
+    Closed,
+}
+
+enum Slot {
+    Order(Order, Reply),
+    Ready(Vec<u8>),
+}
+
+struct Client {
+    id: ClientId,
+    session: Session,
+    slots: VecDeque<Slot>,
+    output: Vec<u8>,
+    waits: Waits,
+}
+
+/// The state of a server without its loop.
+pub struct Talk {
+    pub disk: SimDisk,
+    pub database: Arc<Database>,
+    pub room: Room,
+    clients: Clients,
+    cursors: Cursors,
+    counters: Counters,
+    options: Options,
+    talkers: Vec<Client>,
+}
+
+/// Words as a request.
+pub fn words(text: &str) -> Request {
+    text.split(' ').collect()
+}
+
+/// Bytes as they are shown.
+pub fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace("\r\n", "¶")
+}
+
+impl Talk {
+    /// A new database, and nobody who talks to it.
+    pub fn new() -> Talk {
+        Talk::with_room(limits::DEPOSITS_BYTES_MAX)
+    }
+
+    /// The same, with so much room for the replies of decisions.
+    pub fn with_room(bytes: usize) -> Talk {
+        let disk = SimDisk::new();
+        Database::init(&init_options(&disk, tiny())).unwrap();
+        let database = Arc::new(Database::open(options(&disk)).unwrap());
+        Talk {
+            disk,
+            options: Options::new(Arc::clone(&database)),
+            database,
+            room: Room::new(bytes),
+            clients: Clients::default(),
+            cursors: Cursors::new(1000),
+            counters: Counters::default(),
+            talkers: Vec::new(),
+        }
+    }
+
+    /// A new client.
+    pub fn client(&mut self) -> usize {
+        let id = self.clients.enter("127.0.0.1:1".into(), "127.0.0.1:6380".into());
+        let session = Session::new(id);
+        self.talkers.push(Client { id, session, slots: VecDeque::new(), output: Vec::new(), waits: Waits::No });
+        self.talkers.len() - 1
+    }
+
+    fn step(&mut self, client: usize, run: impl FnOnce(&mut Session, usize, &mut Context<'_>, &mut Vec<u8>) -> Step) {
+        let Client { session, slots, output, waits, .. } = &mut self.talkers[client];
+        let waiting = slots.iter().filter(|slot| matches!(slot, Slot::Order(..))).count();
+        let mut behind = Vec::new();
+        let out = if slots.is_empty() { output } else { &mut behind };
+        let mut context = Context {
+            database: &self.database,
+            clients: &mut self.clients,
+            cursors: &mut self.cursors,
+            counters: &self.counters,
+            room: &self.room,
+            options: &self.options,
+        };
+        *waits = match run(session, waiting, &mut context, out) {
+            Step::Replied => Waits::No,
+            Step::Ordered(order, reply) => {
+                slots.push_back(Slot::Order(order, reply));
+                Waits::No
+            }
+            Step::AfterOrders => Waits::ForOrders,
+            Step::More => Waits::ForTurn,
+            Step::UntilCommit(commit) => Waits::ForCommit(commit),
+            Step::Last => Waits::Closed,
+        };
+        if !behind.is_empty() {
+            slots.push_back(Slot::Ready(behind));
+        }
+    }
+
+    /// A client sends a request; what it orders waits until [`Talk::commit`].
+    pub fn send(&mut self, client: usize, request: Request) -> Waits {
+        assert_eq!(self.talkers[client].waits, Waits::No, "the client waits");
+        self.step(client, |session, waiting, context, out| session.request(request, waiting, context, out));
+        self.talkers[client].waits
+    }
+
+    /// The committer gets all orders of a client, and the client its answers.
+    pub fn commit(&mut self, client: usize) {
+        let slots = std::mem::take(&mut self.talkers[client].slots);
+        let (mut orders, mut rest) = (Vec::new(), Vec::new());
+        for slot in slots {
+            match slot {
+                Slot::Order(order, reply) => {
+                    orders.push(order);
+                    rest.push(Err(reply));
+                }
+                Slot::Ready(bytes) => rest.push(Ok(bytes)),
+            }
+        }
+        let count = orders.len();
+        let (answer, answers) = mpsc::channel();
+        let submitted = match count {
+            0 => {
+                answer.send(Vec::new()).unwrap();
+                Ok(())
+            }
+            _ => self.database.submit_all(orders, Box::new(move |outcomes| answer.send(outcomes).unwrap())),
+        };
+        let outcomes = match submitted {
+            Ok(()) => answers.recv().unwrap(),
+            Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
+        };
+        let mut outcomes = outcomes.into_iter();
+        for slot in rest {
+            let Client { session, output, .. } = &mut self.talkers[client];
+            match slot {
+                Ok(bytes) => output.extend_from_slice(&bytes),
+                Err(reply) => {
+                    let mut context = Context {
+                        database: &self.database,
+                        clients: &mut self.clients,
+                        cursors: &mut self.cursors,
+                        counters: &self.counters,
+                        room: &self.room,
+                        options: &self.options,
+                    };
+                    session.answered(reply, outcomes.next().unwrap(), &mut context, output);
+                }
+            }
+        }
+    }
+
+    /// A client goes on with what it began.
+    pub fn go_on(&mut self, client: usize) -> Waits {
+        self.step(client, |session, _, context, out| session.go_on(context, out));
+        self.talkers[client].waits
+    }
+
+    /// Everything that a client asked for is carried out, except waiting for a commit.
+    pub fn settle(&mut self, client: usize) {
+        loop {
+            self.commit(client);
+            match self.talkers[client].waits {
+                Waits::ForOrders | Waits::ForTurn => {
+                    self.go_on(client);
+                }
+                Waits::No | Waits::ForCommit(_) | Waits::Closed if self.talkers[client].slots.is_empty() => return,
+                Waits::No | Waits::ForCommit(_) | Waits::Closed => {}
+            }
+        }
+    }
+
+    /// What the client was sent since it was last asked for.
+    pub fn received(&mut self, client: usize) -> Vec<u8> {
+        std::mem::take(&mut self.talkers[client].output)
+    }
+
+    /// A request and its whole reply.
+    pub fn ask_bytes(&mut self, client: usize, request: Request) -> Vec<u8> {
+        self.send(client, request);
+        self.settle(client);
+        self.received(client)
+    }
+
+    /// The same, in words and shown.
+    pub fn ask(&mut self, client: usize, text: &str) -> String {
+        shown(&self.ask_bytes(client, words(text)))
+    }
+
+    /// Requests that are sent before any is answered, and all replies.
+    pub fn pipeline(&mut self, client: usize, texts: &[&str]) -> String {
+        for text in texts {
+            if self.send(client, words(text)) != Waits::No {
+                self.settle(client);
+            }
+        }
+        self.settle(client);
+        shown(&self.received(client))
+    }
+
+    /// What the session of a client holds.
+    pub fn bytes(&self, client: usize) -> usize {
+        self.talkers[client].session.bytes()
+    }
+
+    /// Every run is zeros from here on.
+    pub fn damage(&self) {
+        for path in self.disk.paths().iter().filter(|path| path.extension().is_some_and(|name| name == "run")) {
+            let zeros = vec![0; self.disk.contents(path).unwrap().len()];
+            self.disk.overwrite(path, zeros);
+        }
+    }
+
+    /// The client is gone.
+    pub fn leave(&mut self, client: usize) {
+        self.clients.leave(self.talkers[client].id);
+    }
+}
