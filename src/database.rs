@@ -308,7 +308,7 @@ fn ended(component: &'static str, thread: Option<JoinHandle<Result<()>>>) -> Res
 impl Drop for Database {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            log::error!("closing: {error}");
+            log::error!(code = error.reason().name(); "closing: {error}");
         }
     }
 }

@@ -50,12 +50,12 @@
 //!
 //! | layer | modules | does not know |
 //! |---|---|---|
-//! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`] | anything |
-//! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`] | what passes through them |
-//! | formats | [`codec`], [`record`], [`batch`], [`resp`] | disks and threads; they never panic |
+//! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`], [`config`] | anything |
+//! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], `wire` | what passes through them |
+//! | formats | [`codec`], [`record`], [`batch`], `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`] | who calls them |
 //! | components | [`committer`], [`maintenance`] | one another |
-//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`] | |
+//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
 
@@ -80,7 +80,7 @@ macro_rules! strict {
 }
 
 strict! {
-    batch codec commit_id error id identity limits position reason record rules store wal
+    batch codec commit_id config error id identity limits position reason record rules store wal
     #[cfg(feature = "server")] resp
 }
 
@@ -100,6 +100,8 @@ pub mod recovery;
 pub mod server;
 pub mod sync;
 pub mod verify;
+#[cfg(feature = "server")]
+pub mod wire;
 
 pub use batch::Batch;
 pub use commit_id::CommitId;

@@ -55,6 +55,16 @@ pub const RUNS_LIVE_MAX: usize = 64;
 /// Most rows that one range read returns.
 pub const RANGE_ROWS_MAX: usize = 1 << 20;
 
+/// Fewest and most connections of clients that may be allowed.
+pub const CLIENTS: (u64, u64) = (1, 1 << 20);
+/// Least and most memory for the buffers of all connections.
+pub const CLIENT_MEMORY_BYTES: (u64, u64) = (1 << 20, 1 << 40);
+/// Files that a node itself has open: the runs that exist, as many again that old views pin, the log, the listener, and what a start
+/// or a merge opens.
+pub const NODE_FILES: u64 = 256;
+/// Longest configuration file.
+pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+
 /// Most arguments of a request, its name included.
 pub const REQUEST_ARGUMENTS_MAX: usize = 1 << 20;
 /// Longest line of a request: an inline request, or the digits of a length.

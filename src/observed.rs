@@ -1,8 +1,10 @@
 //! What a component shows of itself: its state, the last transition and its cause, and what blocks it (P5-I14).
 //!
-//! One writer, the component; readers: whoever asks for the status. It is shown, never decided on.
+//! One writer, the component; readers: whoever asks for the status, and the log, which gets a line for each transition: `info` where it
+//! blocks the component, `debug` otherwise. It is shown, never decided on.
 
 use crate::sync::{self, Mutex};
+use std::fmt;
 
 /// A component as it was seen at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +23,29 @@ pub struct Observation<S> {
 
 /// Where a component shows itself.
 #[derive(Debug)]
-pub struct Observed<S>(Mutex<Observation<S>>);
+pub struct Observed<S> {
+    component: &'static str,
+    seen: Mutex<Observation<S>>,
+}
 
-impl<S: Copy> Observed<S> {
-    /// A component that begins in this state.
+impl<S: Copy + fmt::Display> Observed<S> {
+    /// A component of this name that begins in this state.
     #[must_use]
-    pub fn new(state: S) -> Observed<S> {
-        Observed(Mutex::new(Observation { state, previous: None, cause: "start", transitions: 0, blocked: None }))
+    pub fn new(component: &'static str, state: S) -> Observed<S> {
+        let seen = Observation { state, previous: None, cause: "start", transitions: 0, blocked: None };
+        Observed { component, seen: Mutex::new(seen) }
     }
 
-    /// Shows a transition.
+    /// Shows a transition, and logs it.
     pub fn transition(&self, to: S, cause: &'static str, blocked: Option<String>) {
-        let mut seen = sync::lock(&self.0);
-        seen.previous = Some(seen.state);
+        // There is one writer, so nothing changes between the two locks, and nobody who looks waits for the log.
+        let previous = sync::lock(&self.seen).state;
+        match blocked.as_deref() {
+            Some(why) => log::info!(target: self.component, previous:%, state:% = to, cause, blocked = why; "blocked"),
+            None => log::debug!(target: self.component, previous:%, state:% = to, cause; "transition"),
+        }
+        let mut seen = sync::lock(&self.seen);
+        seen.previous = Some(previous);
         seen.state = to;
         seen.cause = cause;
         seen.transitions = seen.transitions.saturating_add(1);
@@ -43,6 +55,6 @@ impl<S: Copy> Observed<S> {
     /// The component now.
     #[must_use]
     pub fn load(&self) -> Observation<S> {
-        sync::lock(&self.0).clone()
+        sync::lock(&self.seen).clone()
     }
 }

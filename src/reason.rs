@@ -113,6 +113,9 @@ reasons! {
     IdentityOtherNode 17 "identity.other_node" Operator
         "The directory belongs to another node."
         "Check which directory was meant."
+    IdentityOtherParameters 18 "identity.other_parameters" Change
+        "The directory was made with other parameters than those that were given."
+        "Leave the setting out, or give the value that is shown; the parameters of a directory never change."
     RoleNotWriter 19 "role.not_writer" Change
         "This node is a replica: it makes no history of its own."
         "Send the write to the primary."
@@ -122,6 +125,24 @@ reasons! {
     ConfigInvalid 21 "config.invalid" Change
         "A parameter is outside its limits."
         "Choose a value within the limits that are shown."
+    ConfigUnknown 22 "config.unknown" Change
+        "The configuration names something that is no setting."
+        "Correct or remove the name; docs/config.md and `aerodb serve --help` list the settings."
+    ConfigMalformed 23 "config.malformed" Change
+        "A setting or the configuration file cannot be read."
+        "Correct the value at the place that is shown."
+    ConfigMissing 24 "config.missing" Change
+        "A setting that is needed was not given."
+        "Give it as a flag, in the environment or in the configuration file."
+    ConfigNotSupported 25 "config.not_supported" Change
+        "The configuration asks for something that this version does not do yet."
+        "Remove the setting that is named."
+    ConfigNoAuthentication 26 "config.no_authentication" Change
+        "The address can be reached by others, and there is no authentication yet."
+        "Listen on loopback, or say that you want this with --allow-remote-without-authentication."
+    ProcessFileLimit 27 "process.file_limit" Operator
+        "The process may not open as many files as this configuration needs."
+        "Raise the limit of open files (LimitNOFILE=, ulimit -n), or lower max-clients."
     DiskReadFailed 30 "disk.read_failed" Operator
         "The operating system could not read a file."
         "Check the path, the permissions and the device; nothing was changed."
@@ -140,6 +161,9 @@ reasons! {
     DiskHandlesExhausted 35 "disk.handles_exhausted" Restart
         "The operating system opens no further file for this process. If a node opened it for writing, that has stopped for good."
         "Raise the limit of open files (`ulimit -n`), then start the node again; what was acknowledged is kept."
+    DiskNoRoom 36 "disk.no_room" Operator
+        "The file system has less free space than a node needs to start."
+        "Make room, or move the directory; nothing was changed."
     WalCorrupt 40 "wal.corrupt" Operator
         "A record of the log that may have been acknowledged does not verify."
         "Keep the directory as it is for examination, and restore from a backup or a replica."
@@ -254,6 +278,18 @@ reasons! {
     BackupInside 84 "backup.inside" Change
         "One of the two directories would lie inside the other."
         "Choose a path outside."
+    ServerListenFailed 92 "server.listen_failed" Later
+        "The operating system refused the server its address or a socket."
+        "Stop what has the address, or listen on another."
+    ServerUnreachable 93 "server.unreachable" Later
+        "The server could not be reached, or ended the connection."
+        "Check the address and whether a server listens there, then try again."
+    ServerRefused 94 "server.refused" Change
+        "The server refused the request."
+        "See what it told; check that the address is that of an AeroDB server."
+    ServerNotUnderstood 95 "server.not_understood" Change
+        "What answered is not what a server of this version would answer."
+        "Check that the address is that of an AeroDB server, of this version."
 }
 
 impl fmt::Display for Reason {

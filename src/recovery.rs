@@ -180,7 +180,8 @@ pub fn init(options: &Init) -> Result<Identity> {
 }
 
 /// The directory in which a directory has its name.
-pub(crate) fn parent(dir: &Path) -> &Path {
+#[must_use]
+pub fn parent(dir: &Path) -> &Path {
     dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

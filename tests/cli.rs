@@ -711,7 +711,7 @@ fn help_and_version_are_no_failures_and_help_has_examples() {
     let help = place.ok(&["--help"]);
     let commands = help.split("Commands:\n").nth(1).unwrap().lines().map_while(|line| line.split_whitespace().next());
     let commands: Vec<&str> = commands.filter(|name| *name != "help").collect();
-    assert_eq!(commands.len(), 15);
+    assert_eq!(commands.len(), if cfg!(feature = "server") { 17 } else { 16 });
     for name in commands {
         assert!(place.ok(&[name, "--help"]).contains("Examples:\n  aerodb "), "{name}");
     }
@@ -720,7 +720,28 @@ fn help_and_version_are_no_failures_and_help_has_examples() {
 #[test]
 fn the_log_of_the_program_is_on_standard_error_and_asked_for() {
     let place = with_two_commits();
-    let output = place.command(&["get", "d", "apple"]).env("AERODB_LOG", "info").output().unwrap();
+    let output = place.command(&["get", "d", "apple"]).env("AERODB_LOG_LEVEL", "info").output().unwrap();
     assert_eq!(output.stdout, b"green\n");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("replayed 2 records"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("info cli: recovery replayed 2 records"));
+    let mut json = place.command(&["get", "d", "apple"]);
+    let output = json.env("AERODB_LOG_LEVEL", "info").env("AERODB_LOG_FORMAT", "json").output().unwrap();
+    let line: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&line["level"], &line["component"]), (&json!("info"), &json!("cli")));
+    assert!(line["position"].as_u64().unwrap() > 0, "{line}");
+    let refused = place.command(&["get", "d", "apple"]).env("AERODB_LOG_LEVEL", "loud").output().unwrap();
+    assert_eq!(refused.status.code(), Some(Reason::ConfigMalformed.number().into()));
+}
+
+/// P5-I14: every transition of a state machine is a line of the log.
+#[test]
+fn each_transition_is_logged_with_the_state_before_the_state_after_and_the_cause() {
+    let place = Place::with_node();
+    let mut put = place.command(&["put", "d", "apple", "red"]);
+    let output = put.env("AERODB_LOG_LEVEL", "debug").env("AERODB_LOG_FORMAT", "json").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines: Vec<_> = lines.filter(|line| line["component"] == "committer").collect();
+    let edges: Vec<[&str; 3]> =
+        lines.iter().map(|line| ["previous", "cause", "state"].map(|name| line[name].as_str().unwrap())).collect();
+    assert_eq!(edges, [["idle", "taken", "writing"], ["writing", "durable", "idle"], ["idle", "close", "closed"]]);
 }

@@ -6,6 +6,8 @@
 
 #![cfg(all(feature = "cli", feature = "replication"))]
 
+mod binary;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -13,12 +15,13 @@ use std::process::{Command, Stdio};
 fn output(directory: &Path, command: &str) -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_aerodb")).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
-    let output = Command::new("sh")
+    let mut shell = Command::new("sh");
+    binary::without_settings(&mut shell);
+    let output = shell
         .args(["-c", &format!("{{ {command}; }} 2>&1")])
         .current_dir(directory)
         .env("PATH", format!("{}:{path}", program.display()))
         .env("TMPDIR", "/tmp")
-        .env_remove("AERODB_LOG")
         .stdin(Stdio::null())
         .output()
         .unwrap();

@@ -19,9 +19,11 @@ mod paths;
 #[path = "tidy/source.rs"]
 mod source;
 
-use aerodb::reason::Reason;
+use aerodb::config::{SETTINGS, Setting};
+use aerodb::reason::{Reason, Retry};
 use aerodb::rules::{RULES, Rule, Stage, lookup};
 use source::Source;
+use std::env;
 use std::fs;
 use std::path::Path;
 
@@ -104,6 +106,51 @@ fn the_documented_commands_are_those_of_the_program_resp_command() {
     assert_none(&docs::generated(root(), "docs/resp.md", "commands", &command_table()).into_iter().collect::<Vec<_>>());
 }
 
+fn setting_table() -> String {
+    let cells = |setting: &Setting| {
+        let (code, bounds) = (|text: &str| format!("`{text}`"), setting.bounds());
+        let takes = if bounds.is_empty() { code(setting.kind.placeholder()) } else { bounds };
+        let default = if setting.default.is_empty() { "not set".to_owned() } else { code(setting.default) };
+        vec![code(setting.name), code(&setting.variable()), takes, default, setting.sentence.to_owned()]
+    };
+    docs::table(&["Name", "Variable", "Takes", "Default", "Meaning"], &SETTINGS.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// The exit statuses by what whoever starts the node again has to know.
+fn status_table() -> String {
+    let row = |class: Retry, what: &str| vec![class.to_string(), exit_statuses(&[class]), what.to_owned()];
+    let rows = [
+        row(
+            Retry::Change,
+            "do not start it again: correct what is named, in the settings or in the directory that is meant",
+        ),
+        row(Retry::Operator, "do not start it again: look at the evidence, do what the remedy says"),
+        row(Retry::Restart, "start it again; recovery finds out what is there"),
+        row(Retry::Later, "start it again, later"),
+    ];
+    docs::table(&["Retry", "Exit statuses", "What to do"], &rows)
+}
+
+fn exit_statuses(classes: &[Retry]) -> String {
+    let reasons = Reason::ALL.iter().filter(|reason| classes.contains(&reason.retry()));
+    reasons.map(|reason| reason.number().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// A restart does not help where a person must act, and hides that one must.
+#[test]
+fn the_unit_starts_nothing_again_that_needs_a_person() {
+    let path = root().join("packaging/aerodb.service");
+    let unit = fs::read_to_string(&path).expect("packaging/aerodb.service");
+    let name = "RestartPreventExitStatus=";
+    let wanted = format!("{name}{}", exit_statuses(&[Retry::Change, Retry::Operator]));
+    let lines: Vec<&str> = unit.lines().filter(|line| line.starts_with(name)).collect();
+    if env::var_os("AERODB_BLESS").is_some() && lines.len() == 1 {
+        fs::write(&path, unit.replace(lines[0], &wanted)).expect("packaging/aerodb.service");
+        return;
+    }
+    assert_eq!(lines, [wanted], "packaging/aerodb.service (AERODB_BLESS=1 writes it)");
+}
+
 /// The limits as `src/limits.rs` declares them: the comment before a constant is its meaning.
 fn limit_table() -> String {
     let source = fs::read_to_string(root().join("src/limits.rs")).expect("src/limits.rs");
@@ -126,6 +173,8 @@ fn generated_tables_of_the_documents_are_those_of_the_program() {
     let model = |name: &str, wanted: &str| docs::generated(root(), "docs/model.md", name, wanted);
     let differing = [
         docs::generated(root(), "docs/reasons.md", "reasons", &reason_table()),
+        docs::generated(root(), "docs/config.md", "settings", &setting_table()),
+        docs::generated(root(), "docs/operations.md", "statuses", &status_table()),
         model("P5", &family("P5-")),
         model("R", &family("R-")),
         model("M", &family("M-")),

@@ -1,9 +1,10 @@
-//! What the arguments mean: numbers, sizes, identifiers, and which directory is expected.
+//! What the arguments mean: numbers, sizes, identifiers, which server, and which directory is expected.
 //!
 //! clap has proven their shape; here words become values, or are refused by name: `cli.input` for what can't be read,
 //! `config.invalid` for what can't be held. Limits are the library's: a value that can be read and held is passed on, and refused there.
 
 use crate::cli::bytes;
+use aerodb::config::{Bytes, Value, digits};
 use aerodb::recovery::Options;
 use aerodb::{CommitId, Error, Id, Identity, Reason, Result, Role};
 use clap::ArgMatches;
@@ -48,11 +49,6 @@ fn unreadable(name: &'static str, text: &str, expected: &str) -> Error {
         .with("expected", expected)
 }
 
-/// Digits only: no sign, no space.
-fn digits(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
-}
-
 /// A number, if it was given.
 pub(crate) fn number(matches: &ArgMatches, name: &'static str) -> Result<Option<u64>> {
     let read = |text| digits(text).ok_or_else(|| unreadable(name, text, "a number from 0 to 18446744073709551615"));
@@ -67,20 +63,8 @@ pub(crate) fn commit(matches: &ArgMatches, name: &'static str) -> Result<Option<
 /// A number of bytes, if it was given.
 pub(crate) fn size(matches: &ArgMatches, name: &'static str) -> Result<Option<u64>> {
     let expected = "a number of bytes, or of K, M or G (KiB, MiB, GiB)";
-    word(matches, name).map(|text| read_size(text).ok_or_else(|| unreadable(name, text, expected))).transpose()
-}
-
-fn read_size(text: &str) -> Option<u64> {
-    let unit_at = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let unit = match unit.to_ascii_lowercase().as_str() {
-        "" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        _ => return None,
-    };
-    digits(number)?.checked_mul(unit)
+    let read = |text: &str| Bytes::read(text.as_ref()).ok_or_else(|| unreadable(name, text, expected));
+    Ok(word(matches, name).map(read).transpose()?.map(|bytes| bytes.0))
 }
 
 /// A value for a parameter that has 32 bits.
@@ -102,6 +86,29 @@ pub(crate) fn role(matches: &ArgMatches, name: &'static str) -> Result<Option<Ro
 fn id(matches: &ArgMatches, name: &'static str) -> Result<Option<Id>> {
     let read = |text| Id::parse(text).ok_or_else(|| unreadable(name, text, "32 hexadecimal digits"));
     word(matches, name).map(read).transpose()
+}
+
+/// Where a command works.
+pub(crate) enum Place {
+    /// In a directory that no process has open.
+    Directory(Target),
+    /// At a server that listens at this address.
+    Server(String),
+}
+
+impl Place {
+    /// The place of a command.
+    ///
+    /// # Errors
+    /// `cli.input`.
+    pub(crate) fn read(matches: &ArgMatches) -> Result<Place> {
+        let Some(address) = word(matches, "addr") else { return Target::read(matches).map(Place::Directory) };
+        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if port.is_none_or(|port| digits(port).is_none_or(|port| port > u64::from(u16::MAX))) {
+            return Err(unreadable("addr", address, "HOST:PORT"));
+        }
+        Ok(Place::Server(address.to_owned()))
+    }
 }
 
 /// A directory, and whose it is expected to be.
@@ -153,21 +160,5 @@ fn expect<T: PartialEq + fmt::Display>(reason: Reason, expected: Option<T>, foun
     match expected {
         Some(expected) if expected != found => Err(Error::new(reason).with("expected", expected).with("found", found)),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_binary_units_and_do_not_overflow() {
-        assert_eq!(read_size("4096"), Some(4096));
-        assert_eq!(read_size("4K"), Some(4096));
-        assert_eq!(read_size("64MiB"), Some(64 << 20));
-        assert_eq!(read_size("1gib"), Some(1 << 30));
-        for wrong in ["", "K", "-1", "+1", "1.5M", "1KB", "1 K", "18446744073709551616", "17179869184G"] {
-            assert_eq!(read_size(wrong), None, "{wrong}");
-        }
     }
 }

@@ -88,7 +88,7 @@ fn told(error: &Error) -> String {
 }
 
 /// Control characters as `\xHH` or `\u{H}`, so that a file name can't write on the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() { shown.extend(character.escape_unicode()) } else { shown.push(character) }

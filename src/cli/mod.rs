@@ -13,8 +13,10 @@
 //! Deliberately absent: decisions. What may be written, read or opened is the library's to say.
 //!
 //! * `grammar`: commands, options and their help. `args`, `bytes`: what the arguments mean.
-//! * `edit`, `read`, `records`, `tools`, `registry`, `demo`, `bench`: the commands.
-//! * `output`: standard output. `failure`: how a refusal is told.
+//! * `edit`, `read`, `status`, `records`, `tools`, `registry`, `demo`, `bench`: the commands.
+//! * `session`: a node for the length of a command. `remote`: a server in its place.
+//! * `settings`, `serve`: a node for clients, and what it is started with.
+//! * `output`: standard output. `failure`: how a refusal is told. `logs`: what is said meanwhile.
 
 mod args;
 mod bench;
@@ -23,11 +25,17 @@ mod demo;
 mod edit;
 mod failure;
 mod grammar;
+mod logs;
 mod output;
 mod read;
 mod records;
 mod registry;
+mod remote;
+#[cfg(feature = "server")]
+mod serve;
 mod session;
+mod settings;
+mod status;
 mod tools;
 
 use crate::cli::failure::Failure;
@@ -35,25 +43,22 @@ use crate::cli::output::Output;
 use clap::ArgMatches;
 use std::process::ExitCode;
 
-/// The variable that says how much is logged on standard error.
-const LOG_VARIABLE: &str = "AERODB_LOG";
-
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::new().filter_or(LOG_VARIABLE, "warn")).init();
     let arguments: Vec<_> = std::env::args_os().collect();
-    let matches = match grammar::grammar().try_get_matches_from(&arguments) {
+    // What has to be known before there are matches: behind a `--` there are no options.
+    let mut options = arguments.iter().take_while(|word| *word != "--").map(|word| word.as_encoded_bytes());
+    let server = options.clone().any(|word| word == b"--addr" || word.starts_with(b"--addr="));
+    let matches = match grammar::grammar(server).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
-            // There are no matches to ask: a word `--json` before a `--` stands for the option.
-            let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
-            let mut out = Output::new(json);
+            let mut out = Output::new(options.any(|word| word == b"--json"));
             let outcome = failure::from_clap(&error, &mut out);
             return end(outcome, &mut out);
         }
     };
     let Some((name, command)) = matches.subcommand() else { return ExitCode::SUCCESS };
-    // `bench` has commands of its own, which have the options.
+    // `bench` and `config` have commands of their own, which have the options.
     let innermost = command.subcommand().map_or(command, |(_, inner)| inner);
     let mut out = Output::new(args::flag(innermost, "json"));
     let outcome = dispatch(name, command, &mut out).and_then(|()| out.flush());
@@ -61,6 +66,12 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Result<()> {
+    #[cfg(feature = "server")]
+    if name == "serve" {
+        // It logs as its settings say, and those are not read yet.
+        return serve::serve(matches, out);
+    }
+    logs::start_from_environment()?;
     match name {
         "init" => edit::init(matches, out),
         "put" => edit::put(matches, out),
@@ -69,11 +80,12 @@ fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Resul
         "checkpoint" => edit::checkpoint(matches, out),
         "get" => read::get(matches, out),
         "scan" => read::scan(matches, out),
-        "status" => read::status(matches, out),
+        "status" => status::status(matches, out),
         "wal" => records::wal(matches, out),
         "verify" => tools::verify(matches, out),
         "backup" => tools::backup(matches, out),
         "restore" => tools::restore(matches, out),
+        "config" => settings::run(matches, out),
         "reasons" => registry::reasons(out),
         "demo" => demo::demo(out),
         "bench" => bench::run(matches),

@@ -7,7 +7,7 @@
 //! fails behind it, maintenance and closing, is a warning, and the exit status is 0.
 
 use crate::cli::failure;
-use aerodb::recovery::Options;
+use aerodb::recovery::{Options, Report};
 use aerodb::{Node, Result};
 
 /// Opens the node, does the work, and closes it.
@@ -19,7 +19,7 @@ pub(crate) fn with_node<T>(options: &Options, work: impl FnOnce(&mut Node) -> Re
     let outcome = work(&mut node);
     match node.close() {
         Err(error) if outcome.is_err() => {
-            log::error!("closing: {error}");
+            log::error!(code = error.reason().name(); "closing: {error}");
             outcome
         }
         closed => outcome.and_then(|value| closed.map(|()| value)),
@@ -35,7 +35,7 @@ pub(crate) fn with_writer(options: &Options, what: &str, work: impl FnOnce(&mut 
     let mut node = open(options)?;
     if let Err(failure) = work(&mut node) {
         if let Err(error) = node.close() {
-            log::error!("closing: {error}");
+            log::error!(code = error.reason().name(); "closing: {error}");
         }
         return Err(failure);
     }
@@ -50,7 +50,12 @@ pub(crate) fn with_writer(options: &Options, what: &str, work: impl FnOnce(&mut 
 
 fn open(options: &Options) -> Result<Node> {
     let node = Node::open(options)?;
-    let report = node.report();
+    tell_recovery(node.report());
+    Ok(node)
+}
+
+/// Logs what recovery dropped, removed and replayed.
+pub(crate) fn tell_recovery(report: &Report) {
     if report.log.torn_bytes > 0 {
         let dropped = report.log.torn_bytes;
         log::warn!("recovery dropped {dropped} bytes behind the last record: no record, and never acknowledged");
@@ -58,6 +63,6 @@ fn open(options: &Options) -> Result<Node> {
     for name in report.log.removed.iter().chain(&report.removed) {
         log::warn!("recovery removed {name}, which was never put to use");
     }
-    log::info!("recovery replayed {} records behind {}", report.records_replayed, report.checkpoint);
-    Ok(node)
+    let position = report.log.end.position.0;
+    log::info!(position; "recovery replayed {} records behind {}", report.records_replayed, report.checkpoint);
 }

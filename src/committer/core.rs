@@ -83,8 +83,8 @@ impl Committer {
     /// A committer that goes on where log and applier end.
     #[must_use]
     pub fn new(log: LogWriter, applier: Applier, retention: Retention) -> Committer {
-        let durable = Arc::new(Observed::new(log.durable()));
-        let observed = Arc::new(Observed::new(State::Idle));
+        let durable = Arc::new(Observed::new("log", log.durable()));
+        let observed = Arc::new(Observed::new("committer", State::Idle));
         Committer { log, applier, retention, state: State::Idle, observed, durable }
     }
 

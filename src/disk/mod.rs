@@ -15,6 +15,7 @@
 //! file and the operating system's words, and its owner stops.
 
 mod real;
+pub mod room;
 mod sim;
 
 pub use real::RealDisk;

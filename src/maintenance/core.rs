@@ -55,7 +55,7 @@ impl Maintenance {
             runs: Retired::default(),
             tables: Retired::default(),
             state: State::Idle,
-            observed: Arc::new(Observed::new(State::Idle)),
+            observed: Arc::new(Observed::new("maintenance", State::Idle)),
         }
     }
 

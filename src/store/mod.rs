@@ -237,7 +237,7 @@ impl Store {
             self.published.halt();
         }
         if self.halted.set(error) {
-            log::error!("halted: {error}");
+            log::error!(code = error.reason().name(); "halted: {error}");
         }
         self.published.halt();
         self.changed.raise();
@@ -246,7 +246,7 @@ impl Store {
     /// Ends writing, for good; what is there can still be read.
     pub fn stop_writes(&self, error: &Error) {
         if self.stopped.set(error) {
-            log::error!("writing stopped: {error}");
+            log::error!(code = error.reason().name(); "writing stopped: {error}");
         }
         self.changed.raise();
     }

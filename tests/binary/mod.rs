@@ -42,7 +42,8 @@ impl Place {
     /// The command, not started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aerodb"));
-        command.args(arguments).current_dir(self.dir.path()).env_remove("AERODB_LOG").stdin(Stdio::null());
+        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
+        without_settings(&mut command);
         command
     }
 
@@ -62,7 +63,8 @@ impl Place {
     /// Runs a script of the shell in the place.
     pub fn shell(&self, script: &str) -> Said {
         let mut command = Command::new("sh");
-        command.args(["-c", script]).current_dir(self.dir.path()).env_remove("AERODB_LOG").stdin(Stdio::null());
+        command.args(["-c", script]).current_dir(self.dir.path()).stdin(Stdio::null());
+        without_settings(&mut command);
         said(command.output().unwrap())
     }
 
@@ -110,6 +112,13 @@ impl Place {
         let mut bytes = std::fs::read(path).unwrap();
         bytes[offset] ^= 1;
         std::fs::write(path, bytes).unwrap();
+    }
+}
+
+/// Takes from a command what whoever runs the tests has in the environment: it would be refused, or change what is logged.
+pub fn without_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AERODB_")) {
+        command.env_remove(name);
     }
 }
 

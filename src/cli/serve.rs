@@ -1,0 +1,187 @@
+//! `aerodb serve`: a node for clients, from its settings to its end.
+//!
+//! ```text
+//! settings ─► open files ─► identity ─► free space ─► (init) ─► open ─► listen ─► ready ─► … ─► asked to end ─► close
+//! ```
+//!
+//! What can be refused is refused before anything is made, in this order. Whoever waits for the server reads one line on standard
+//! output when it listens, and the service manager is told the same. A request to end is no failure: the exit status is 0 once the
+//! database is closed.
+
+use crate::cli::output::Output;
+use crate::cli::session::tell_recovery;
+use crate::cli::{args, logs, settings};
+use aerodb::committer::Retention;
+use aerodb::config::{Bytes, Config, Given, Origin, Retained};
+use aerodb::disk::{Disk, RealDisk, room};
+use aerodb::server::{self, Server};
+use aerodb::sync::Arc;
+use aerodb::wire::notify::{self, State};
+use aerodb::{Database, Error, Identity, Init, Options, Parameters, Reason, Result, Role, limits, recovery};
+use clap::ArgMatches;
+use serde_json::json;
+use std::path::Path;
+
+/// `aerodb serve`.
+pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let config = settings::resolve(matches)?;
+    config.check()?;
+    logs::start(config.log_level.value, config.log_format.value);
+    let dir = config.directory()?;
+    check_open_files(room::open_files(), config.max_clients.value)?;
+    prepare(&config, dir)?;
+
+    let database = Arc::new(Database::open(options(&config, dir))?);
+    tell_recovery(database.report());
+    let server = Server::bind(server::Options {
+        database: Arc::clone(&database),
+        listen: config.listen.value,
+        max_clients: config.max_clients.value,
+        client_memory: config.client_memory.value.0,
+    })?;
+    let (address, commit) = (server.local_addr()?, database.status().commit);
+    let Identity { role, database_id, .. } = *database.identity();
+    let line = format!("listening on {address} ({role}, database {database_id}, commit {commit})");
+    out.answer(&line, || {
+        json!({
+            "listening": address.to_string(),
+            "role": role.name(),
+            "database": database_id.to_string(),
+            "commit": commit.0,
+        })
+    })?;
+    out.flush()?;
+    log::info!(address:%, database:% = database_id, commit = commit.0; "listening");
+    tell(State::Ready(&line));
+
+    let stop = server.run();
+    tell(State::Stopping);
+    let closed = Arc::into_inner(database).map_or(Ok(()), Database::close);
+    match (stop, closed) {
+        (Ok(stop), closed) => {
+            log::info!(cause:? = stop; "stopped");
+            closed
+        }
+        (Err(failure), closed) => {
+            if let Err(error) = closed {
+                log::error!(code = error.reason().name(); "closing: {error}");
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Tells the service manager, if there is one that wants to know.
+fn tell(state: State<'_>) {
+    let Some(socket) = std::env::var_os(notify::VARIABLE) else { return };
+    if let Err(error) = notify::tell(&socket, state) {
+        log::warn!(socket:? = socket; "the service manager was not told: {error}");
+    }
+}
+
+fn options(config: &Config, dir: &Path) -> Options {
+    Options {
+        retention: match config.retention.value {
+            Retained::All => Retention::All,
+            Retained::Bytes(bytes) => Retention::Bytes(bytes),
+        },
+        cache_bytes: config.cache_bytes.value.0,
+        pinned_bytes_max: config.pinned_bytes.value.0,
+        ..Options::new(dir)
+    }
+}
+
+/// Refuses more clients than there may be open files, rather than failing in the middle of a commit that needs one.
+fn check_open_files(limit: u64, clients: u32) -> Result<()> {
+    let needed = limits::NODE_FILES.saturating_add(clients.into());
+    if needed <= limit {
+        return Ok(());
+    }
+    let refused = Error::new(Reason::ProcessFileLimit).with("limit", limit).with("needed", needed);
+    Err(refused.with("max-clients", clients).with("node", limits::NODE_FILES))
+}
+
+/// Refuses a file system that a node would fill at once: the segment it writes and the next, and every table that may be waiting to
+/// become a run.
+fn check_room(free: u64, parameters: &Parameters) -> Result<()> {
+    let tables = parameters.table_bytes.saturating_mul(limits::SEALED_TABLES_MAX as u64 + 1);
+    let needed = parameters.segment_bytes.saturating_mul(2).saturating_add(tables);
+    if needed <= free { Ok(()) } else { Err(Error::new(Reason::DiskNoRoom).with("free", free).with("needed", needed)) }
+}
+
+/// Refuses a directory that is not as the settings say; a new one is made.
+fn prepare(config: &Config, dir: &Path) -> Result<()> {
+    match recovery::refuse_other_places(&RealDisk, dir) {
+        Ok(()) => {
+            let Identity { role, parameters, .. } = Identity::read(&RealDisk, dir)?;
+            check_role(role)?;
+            check_parameters(config, &parameters)?;
+            check_room(room::free_bytes(dir)?, &parameters)
+        }
+        Err(error) if error.reason() == Reason::DirNotFound => {
+            let init = Init { parameters: parameters(config)?, ..Init::standalone(dir) };
+            let place = if RealDisk.list(dir)?.is_some() { dir } else { recovery::parent(dir) };
+            check_room(room::free_bytes(place)?, &init.parameters)?;
+            let identity = Database::init(&init)?;
+            log::info!(database:% = identity.database_id, node:% = identity.node_id; "made a new directory");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The parameters of a new directory.
+fn parameters(config: &Config) -> Result<Parameters> {
+    Ok(Parameters {
+        segment_bytes: config.segment_bytes.value.0,
+        table_bytes: config.table_bytes.value.0,
+        block_bytes: args::narrow("block-bytes", config.block_bytes.value.0)?,
+        fanout: config.fanout.value,
+    })
+}
+
+/// A replica is served by another command: this one makes history (R-AUTHORITY).
+fn check_role(role: Role) -> Result<()> {
+    if role.writes() {
+        return Ok(());
+    }
+    Err(Error::new(Reason::IdentityOtherRole).with("expected", "standalone or primary").with("found", role))
+}
+
+/// Refuses a parameter that somebody gave and that the directory does not have.
+fn check_parameters(config: &Config, found: &Parameters) -> Result<()> {
+    let check = |name: &str, origin: &Origin, given: u64, found: u64| {
+        if *origin == Origin::Default || given == found {
+            return Ok(());
+        }
+        let refused = Error::new(Reason::IdentityOtherParameters).with("setting", name);
+        Err(refused.with("value", given).with("origin", origin).with("found", found))
+    };
+    let bytes = |name: &str, given: &Given<Bytes>, found: u64| check(name, &given.origin, given.value.0, found);
+    bytes("segment-bytes", &config.segment_bytes, found.segment_bytes)?;
+    bytes("table-bytes", &config.table_bytes, found.table_bytes)?;
+    bytes("block-bytes", &config.block_bytes, found.block_bytes.into())?;
+    check("fanout", &config.fanout.origin, config.fanout.value.into(), found.fanout.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_and_node_must_fit_into_the_limit_of_open_files() {
+        let needed = limits::NODE_FILES + 100;
+        check_open_files(needed, 100).unwrap();
+        let error = check_open_files(needed - 1, 100).unwrap_err();
+        assert_eq!(error.reason(), Reason::ProcessFileLimit);
+        let facts = (error.fact("limit"), error.fact("needed"));
+        assert_eq!(facts, (Some((needed - 1).to_string().as_str()), Some(needed.to_string().as_str())));
+    }
+
+    #[test]
+    fn two_segments_and_the_tables_that_may_wait_must_fit_on_the_disk() {
+        let parameters = Parameters { segment_bytes: 100, table_bytes: 10, ..Parameters::default() };
+        check_room(240, &parameters).unwrap();
+        assert_eq!(check_room(239, &parameters).unwrap_err().reason(), Reason::DiskNoRoom);
+    }
+}

@@ -1,0 +1,13 @@
+//! The door to the network and to who supervises the process.
+//!
+//! Nothing else names sockets. What passes through is bytes and readiness; what they mean is decided behind it.
+//!
+//! * [`blocking`]: a connection whose calls wait, for a client that has nothing else to do.
+//! * [`signals`]: the request to end, as a stream to poll.
+//! * [`notify`]: the service manager is told how far the start is.
+
+pub mod blocking;
+pub mod notify;
+pub mod signals;
+
+pub(crate) use std::net::TcpListener;
