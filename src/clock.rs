@@ -3,6 +3,9 @@
 //! Nothing else names `std::time`. No decision of the product depends on how long anything took (R-AUTHORITY);
 //! what is here serves the bench and the progress line of long commands.
 
+/// How long a poll waits that is not to wait.
+pub const NO_TIME: std::time::Duration = std::time::Duration::ZERO;
+
 /// Measures how long something took, for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(std::time::Instant);

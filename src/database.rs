@@ -202,7 +202,8 @@ impl Database {
         self.orders()?.order(Order::Decide(Decision::new(decide))).map(|point| point.commit)
     }
 
-    /// Calls `hook` whenever commits have become readable, on the thread that made them so, which it must not hold up.
+    /// Calls `hook` whenever commits have become readable, and when it is known that none will any more; on the thread that made it so,
+    /// which it must not hold up. A hook is kept as long as the database is open.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.store.on_publish(hook);
     }
@@ -279,6 +280,12 @@ impl Database {
             halted: self.store.halted(),
             write_fault: self.store.write_fault(),
         }
+    }
+
+    /// What ended writing, if anything did.
+    #[must_use]
+    pub fn write_fault(&self) -> Option<Error> {
+        self.store.write_fault()
     }
 
     /// Closes the database: what was ordered is answered, the mark is made durable, the threads have ended.

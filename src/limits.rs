@@ -98,3 +98,8 @@ pub const TURN_KEYS: usize = 1024;
 pub const TURN_BYTES: usize = 1024 * 1024;
 /// Steps of matching that a long reply takes before others have their turn.
 pub const TURN_STEPS: usize = 1 << 20;
+
+/// A connection executes nothing more and is not read while so many bytes of replies are not sent.
+pub const CLIENT_OUTPUT_BYTES: usize = 1 << 20;
+/// Nor while so many of its replies wait for the committer, or behind one that does.
+pub const CLIENT_SLOTS_MAX: usize = 1024;

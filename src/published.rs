@@ -11,7 +11,7 @@
 
 use crate::commit_id::CommitId;
 use crate::error::Error;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{self, Condvar, Mutex, Pin, RwLock, seeded};
 
 const HALTED: u64 = 1 << 63;
@@ -115,6 +115,42 @@ impl FirstFault {
     #[must_use]
     pub fn get(&self) -> Option<Error> {
         sync::lock(&self.0).clone()
+    }
+}
+
+/// Wakes a thread that sleeps elsewhere, in a poll, once there is something for it to look at; whoever leaves it there while nobody
+/// sleeps pays for no waking.
+///
+/// Promise: who asks to be woken, looks, finds nothing and sleeps is woken by whoever leaves something after that look.
+#[derive(Debug)]
+pub struct Doorbell(AtomicBool);
+
+impl Default for Doorbell {
+    /// A bell that nobody listens to.
+    fn default() -> Doorbell {
+        Doorbell(AtomicBool::new(false))
+    }
+}
+
+impl Doorbell {
+    /// Asks to be woken once. The look at what may be there comes after this.
+    pub fn listen(&self) {
+        // ORDERING: Acquire pairs with the Release of `ring`. Both are read-modify-writes of one word: this one comes after the ring,
+        // and then the look finds what was left before it, or before the ring, which then wakes.
+        self.0.swap(true, Ordering::Acquire);
+    }
+
+    /// Takes the asking back: whoever is awake looks by itself before it sleeps.
+    pub fn stop_listening(&self) {
+        // ORDERING: Relaxed, but a read-modify-write: a store would come between a ring and the `listen` that is to acquire it.
+        self.0.swap(false, Ordering::Relaxed);
+    }
+
+    /// Says that there is something, after it was put there; whether somebody is to be woken for it.
+    #[must_use]
+    pub fn ring(&self) -> bool {
+        // ORDERING: Release pairs with the Acquire of `listen`.
+        self.0.swap(false, Ordering::Release)
     }
 }
 

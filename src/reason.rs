@@ -290,6 +290,9 @@ reasons! {
     ServerNotUnderstood 95 "server.not_understood" Change
         "What answered is not what a server of this version would answer."
         "Check that the address is that of an AeroDB server, of this version."
+    ClientMemory 96 "client.memory" Later
+        "The buffers of all connections held too much, and this connection held most of it."
+        "Read replies as they come, ask for less at a time, or raise client-memory."
 }
 
 impl fmt::Display for Reason {

@@ -353,6 +353,21 @@ pub const RULES: &[Rule] = &[
         "A key that is there throughout a scan is returned exactly once; a cursor that is not known is refused.",
     ),
     rule(
+        "RESP-TURN",
+        Server,
+        "Nobody waits for another client, nor for the disk of another's write: the loop has turns, and a turn is bounded.",
+    ),
+    rule(
+        "RESP-FLOW",
+        Server,
+        "What a client may hold and have under way is bounded: it waits at its bound, and is closed by name at that of all.",
+    ),
+    rule(
+        "RESP-END",
+        Server,
+        "Whatever ends, a client's side, a connection, the committer or the server: what was ordered is carried out or told.",
+    ),
+    rule(
         "A-SECTOR",
         Ground,
         "A crash leaves an aligned sector of 512 bytes as it was or as it was written, never a mixture.",

@@ -36,10 +36,12 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let server = Server::bind(server::Options {
         database: Arc::clone(&database),
         listen: config.listen.value,
+        allow_remote: config.remote.value,
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
+        catch_signals: true,
     })?;
-    let (address, commit) = (server.local_addr()?, database.status().commit);
+    let (address, commit) = (server.local_addr(), database.status().commit);
     let Identity { role, database_id, .. } = *database.identity();
     let line = format!("listening on {address} ({role}, database {database_id}, commit {commit})");
     out.answer(&line, || {

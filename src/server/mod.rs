@@ -1,85 +1,156 @@
-//! The server, as far as `aerodb serve` needs one: a stand-in until the event loop is here.
+//! The server: clients speak RESP to one thread, which never waits for anything but its poll.
 //!
-//! It binds its address, accepts nobody, and ends at the first request to end. Whoever brings the loop replaces this module and keeps
-//! what it promises: after [`Server::bind`] clients reach the address and a request to end is seen; [`Server::run`] returns when
-//! what was in flight is answered; then nothing here holds the database any more.
+//! ```text
+//!  clients ──► sockets ──► connections ──► sessions ──reads──► published state
+//!                               ▲              └──orders──► bundles ──► committer
+//!                               └───────────── answers ◄───────────────────┘
+//! ```
+//!
+//! [`Server::run`] is the loop, on the thread that calls it. Reads are answered there, from what the committer has published; writes go
+//! to the committer, all of a turn in one message, and are answered once they are durable (D-ACK). The loop never waits for the
+//! committer, for a client or for a disk other than one that is read; nothing in it looks at a clock.
+//!
+//! * `event_loop`: the turns: who is ready, who is accepted, who is closed.
+//! * `connection`: the buffers of one client, the order of its replies, its limits.
+//! * `orders`: bundles to the committer, and its answers; `bell`: how they wake the loop.
+//! * [`session`]: what one client has, and what its requests do; pure over a [`session::Context`]. [`commands`]: every command.
+//! * [`clients`], [`cursors`], [`counters`], [`deposit`]: what sessions share, on the loop's thread; deposits also with the committer's.
+//!
+//! Bounds: connections, the bytes of all their buffers together, what one has under way, what one leaves unread. Whoever exceeds one
+//! waits or is closed with a reason; the others do not notice.
 
 strict! { clients commands counters cursors deposit session }
 
+mod bell;
+mod connection;
+mod event_loop;
+mod orders;
+
 use crate::database::Database;
+use crate::entropy;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::reason::Reason;
 use crate::sync::Arc;
-use crate::wire::TcpListener;
-use crate::wire::signals::{self, Requests};
-use std::io::{self, Read};
+use crate::wire::{Listener, Pipe, Poll, Waker, signals};
+use bell::Bell;
+use clients::Clients;
+use counters::Counters;
+use cursors::Cursors;
+use deposit::Room;
+use event_loop::{EventLoop, LISTENER, REQUESTS_TO_END, Service, WAKER};
 use std::net::SocketAddr;
 
 /// What a server is started with.
+#[derive(Clone)]
 pub struct Options {
     /// What it serves.
     pub database: Arc<Database>,
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Whether that may be an address that others can reach: there is no authentication.
+    pub allow_remote: bool,
     /// Most connections of clients.
     pub max_clients: u32,
     /// Memory for the buffers of all connections.
     pub client_memory: u64,
+    /// Whether SIGTERM and SIGINT end the server, rather than the process.
+    pub catch_signals: bool,
 }
 
 impl Options {
-    /// What a server has where nothing else is said.
+    /// What a server has where nothing else is said: this machine's clients alone, and no signals.
     #[must_use]
     pub fn new(database: Arc<Database>) -> Options {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 6380));
-        Options { database, listen, max_clients: 10_000, client_memory: 256 << 20 }
+        Options {
+            database,
+            listen: SocketAddr::from(([127, 0, 0, 1], 6380)),
+            allow_remote: false,
+            max_clients: 10_000,
+            client_memory: 256 << 20,
+            catch_signals: false,
+        }
     }
-}
-
-/// A server that listens.
-pub struct Server {
-    _database: Arc<Database>,
-    listener: TcpListener,
-    requests: Requests,
 }
 
 /// Why a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// It was asked to, by a signal.
+    /// It was asked to, by a signal or by a [`Stopper`].
     Asked,
 }
 
-impl Server {
-    /// Listens, and begins to catch the requests to end.
-    ///
-    /// # Errors
-    /// `server.listen_failed`.
-    pub fn bind(options: Options) -> Result<Server> {
-        let refused = |error| failed(&error).with("address", options.listen);
-        let requests = signals::requests_to_end().map_err(refused)?;
-        let listener = TcpListener::bind(options.listen).map_err(refused)?;
-        Ok(Server { _database: options.database, listener, requests })
-    }
+/// Ends a server, from any thread.
+#[derive(Clone)]
+pub struct Stopper(Arc<Bell>);
 
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// `server.listen_failed`.
-    pub fn local_addr(&self) -> Result<SocketAddr> {
-        self.listener.local_addr().map_err(|error| failed(&error))
-    }
-
-    /// Serves until it is asked to end.
-    ///
-    /// # Errors
-    /// `server.listen_failed`.
-    pub fn run(mut self) -> Result<Stop> {
-        let waited = self.requests.set_nonblocking(false).and_then(|()| self.requests.read_exact(&mut [0]));
-        waited.map(|()| Stop::Asked).map_err(|error| failed(&error))
+impl Stopper {
+    /// Asks the server to end.
+    pub fn stop(&self) {
+        self.0.end();
     }
 }
 
-fn failed(error: &io::Error) -> Error {
+/// A server that listens.
+pub struct Server {
+    event_loop: EventLoop,
+    stopper: Stopper,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Listens, and begins to catch the requests to end. From here on clients can connect; they are served by [`Server::run`].
+    ///
+    /// # Errors
+    /// `config.no_authentication`, `server.listen_failed`.
+    pub fn bind(options: Options) -> Result<Server> {
+        if !options.allow_remote && !options.listen.ip().is_loopback() {
+            return Err(Error::new(Reason::ConfigNoAuthentication).with("address", options.listen));
+        }
+        let refused = |error| failed(error).with("address", options.listen);
+        let poll = Poll::new().map_err(refused)?;
+        let bell = Arc::new(Bell::new(Waker::new(&poll, WAKER).map_err(refused)?));
+        let listener = Listener::bind(&poll, LISTENER, options.listen).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let requests_to_end = if options.catch_signals {
+            let stream = signals::requests_to_end().map_err(failed)?;
+            Some(Pipe::new(&poll, REQUESTS_TO_END, stream).map_err(failed)?)
+        } else {
+            None
+        };
+        let service = Service {
+            options: Options { listen: address, ..options },
+            clients: Clients::default(),
+            cursors: Cursors::new(entropy::random_seed()?),
+            counters: Counters::default(),
+            room: Room::new(limits::DEPOSITS_BYTES_MAX),
+        };
+        let event_loop = EventLoop::new(service, poll, listener, requests_to_end, Arc::clone(&bell));
+        Ok(Server { event_loop, stopper: Stopper(bell), address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What ends it from another thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until it is asked to end. Then nobody is accepted and nothing more is executed; what was ordered is answered, and what
+    /// the clients take at once is sent. The database is left open.
+    ///
+    /// # Errors
+    /// `server.listen_failed`: the operating system ended the poll.
+    pub fn run(mut self) -> Result<Stop> {
+        self.event_loop.run().map_err(failed)
+    }
+}
+
+fn failed(error: std::io::Error) -> Error {
     Error::new(Reason::ServerListenFailed).with("error", error)
 }

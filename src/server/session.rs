@@ -158,25 +158,26 @@ impl Session {
         out: &mut Vec<u8>,
     ) {
         let start = out.len();
-        let told = outcome.and_then(|point| match reply {
-            Reply::Fixed(bytes) => {
+        let told = match reply {
+            Reply::Fixed(bytes) => outcome.map(|point| {
                 self.last = Some(point.commit);
                 out.extend_from_slice(bytes);
-                Ok(())
-            }
-            Reply::Decided(deposit) => {
+            }),
+            Reply::Decided(deposit) => outcome.map(|point| {
                 let answer = deposit.take();
                 if answer.wrote {
                     self.last = Some(point.commit);
                 }
                 out.extend_from_slice(&answer.bytes);
-                Ok(())
-            }
+            }),
             Reply::Read(data, request) => {
-                let mut view = context.database.view(Some(point.commit))?;
-                data.read(Words::of(&request), &mut view, &mut Out::new(self.version, out))
+                // Where the writes before it failed, it has no place among commits: what can be read now is read.
+                let at = outcome.ok().map(|point| point.commit);
+                context.database.view(at).and_then(|mut view| {
+                    data.read(Words::of(&request), &mut view, &mut Out::new(self.version, out))
+                })
             }
-        });
+        };
         if let Err(error) = told {
             out.truncate(start);
             let _ = self.fail(&error, out);

@@ -81,7 +81,7 @@ pub struct Store {
     cache: Arc<Cache>,
     /// Calls maintenance; gone once it was dismissed.
     maintenance: Mutex<Option<Sender<()>>>,
-    /// Called when commits have become readable.
+    /// Called when commits have become readable, or never will any more.
     hooks: Mutex<Vec<Hook>>,
 }
 
@@ -241,6 +241,7 @@ impl Store {
         }
         self.published.halt();
         self.changed.raise();
+        self.tell();
     }
 
     /// Ends writing, for good; what is there can still be read.
@@ -249,6 +250,7 @@ impl Store {
             log::error!(code = error.reason().name(); "writing stopped: {error}");
         }
         self.changed.raise();
+        self.tell();
     }
 
     /// What ended reading, if anything did.
@@ -287,7 +289,7 @@ impl Store {
         }
     }
 
-    /// Calls `hook` after every publication, on the thread that publishes.
+    /// Calls `hook` whenever commits have become readable, and when it is known that none will any more; on the thread that made it so.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
         sync::lock(&self.hooks).push(Box::new(hook));
     }
@@ -295,6 +297,10 @@ impl Store {
     /// Makes everything up to a commit readable, and says so.
     fn publish(&self, commit: CommitId) {
         self.published.publish(commit);
+        self.tell();
+    }
+
+    fn tell(&self) {
         for hook in sync::lock(&self.hooks).iter() {
             hook();
         }

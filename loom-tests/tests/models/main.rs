@@ -2,6 +2,7 @@
 
 mod admission;
 mod budget;
+mod doorbell;
 mod group_commit;
 mod maintenance_calls;
 mod pins;

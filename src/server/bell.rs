@@ -1,0 +1,92 @@
+//! What other threads tell the loop: answers, that commits can be read, that it is to end.
+//!
+//! The loop sleeps in its poll and in nothing else. Whoever tells it something wakes it only if it asked for that: while it works it looks
+//! by itself, and for commits that nobody waits for it does not ask at all.
+//!
+//! The committer's thread leaves outcomes and rings; any thread may ask for the end; the loop's thread listens, looks and sleeps.
+
+use crate::error::Result;
+use crate::position::LogPoint;
+use crate::published::Doorbell;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{self, Mutex};
+use crate::wire::Waker;
+
+/// The outcomes of a bundle; none if the committer ended with the bundle in its hands.
+pub(super) type Outcomes = Option<Vec<Result<LogPoint>>>;
+
+/// The loop's bell.
+#[derive(Debug)]
+pub(super) struct Bell {
+    outcomes: Mutex<Vec<Outcomes>>,
+    answered: Doorbell,
+    published: Doorbell,
+    end: AtomicBool,
+    waker: Waker,
+}
+
+impl Bell {
+    pub(super) fn new(waker: Waker) -> Bell {
+        Bell {
+            outcomes: Mutex::new(Vec::new()),
+            answered: Doorbell::default(),
+            published: Doorbell::default(),
+            end: AtomicBool::new(false),
+            waker,
+        }
+    }
+
+    /// Leaves the outcomes of the next bundle.
+    pub(super) fn leave(&self, outcomes: Outcomes) {
+        sync::lock(&self.outcomes).push(outcomes);
+        if self.answered.ring() {
+            self.wake();
+        }
+    }
+
+    /// The outcomes that were left, those of the older bundle first.
+    pub(super) fn take(&self) -> Vec<Outcomes> {
+        std::mem::take(&mut sync::lock(&self.outcomes))
+    }
+
+    /// Says that more can be read, or that nothing more ever will.
+    pub(super) fn published(&self) {
+        if self.published.ring() {
+            self.wake();
+        }
+    }
+
+    /// Asks the loop to end.
+    pub(super) fn end(&self) {
+        // ORDERING: Release pairs with the Acquire of `is_to_end`; the waker is what ends the sleep before that.
+        self.end.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn is_to_end(&self) -> bool {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Asks to be woken by outcomes; whether there are none yet.
+    pub(super) fn listen_for_outcomes(&self) -> bool {
+        self.answered.listen();
+        sync::lock(&self.outcomes).is_empty()
+    }
+
+    /// Asks to be woken when more can be read. The look at what can be read comes after this.
+    pub(super) fn listen_for_commits(&self) {
+        self.published.listen();
+    }
+
+    /// The sleep is over, or was not begun.
+    pub(super) fn stop_listening(&self) {
+        self.answered.stop_listening();
+        self.published.stop_listening();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            log::error!("the loop of the server can't be woken: {error}");
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! The turns of the loop: who is ready, who is accepted, who is served, who is closed.
+//!
+//! ```text
+//!  poll ─► accept ─► outcomes ─► execute for all that are queued ─► hand over the bundle ─► send to all of them ─► poll
+//! ```
+//!
+//! The committer works while replies are sent. A connection is queued for the next turn when something happened to it, or when it was
+//! cut off in this one. The poll sleeps only if nobody is queued, and only after the loop asked to be woken and looked once more.
+//!
+//! No step waits. What a turn does for one connection is bounded, so a turn ends, and every connection gets its own.
+
+use super::bell::Bell;
+use super::clients::Clients;
+use super::connection::{After, Connection};
+use super::counters::Counters;
+use super::cursors::Cursors;
+use super::deposit::Room;
+use super::orders::{Orders, Owner};
+use super::session::{Context, Session};
+use super::{Options, Stop};
+use crate::commit_id::CommitId;
+use crate::reason::Reason;
+use crate::sync::Arc;
+use crate::wire::{Accepted, Listener, Pipe, Poll, Stream};
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+
+/// Names of the sources that are no connections; those follow, by their places.
+pub(super) const LISTENER: usize = 0;
+pub(super) const WAKER: usize = 1;
+pub(super) const REQUESTS_TO_END: usize = 2;
+const CONNECTIONS: usize = 3;
+
+/// What a turn reads from one connection.
+const READ_BYTES: usize = 64 * 1024;
+/// Most connections that a turn accepts.
+const ACCEPTED_A_TURN: usize = 256;
+
+/// A connection in its place.
+struct Seat {
+    connection: Connection,
+    /// It has a turn.
+    queued: bool,
+    /// Its part of the memory that is counted.
+    bytes: usize,
+}
+
+/// Why a connection is closed.
+enum Closed {
+    /// It has nothing more to do, or its client is gone.
+    Ended,
+    /// It holds most of the memory, of which all together hold too much.
+    Memory,
+}
+
+/// What sessions work with, beside their own.
+pub(super) struct Service {
+    pub(super) options: Options,
+    pub(super) clients: Clients,
+    pub(super) cursors: Cursors,
+    pub(super) counters: Counters,
+    pub(super) room: Room,
+}
+
+impl Service {
+    fn context(&mut self) -> Context<'_> {
+        Context {
+            database: &self.options.database,
+            clients: &mut self.clients,
+            cursors: &mut self.cursors,
+            counters: &self.counters,
+            room: &self.room,
+            options: &self.options,
+        }
+    }
+}
+
+/// The loop.
+pub(super) struct EventLoop {
+    poll: Poll,
+    listener: Listener,
+    /// Stays in the poll as long as it is here.
+    _requests_to_end: Option<Pipe>,
+    asked_to_end: bool,
+    bell: Arc<Bell>,
+    service: Service,
+    seats: Vec<Option<Seat>>,
+    free: Vec<usize>,
+    /// Who has a turn.
+    queue: Vec<usize>,
+    /// Whom a full bundle holds.
+    held: Vec<usize>,
+    /// Who waits for a commit.
+    parked: BTreeSet<(CommitId, usize)>,
+    orders: Orders,
+    /// Somebody may wait to be accepted.
+    accepting: bool,
+    /// The operating system refused a connection; it was said.
+    refused: bool,
+    buffer: Vec<u8>,
+}
+
+impl EventLoop {
+    pub(super) fn new(
+        service: Service,
+        poll: Poll,
+        listener: Listener,
+        requests_to_end: Option<Pipe>,
+        bell: Arc<Bell>,
+    ) -> EventLoop {
+        // The database may outlive the server: it must not keep it.
+        let told = Arc::downgrade(&bell);
+        service.options.database.on_publish(move || told.upgrade().iter().for_each(|bell| bell.published()));
+        EventLoop {
+            poll,
+            listener,
+            _requests_to_end: requests_to_end,
+            asked_to_end: false,
+            orders: Orders::new(Arc::clone(&bell)),
+            bell,
+            service,
+            seats: Vec::new(),
+            free: Vec::new(),
+            queue: Vec::new(),
+            held: Vec::new(),
+            parked: BTreeSet::new(),
+            accepting: false,
+            refused: false,
+            buffer: vec![0; READ_BYTES],
+        }
+    }
+
+    /// Serves until it is asked to end.
+    ///
+    /// # Errors
+    /// The operating system ended the poll.
+    pub(super) fn run(&mut self) -> io::Result<Stop> {
+        while !self.asked_to_end && !self.bell.is_to_end() {
+            self.wait()?;
+            self.accept();
+            self.take_outcomes();
+            self.wake_parked();
+            let turn = std::mem::take(&mut self.queue);
+            self.execute(&turn);
+            self.hand_over();
+            self.send(&turn);
+            self.bound_memory();
+        }
+        self.end()
+    }
+
+    /// Waits until something is ready, and queues whom it concerns.
+    fn wait(&mut self) -> io::Result<()> {
+        let idle = self.queue.is_empty() && !self.accepting;
+        let sleep = idle && self.bell.listen_for_outcomes() && self.may_stay_parked();
+        self.poll.wait(sleep)?;
+        self.bell.stop_listening();
+        for ready in self.poll.ready() {
+            let Some(place) = ready.source.checked_sub(CONNECTIONS) else {
+                self.accepting |= ready.source == LISTENER;
+                self.asked_to_end |= ready.source == REQUESTS_TO_END;
+                continue;
+            };
+            if let Some(Some(seat)) = self.seats.get_mut(place)
+                && seat.connection.ready(ready)
+            {
+                enqueue(&mut self.queue, place, seat);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks to be woken for whoever waits for a commit; whether nobody can go on yet.
+    fn may_stay_parked(&mut self) -> bool {
+        let Some((first, _)) = self.parked.first() else { return true };
+        self.bell.listen_for_commits();
+        let database = &self.service.options.database;
+        database.published() < *first && database.write_fault().is_none()
+    }
+
+    /// Queues who waited for a commit that can be read now, or that will never be made.
+    fn wake_parked(&mut self) {
+        if self.parked.is_empty() {
+            return;
+        }
+        let database = &self.service.options.database;
+        let readable = if database.write_fault().is_some() { CommitId::MAX } else { database.published() };
+        while let Some((_, place)) = self.parked.first().copied().filter(|(commit, _)| *commit <= readable) {
+            self.parked.pop_first();
+            if let Some(seat) = &mut self.seats[place] {
+                seat.connection.wake();
+                enqueue(&mut self.queue, place, seat);
+            }
+        }
+    }
+
+    fn take_outcomes(&mut self) {
+        for (Owner { place, client }, outcome) in self.orders.outcomes() {
+            // Whoever is gone is told nothing.
+            if let Some(seat) = self.seats[place].as_mut().filter(|seat| seat.connection.client() == client) {
+                seat.connection.answered(outcome);
+                enqueue(&mut self.queue, place, seat);
+            }
+        }
+    }
+
+    /// Accepts who waits, unless the operating system has no room for another: then again when somebody has gone, or has come.
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTED_A_TURN {
+            if !self.accepting {
+                return;
+            }
+            match self.listener.accept() {
+                Ok(Accepted::Connection(stream, address)) => self.enter(stream, address),
+                Ok(Accepted::Nobody) => self.accepting = false,
+                Err(error) => self.refuse_connections(&error),
+            }
+        }
+    }
+
+    fn refuse_connections(&mut self, error: &io::Error) {
+        self.accepting = false;
+        if !std::mem::replace(&mut self.refused, true) {
+            let code = Reason::ServerListenFailed;
+            log::error!(
+                "{code}: connections wait until others have gone: {error} ({} are open)",
+                self.service.clients.len()
+            );
+        }
+    }
+
+    fn enter(&mut self, mut stream: Stream, address: SocketAddr) {
+        let Service { clients, counters, options, .. } = &mut self.service;
+        if clients.len() >= options.max_clients as usize {
+            counters.connections_refused += 1;
+            // Whoever does not take it at once is not told.
+            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+            return;
+        }
+        let place = self.free.pop().unwrap_or(self.seats.len());
+        let local = stream.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
+        if let Err(error) = stream.register(&self.poll, CONNECTIONS + place) {
+            self.free.push(place);
+            return self.refuse_connections(&error);
+        }
+        self.refused = false;
+        counters.connections_accepted += 1;
+        let client = clients.enter(address.to_string(), local);
+        let connection = Connection::new(client, stream, Session::new(client));
+        if place == self.seats.len() {
+            self.seats.push(None);
+        }
+        self.seats[place] = Some(Seat { connection, queued: false, bytes: 0 });
+    }
+
+    fn execute(&mut self, turn: &[usize]) {
+        for &place in turn {
+            let Some(seat) = &mut self.seats[place] else { continue };
+            seat.queued = false;
+            let owner = Owner { place, client: seat.connection.client() };
+            let parked = seat.connection.until();
+            let executed =
+                seat.connection.execute(owner, &mut self.service.context(), &mut self.orders, &mut self.buffer);
+            if let Some(commit) = parked {
+                self.parked.remove(&(commit, place));
+            }
+            if let Some(commit) = seat.connection.until() {
+                self.parked.insert((commit, place));
+            }
+            if seat.connection.is_held() {
+                self.held.push(place);
+            }
+            let counters = &mut self.service.counters;
+            match executed {
+                Ok(executed) => {
+                    counters.requests += executed.requests as u64;
+                    counters.bytes_in += executed.read as u64;
+                    counters.connections_closed_for_protocol += u64::from(executed.malformed);
+                }
+                Err(_) => self.close(place, Closed::Ended),
+            }
+        }
+        self.service.counters.waiting_for_commit = self.parked.len();
+    }
+
+    /// Hands over what the turn ordered, and lets go on whom a full bundle held.
+    fn hand_over(&mut self) {
+        let orders = self.orders.hand_over(&self.service.options.database);
+        if orders == 0 {
+            return;
+        }
+        self.service.counters.orders += orders as u64;
+        self.service.counters.bundles += 1;
+        for place in self.held.drain(..) {
+            if let Some(seat) = &mut self.seats[place] {
+                seat.connection.release();
+                enqueue(&mut self.queue, place, seat);
+            }
+        }
+    }
+
+    fn send(&mut self, turn: &[usize]) {
+        for &place in turn {
+            let Some(seat) = &mut self.seats[place] else { continue };
+            match seat.connection.send() {
+                Ok((After::Close, _)) | Err(_) => {
+                    self.close(place, Closed::Ended);
+                    continue;
+                }
+                Ok((after, bytes)) => {
+                    self.service.counters.bytes_out += bytes as u64;
+                    if after == After::Again {
+                        enqueue(&mut self.queue, place, seat);
+                    }
+                }
+            }
+            let bytes = seat.connection.bytes();
+            let counted = &mut self.service.counters.buffer_bytes;
+            *counted = *counted - std::mem::replace(&mut seat.bytes, bytes) + bytes;
+            if let Some(client) = self.service.clients.get_mut(seat.connection.client()) {
+                (client.input_bytes, client.output_bytes) = seat.connection.buffered();
+            }
+        }
+    }
+
+    /// Closes who holds most, until all together hold no more than they may.
+    fn bound_memory(&mut self) {
+        let bytes_max = usize::try_from(self.service.options.client_memory).unwrap_or(usize::MAX);
+        while self.service.counters.buffer_bytes > bytes_max {
+            let seats = self.seats.iter().enumerate().filter_map(|(place, seat)| Some((seat.as_ref()?.bytes, place)));
+            let Some((_, largest)) = seats.max() else { break };
+            self.close(largest, Closed::Memory);
+        }
+    }
+
+    fn close(&mut self, place: usize, why: Closed) {
+        let Some(Seat { mut connection, bytes, .. }) = self.seats[place].take() else { return };
+        if let Closed::Memory = why {
+            let code = Reason::ClientMemory;
+            log::warn!("{code}: client {} is closed, it held {bytes} bytes", connection.client());
+            connection.say_farewell(&format!("ERR {code} {} {}", code.sentence(), code.remedy()));
+            self.service.counters.connections_closed_for_memory += 1;
+        }
+        if let Some(commit) = connection.until() {
+            self.parked.remove(&(commit, place));
+        }
+        self.service.counters.buffer_bytes -= bytes;
+        self.service.clients.leave(connection.client());
+        self.free.push(place);
+        // There is room for another file.
+        self.accepting |= self.refused;
+    }
+
+    /// Ends: what was ordered is answered, and what the clients take at once is sent.
+    fn end(&mut self) -> io::Result<Stop> {
+        self.parked.clear();
+        while !self.orders.is_idle() {
+            self.hand_over();
+            self.queue.clear();
+            self.accepting = false;
+            self.wait()?;
+            self.take_outcomes();
+        }
+        for seat in self.seats.iter_mut().flatten() {
+            // Whoever is gone is told nothing.
+            let _ = seat.connection.finish(&mut self.service.context());
+        }
+        Ok(Stop::Asked)
+    }
+}
+
+fn enqueue(queue: &mut Vec<usize>, place: usize, seat: &mut Seat) {
+    if !std::mem::replace(&mut seat.queued, true) {
+        queue.push(place);
+    }
+}

@@ -1,0 +1,222 @@
+//! Sockets that never block, and one place to wait for all of them.
+//!
+//! Readiness is told once, when it begins: whoever is told reads or writes until it would block, or asks again without being told. A
+//! socket is registered when it is made and leaves the poll when it is dropped. Names of sources are numbers that the caller chooses.
+//!
+//! Used by one thread; only a [`Waker`] may be used by others.
+
+use crate::clock::NO_TIME;
+use mio::event::Source;
+use mio::{Events, Interest, Token};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+
+/// How many sources one wait tells of; those that are left are told by the next.
+const EVENTS: usize = 1024;
+
+/// Most connections that wait to be accepted; the operating system may allow fewer.
+const WAITING_MAX: i32 = 4096;
+
+/// What one thread waits for.
+pub struct Poll {
+    poll: mio::Poll,
+    events: Events,
+}
+
+/// What a source is ready for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// Which source.
+    pub source: usize,
+    /// There is something to read, or the end.
+    pub readable: bool,
+    /// There is room to write.
+    pub writable: bool,
+    /// The other side will send nothing more.
+    pub ended: bool,
+    /// The connection is broken.
+    pub broken: bool,
+}
+
+impl Poll {
+    /// A poll without sources.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn new() -> io::Result<Poll> {
+        Ok(Poll { poll: mio::Poll::new()?, events: Events::with_capacity(EVENTS) })
+    }
+
+    /// Waits until a source is ready; or looks only, without waiting.
+    ///
+    /// # Errors
+    /// Those of the operating system; a signal is none.
+    pub fn wait(&mut self, sleep: bool) -> io::Result<()> {
+        let at_most = (!sleep).then_some(NO_TIME);
+        uninterrupted(|| self.poll.poll(&mut self.events, at_most))
+    }
+
+    /// What was ready at the last wait.
+    pub fn ready(&self) -> impl Iterator<Item = Ready> {
+        self.events.iter().map(|event| Ready {
+            source: event.token().0,
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            ended: event.is_read_closed(),
+            broken: event.is_error(),
+        })
+    }
+
+    fn add(&self, source: &mut impl Source, name: usize, interest: Interest) -> io::Result<()> {
+        self.poll.registry().register(source, Token(name), interest)
+    }
+}
+
+/// Ends the wait of a poll from another thread.
+#[derive(Debug)]
+pub struct Waker(mio::Waker);
+
+impl Waker {
+    /// A waker under this name; a poll has at most one.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn new(poll: &Poll, name: usize) -> io::Result<Waker> {
+        mio::Waker::new(poll.poll.registry(), Token(name)).map(Waker)
+    }
+
+    /// Ends the wait, or the next one.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn wake(&self) -> io::Result<()> {
+        self.0.wake()
+    }
+}
+
+/// Where clients connect.
+#[derive(Debug)]
+pub struct Listener(mio::net::TcpListener);
+
+/// What came of accepting a connection.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A connection, and where it comes from.
+    Connection(Stream, SocketAddr),
+    /// Nobody waits to be accepted.
+    Nobody,
+}
+
+impl Listener {
+    /// Listens, under this name.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn bind(poll: &Poll, name: usize, address: SocketAddr) -> io::Result<Listener> {
+        let listener = std::net::TcpListener::bind(address)?;
+        // A crowd that comes at once waits here, rather than for its own second try.
+        rustix::net::listen(&listener, WAITING_MAX)?;
+        listener.set_nonblocking(true)?;
+        let mut listener = mio::net::TcpListener::from_std(listener);
+        poll.add(&mut listener, name, Interest::READABLE)?;
+        Ok(Listener(listener))
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Accepts a connection. One that ended before it was accepted was none.
+    ///
+    /// # Errors
+    /// Those of the operating system: no more files, no more memory.
+    pub fn accept(&self) -> io::Result<Accepted> {
+        loop {
+            return match uninterrupted(|| self.0.accept()) {
+                Ok((stream, address)) => Ok(Accepted::Connection(Stream(stream), address)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Accepted::Nobody),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Stream(mio::net::TcpStream);
+
+impl Stream {
+    /// Is told of under this name; what is written leaves at once.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn register(&mut self, poll: &Poll, name: usize) -> io::Result<()> {
+        self.0.set_nodelay(true)?;
+        poll.add(&mut self.0, name, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// The address of this side.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Reads what there is: nothing at the end; `None` where it would have to wait.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        at_once(|| self.0.read(bytes))
+    }
+
+    /// Writes what there is room for; `None` where it would have to wait.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        at_once(|| self.0.write(bytes))
+    }
+}
+
+/// One side of a pair of which the other is written to elsewhere: by the handler of a signal.
+#[derive(Debug)]
+pub struct Pipe(#[expect(dead_code, reason = "it is open, and polled, as long as it is held")] mio::net::UnixStream);
+
+impl Pipe {
+    /// Waits for this stream too, under this name.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn new(poll: &Poll, name: usize, stream: UnixStream) -> io::Result<Pipe> {
+        stream.set_nonblocking(true)?;
+        let mut stream = mio::net::UnixStream::from_std(stream);
+        poll.add(&mut stream, name, Interest::READABLE)?;
+        Ok(Pipe(stream))
+    }
+}
+
+fn at_once(call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    match uninterrupted(call) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Calls again what a signal interrupted.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}

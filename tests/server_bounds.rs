@@ -1,0 +1,153 @@
+//! What one client may cost: memory, connections, turns. Whoever goes beyond it is held up or closed; the others do not notice.
+
+#![cfg(feature = "server")]
+
+mod served;
+mod world;
+
+use aerodb::disk::SimDisk;
+use aerodb::resp::Value;
+use aerodb::{Database, Reason};
+use served::{Client, Served, bulk, ok, pong, request};
+use std::io::{ErrorKind, Read, Write};
+use world::{init_options, options};
+
+fn database() -> Database {
+    let disk = SimDisk::new();
+    Database::init(&init_options(&disk, aerodb::Parameters::default())).unwrap();
+    Database::open(options(&disk)).unwrap()
+}
+
+/// A number of INFO.
+fn info(client: &mut Client, name: &str) -> u64 {
+    let Value::Bulk(text) = client.ask("INFO everything") else { panic!("INFO is text") };
+    let text = String::from_utf8(text).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{name}:")))
+        .unwrap_or_else(|| panic!("{name} in {text}"));
+    line.parse().unwrap()
+}
+
+/// Sends this over and over, until the server takes no more.
+fn send_until_full(client: &mut Client, bytes: &[u8]) {
+    client.stream.set_nonblocking(true).unwrap();
+    let mut left = Vec::new();
+    let full = loop {
+        if left.is_empty() {
+            left.extend_from_slice(bytes);
+        }
+        match client.stream.write(&left) {
+            Ok(written) => drop(left.drain(..written)),
+            Err(error) => break error.kind(),
+        }
+    };
+    assert_eq!(full, ErrorKind::WouldBlock);
+    client.stream.set_nonblocking(false).unwrap();
+}
+
+/// RESP-FLOW, RESP-TURN
+#[test]
+fn a_client_that_never_reads_is_not_read_either_and_the_others_are_served() {
+    let served = Served::new(database());
+    let (mut deaf, mut other) = (served.client(), served.client());
+    let text = "x".repeat(100_000);
+    send_until_full(&mut deaf, &request(&["ECHO", &text]));
+    for _ in 0..100 {
+        assert_eq!(other.ask("PING"), pong());
+    }
+    // The limit, the reply that passed it, the spare room of a buffer that grew, and what was read before.
+    assert!(info(&mut other, "client_buffer_bytes") < 4 << 20);
+    assert_eq!(info(&mut other, "client_output_buffer_limit_disconnections"), 0);
+    // It comes to its senses, and nothing was lost. The last request was cut off.
+    deaf.end();
+    let mut replies = 0;
+    while let Some(reply) = deaf.next() {
+        assert_eq!(reply, bulk(&text));
+        replies += 1;
+    }
+    assert!(replies > 10, "{replies}");
+}
+
+/// RESP-FLOW
+#[test]
+fn the_connection_that_holds_most_is_closed_when_all_hold_too_much() {
+    let served = Served::with(database(), |options| options.client_memory = 3 << 20);
+    let mut small: Vec<Client> = (0..20).map(|_| served.client()).collect();
+    let half = |bytes: usize| [&b"*2\r\n$3\r\nGET\r\n$8000000\r\n"[..], &vec![b'x'; bytes]].concat();
+    for client in &mut small {
+        client.send(&half(10_000));
+    }
+    let mut large = served.client();
+    // The server may close it before all of it is sent.
+    let _ = large.stream.write_all(&half(7_000_000));
+    let Value::Error(text) = large.reply() else { panic!("it was not refused") };
+    assert!(text.starts_with(format!("ERR {} ", Reason::ClientMemory).as_bytes()), "{text:?}");
+    assert_eq!(large.next(), None);
+    let mut other = served.client();
+    assert_eq!(info(&mut other, "client_output_buffer_limit_disconnections"), 1);
+    for client in &mut small {
+        client.stream.set_nonblocking(true).unwrap();
+        let alive = client.stream.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(alive, Err(ErrorKind::WouldBlock), "the others are still connected");
+    }
+}
+
+/// RESP-FLOW
+#[test]
+fn more_than_the_most_clients_are_told_so_until_one_has_gone() {
+    let served = Served::with(database(), |options| options.max_clients = 2);
+    let (mut first, mut second) = (served.client(), served.client());
+    assert_eq!([first.ask("PING"), second.ask("PING")], [pong(), pong()]);
+    let mut third = served.client();
+    assert_eq!(third.next(), Some(Value::Error(b"ERR max number of clients reached".into())));
+    assert_eq!(third.next(), None);
+    assert_eq!(info(&mut first, "rejected_connections"), 1);
+    assert_eq!(second.ask("QUIT"), ok());
+    assert_eq!(second.next(), None, "it has gone");
+    let mut third = served.client();
+    assert_eq!(third.ask("PING"), pong());
+}
+
+/// RESP-FLOW: the queue of MULTI is memory of its client too.
+#[test]
+fn what_a_transaction_queues_is_counted() {
+    let served = Served::with(database(), |options| options.client_memory = 2 << 20);
+    let (mut client, mut other) = (served.client(), served.client());
+    assert_eq!(client.ask("MULTI"), ok());
+    let value = "x".repeat(100_000);
+    let mut queued = 0;
+    while client.stream.write_all(&request(&["SET", "k", &value])).is_ok() {
+        match client.next() {
+            Some(reply) if reply == Value::Simple(b"QUEUED".into()) => queued += 1,
+            reply => {
+                assert!(matches!(reply, None | Some(Value::Error(_))), "{reply:?}");
+                break;
+            }
+        }
+    }
+    assert!((10..25).contains(&queued), "{queued}");
+    assert_eq!(other.ask("PING"), pong());
+    assert_eq!(info(&mut other, "client_output_buffer_limit_disconnections"), 1);
+}
+
+/// Large values in both directions, many at once.
+#[test]
+fn large_values_pass_in_pieces() {
+    let served = Served::new(database());
+    let value: Vec<u8> = (0..5_000_000_u32).map(|byte| byte as u8).collect();
+    let mut client = served.client();
+    let mut sender = client.stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for key in ["a", "b", "c"] {
+                sender.write_all(&request(&[b"SET", key.as_bytes(), &value])).unwrap();
+                sender.write_all(&request(&["GET", key])).unwrap();
+            }
+        });
+        for _ in 0..3 {
+            assert_eq!(client.reply(), ok());
+            assert!(client.reply() == bulk(&value), "the value is not the one that was written");
+        }
+    });
+}
