@@ -1,7 +1,7 @@
 //! The commands against a server (`--addr`): what they send, what they make of the answers, and of a server that fails them.
 //!
-//! The peer is a real socket and a script: so an answer can be one that no server should give, and end anywhere. That the answers are
-//! those of the real server is for the tests of the server to say.
+//! The peer is a real socket and a script: so an answer can be one that no server should give, and end anywhere. The real server
+//! answers in `tests/remote_parity.rs`.
 
 #![cfg(all(feature = "cli", feature = "server"))]
 
@@ -135,8 +135,10 @@ fn a_scan_is_one_commit_and_a_row_a_line() {
     assert_eq!(text, "b\t\na\t\n");
     let prefix = [HELLO, ("AERO.RANGE a\\xff b LIMIT 1000 AT 7", "*0\r\n")];
     assert_eq!(printed(&prefix, &["scan", "--prefix", "a\\xff"]), ["", ""]);
-    assert_eq!(printed(&[HELLO], &["scan", "--to", ""]), ["", ""], "no key is smaller than the empty one");
-    refused(&[HELLO], &["scan", "--from", "a", "--to", ""], Reason::RangeInvalid);
+    let readable = ("AERO.AT 7 EXISTS ", ":0\r\n");
+    assert_eq!(printed(&[HELLO, readable], &["scan", "--to", ""]), ["", ""], "no key is smaller than the empty one");
+    refused(&[HELLO, readable], &["scan", "--from", "a", "--to", ""], Reason::RangeInvalid);
+    refused(&[HELLO, readable], &["scan", "--limit", "0"], Reason::RangeInvalid);
 }
 
 #[test]

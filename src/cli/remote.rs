@@ -75,16 +75,20 @@ impl Server {
             Bound::Excluded(key) => behind(key),
         };
         let to = match &range.to {
-            Bound::Unbounded => Vec::new(),
-            Bound::Included(key) => behind(key),
-            // To the server an empty end is none, and here it is one before all keys.
-            Bound::Excluded(key) if key.is_empty() && from.is_empty() => return Ok(()),
-            Bound::Excluded(key) if key.is_empty() => {
-                return Err(Error::new(Reason::RangeInvalid).with("ordered", false));
-            }
-            Bound::Excluded(key) => key.clone(),
+            Bound::Unbounded => None,
+            Bound::Included(key) => Some(behind(key)),
+            Bound::Excluded(key) => Some(key.clone()),
         };
         let (limit, at) = (range.limit.to_string(), at.to_string());
+        // The server has no words for no rows, nor for an end before all keys. That the commit can be read it has to say all the same.
+        let no_key = to.as_ref().is_some_and(Vec::is_empty);
+        if range.limit == 0 || no_key {
+            self.ask(&[b"AERO.AT", at.as_bytes(), b"EXISTS", b""])?;
+            let ordered = !no_key || from.is_empty();
+            let invalid = Error::new(Reason::RangeInvalid).with("limit", limit).with("ordered", ordered);
+            return if range.limit > 0 && ordered { Ok(()) } else { Err(invalid) };
+        }
+        let to = to.unwrap_or_default();
         let mut request: Vec<&[u8]> = vec![b"AERO.RANGE", &from, &to, b"LIMIT", limit.as_bytes(), b"AT", at.as_bytes()];
         if range.direction == Direction::Backward {
             request.push(b"REV");
