@@ -220,7 +220,6 @@ fn what_writes_nothing_commits_nothing_and_an_exec_is_one_commit_resp_atomic() {
     for nothing in ["MULTI", "GET a", "SETNX a 2", "DEL none", "EXEC"] {
         assert_eq!(commit(nothing), 1, "{nothing}");
     }
-    assert_eq!(commit("AERO.LAST"), 1);
     for queued in ["MULTI", "SET b 1", "DEL a", "MSET c 1 d 1", "GETDEL b"] {
         assert_eq!(commit(queued), 1, "{queued}");
     }
@@ -228,6 +227,30 @@ fn what_writes_nothing_commits_nothing_and_an_exec_is_one_commit_resp_atomic() {
     assert_eq!(commit("SET a 2 NX"), 3);
     assert_eq!(talk.ask(client, "AERO.AT 1 MGET a b c d"), "*4¶$1¶1¶$-1¶$-1¶$-1¶");
     assert_eq!(talk.ask(client, "AERO.AT 2 MGET a b c d"), "*4¶$-1¶$-1¶$1¶1¶$1¶1¶");
+}
+
+#[test]
+fn the_last_commit_of_a_connection_is_one_that_it_made_resp_command() {
+    let mut talk = Talk::new();
+    let (one, other) = (talk.client(), talk.client());
+    talk.ask(one, "SET a 1");
+    for (request, last) in [
+        ("SETNX a 2", 1),
+        ("GET a", 1),
+        ("DEL a", 5),
+        ("MULTI", 5),
+        ("SET a 2", 5),
+        ("EXEC", 9),
+        ("MULTI", 9),
+        ("GET a", 9),
+        ("EXEC", 9),
+    ] {
+        talk.ask(other, "SET b 1");
+        talk.ask(one, request);
+        if !["MULTI", "SET a 2"].contains(&request) && request != "GET a" {
+            assert_eq!(talk.ask(one, "AERO.LAST"), format!(":{last}¶"), "{request}");
+        }
+    }
 }
 
 /// RESP-ORDER: a client that does not wait for its replies sees its own writes, in order; its simple reads hold nothing up.
@@ -451,12 +474,14 @@ fn a_reply_that_does_not_fit_is_refused_and_nothing_is_written_resp_bound() {
     let value = "v".repeat(60);
     talk.ask(client, &format!("SET k {value}"));
     for requests in [
-        &["MULTI", "SET l 1", "MGET k k", "EXEC"],
+        &["MULTI", "SET l 1", "MGET k k k k k k k k", "EXEC"],
         &["MULTI", "GETDEL k", "SETNX m v", "MGET k k k l l l l l l l l l l"],
     ] {
         let exec = requests.iter().map(|request| talk.ask(client, request)).last().unwrap();
         let exec = if exec.contains("QUEUED") { talk.ask(client, "EXEC") } else { exec };
         assert!(exec.starts_with(&format!("-ERR {} ", Reason::ReplyTooLarge)), "{exec}");
+        let bytes = exec.split_once("[bytes=").and_then(|(_, rest)| rest.split_once(',')).unwrap().0;
+        assert!(bytes.parse::<usize>().unwrap() < 200, "it ends with the first value that does not fit: {exec}");
     }
     assert_eq!(talk.ask(client, "EXISTS k l m"), ":1¶");
     // Two replies that wait at once: the second does not fit until the first is taken out.

@@ -7,7 +7,7 @@ mod world;
 
 use aerodb::resp::response::Bounds;
 use aerodb::resp::{Responses, Value};
-use aerodb::{CommitId, Reason, limits};
+use aerodb::{CommitId, Parameters, Reason, limits};
 use std::collections::BTreeMap;
 use talk::{Talk, Waits, shown, words};
 use world::Dice;
@@ -171,6 +171,27 @@ fn a_long_reply_gives_way_and_shows_one_commit() {
         talk.ask(writer, "EXEC");
         fill(&mut talk, writer, 5000);
     }
+}
+
+/// More rows than a range may have are not cut short in silence.
+#[test]
+fn a_range_without_a_limit_that_has_too_many_rows_is_refused() {
+    let mut talk =
+        Talk::with_parameters(Parameters { table_bytes: 64 << 20, segment_bytes: 64 << 20, ..Parameters::default() });
+    let client = talk.client();
+    for first in (0..=limits::RANGE_ROWS_MAX).step_by(1 << 16) {
+        let last = (first + (1 << 16)).min(limits::RANGE_ROWS_MAX + 1);
+        let pairs: Vec<String> = (first..last).flat_map(|key| [format!("{key:07}"), String::new()]).collect();
+        let request = std::iter::once("MSET".to_owned()).chain(pairs).collect();
+        assert_eq!(talk.ask_bytes(client, request), b"+OK\r\n");
+    }
+    let refused = talk.ask(client, "AERO.RANGE  ");
+    assert!(refused.starts_with(&format!("-ERR {} ", Reason::RangeInvalid)) && refused.contains("LIMIT"), "{refused}");
+    let whole = talk.ask(client, &format!("AERO.RANGE  {:07}", limits::RANGE_ROWS_MAX));
+    assert!(whole.starts_with("*2097152¶$7¶0000000¶$0¶¶") && whole.ends_with("$7¶1048575¶$0¶¶"));
+    let limited = talk.ask(client, &format!("AERO.RANGE   LIMIT {}", limits::RANGE_ROWS_MAX));
+    assert!(limited == whole);
+    assert_eq!(talk.ask(client, "DBSIZE"), ":1048577¶");
 }
 
 /// Where a reply can't go on: before anything of it is sent that is an error; afterwards only the end of the connection can say it.

@@ -15,7 +15,7 @@ use aerodb::server::counters::Counters;
 use aerodb::server::cursors::Cursors;
 use aerodb::server::deposit::Room;
 use aerodb::server::session::{Context, Reply, Session, Step};
-use aerodb::{CommitId, Database, limits};
+use aerodb::{CommitId, Database, Parameters, limits};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -73,19 +73,24 @@ pub fn shown(bytes: &[u8]) -> String {
 impl Talk {
     /// A new database, and nobody who talks to it.
     pub fn new() -> Talk {
-        Talk::with_room(limits::DEPOSITS_BYTES_MAX)
+        Talk::with_parameters(tiny())
     }
 
     /// The same, with so much room for the replies of decisions.
     pub fn with_room(bytes: usize) -> Talk {
+        Talk { room: Room::new(bytes), ..Talk::new() }
+    }
+
+    /// The same, with other parameters.
+    pub fn with_parameters(parameters: Parameters) -> Talk {
         let disk = SimDisk::new();
-        Database::init(&init_options(&disk, tiny())).unwrap();
+        Database::init(&init_options(&disk, parameters)).unwrap();
         let database = Arc::new(Database::open(options(&disk)).unwrap());
         Talk {
             disk,
             options: Options::new(Arc::clone(&database)),
             database,
-            room: Room::new(bytes),
+            room: Room::new(limits::DEPOSITS_BYTES_MAX),
             clients: Clients::default(),
             cursors: Cursors::new(1000),
             counters: Counters::default(),
