@@ -281,6 +281,15 @@ reasons! {
     ServerListenFailed 92 "server.listen_failed" Later
         "The operating system refused the server its address or a socket."
         "Stop what has the address, or listen on another."
+    ServerUnreachable 93 "server.unreachable" Later
+        "The server could not be reached, or ended the connection."
+        "Check the address and whether a server listens there, then try again."
+    ServerRefused 94 "server.refused" Change
+        "The server refused the request."
+        "See what it told; check that the address is that of an AeroDB server."
+    ServerNotUnderstood 95 "server.not_understood" Change
+        "What answered is not what a server of this version would answer."
+        "Check that the address is that of an AeroDB server, of this version."
     ClientMemory 96 "client.memory" Later
         "The buffers of all connections held too much, and this connection held most of it."
         "Read replies as they come, ask for less at a time, or raise client-memory."

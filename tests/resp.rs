@@ -10,7 +10,7 @@ mod property;
 
 use aerodb::limits;
 use aerodb::resp::request::{Decoder, Limits, Malformed, Request};
-use aerodb::resp::response::{Bounds, Value};
+use aerodb::resp::response::{Bounds, Piece, Responses, Value};
 use aerodb::resp::{Out, Version, encode_request};
 use property::{TIGHT, TIGHT_BOUNDS, check_replies, check_requests, replies, requests};
 use proptest::prelude::*;
@@ -196,6 +196,33 @@ fn every_kind_of_reply_is_read_wherever_it_was_cut_resp_response() {
     }
 }
 
+/// An array may be taken value by value, so that only one of them is held; what is within a value comes with it.
+#[test]
+fn a_long_array_is_read_in_pieces_resp_response() {
+    let mut bytes = b"*1000000000\r\n*2\r\n:1\r\n:2\r\n$1\r\na\r\n%1\r\n+k\r\n*1\r\n_\r\n*0\r\n*-1\r\n:".to_vec();
+    let map = Value::Map(vec![Value::Simple(b"k".to_vec()), Value::Array(vec![Value::Null])]);
+    let expected = [
+        Piece::Array(1_000_000_000),
+        Piece::Array(2),
+        Piece::Value(Value::Integer(1)),
+        Piece::Value(Value::Integer(2)),
+        Piece::Value(Value::Bulk(b"a".to_vec())),
+        Piece::Value(map),
+        Piece::Array(0),
+        Piece::Value(Value::NullArray),
+    ];
+    for size in 1..bytes.len() {
+        let mut responses = Responses::new(TIGHT_BOUNDS);
+        let mut found = Vec::new();
+        for mut part in bytes.chunks(size) {
+            found.extend(std::iter::from_fn(|| responses.next_piece(&mut part).unwrap()));
+        }
+        assert_eq!(found, expected, "pieces of {size}");
+    }
+    bytes.extend_from_slice(b"x\r\n");
+    assert!(replies(&bytes, &[], TIGHT_BOUNDS).1.is_some(), "as a whole it would be too large");
+}
+
 /// What the server writes, its clients read; what RESP2 lacks, they read as what it was written as.
 #[test]
 fn what_is_written_is_read_resp_reply() {
@@ -242,6 +269,9 @@ fn what_is_no_reply_is_refused_and_bounded_resp_response() {
     refused(b"*1000000000\r\n", "larger");
     refused(b"%9223372036854775807\r\n", "larger");
     refused(&b"+".repeat(41), "larger");
+    let lines = format!("+{}\r\n", "a".repeat(38)).repeat(20);
+    refused(format!("*20\r\n{lines}").as_bytes(), "larger");
+    assert_eq!(replies(lines.as_bytes(), &[], TIGHT_BOUNDS).0.len(), 20, "each reply for itself is within the bounds");
     let forty = format!("$40\r\n{}\r\n", "a".repeat(40));
     refused(format!("*20\r\n{}", forty.repeat(20)).as_bytes(), "larger");
 }

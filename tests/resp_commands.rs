@@ -193,6 +193,10 @@ fn transactions_reply_as_redis_does_resp_atomic() {
         SET k lost => +QUEUED
         RESET => +RESET
         EXEC => -ERR EXEC without MULTI
+        MULTI => +OK
+        SET k lost => +QUEUED
+        EXEC x => -EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command
+        EXEC => -ERR EXEC without MULTI
         GET k => $1¶4
         UNWATCH => +OK
         ",
@@ -240,6 +244,16 @@ fn replies_to_a_pipeline_come_in_order_and_reads_see_the_writes_before_them_resp
     assert_eq!(shown(&talk.received(client)), "$3¶old¶", "nothing behind a write is sent before it is durable");
     talk.commit(client);
     assert_eq!(shown(&talk.received(client)), "+OK¶$1¶a¶+PONG¶+OK¶:1¶:1¶+string¶:1¶*1¶$-1¶$1¶e¶");
+    // The version of the protocol changes for what comes behind HELLO, not for what waits before it.
+    let replies = talk.pipeline(
+        client,
+        &["DEL k", "GET k", "SET k 1 XX", "HELLO 3 NOPE", "HELLO 3", "GET k", "SET k 1 XX", "HELLO 2", "GET k"],
+    );
+    let (two, three) = replies.split_once("%8¶").unwrap();
+    assert!(
+        two.starts_with(":0¶$-1¶$-1¶-ERR Syntax error") && three.contains("*0¶_¶_¶*16¶") && three.ends_with("*0¶$-1¶"),
+        "{replies}"
+    );
     // All else waits for the orders before it, and shows what they did.
     let all = [
         "SET k 1",

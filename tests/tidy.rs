@@ -85,6 +85,27 @@ fn reason_table() -> String {
     docs::table(&["Number", "Name", "Retry", "Sentence", "Remedy"], &Reason::ALL.iter().map(cells).collect::<Vec<_>>())
 }
 
+#[cfg(feature = "server")]
+fn command_table() -> String {
+    use aerodb::server::commands::table::{COMMANDS, Command};
+    let cells = |command: &Command| {
+        let syntax = format!("`{}`", command.syntax);
+        [&syntax, command.summary, command.reply, command.differs].map(str::to_owned).to_vec()
+    };
+    let shown = COMMANDS.iter().flat_map(|command| match command.subcommands {
+        [] => std::slice::from_ref(command).iter().chain(&[]),
+        subcommands if command.arity == -1 => std::slice::from_ref(command).iter().chain(subcommands),
+        subcommands => [].iter().chain(subcommands),
+    });
+    docs::table(&["Command", "What it does", "Reply", "Unlike Redis"], &shown.map(cells).collect::<Vec<_>>())
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn the_documented_commands_are_those_of_the_program_resp_command() {
+    assert_none(&docs::generated(root(), "docs/resp.md", "commands", &command_table()).into_iter().collect::<Vec<_>>());
+}
+
 fn setting_table() -> String {
     let cells = |setting: &Setting| {
         let (code, bounds) = (|text: &str| format!("`{text}`"), setting.bounds());
@@ -128,27 +149,6 @@ fn the_unit_starts_nothing_again_that_needs_a_person() {
         return;
     }
     assert_eq!(lines, [wanted], "packaging/aerodb.service (AERODB_BLESS=1 writes it)");
-}
-
-#[cfg(feature = "server")]
-fn command_table() -> String {
-    use aerodb::server::commands::table::{COMMANDS, Command};
-    let cells = |command: &Command| {
-        let syntax = format!("`{}`", command.syntax);
-        [&syntax, command.summary, command.reply, command.differs].map(str::to_owned).to_vec()
-    };
-    let shown = COMMANDS.iter().flat_map(|command| match command.subcommands {
-        [] => std::slice::from_ref(command).iter().chain(&[]),
-        subcommands if command.arity == -1 => std::slice::from_ref(command).iter().chain(subcommands),
-        subcommands => [].iter().chain(subcommands),
-    });
-    docs::table(&["Command", "What it does", "Reply", "Unlike Redis"], &shown.map(cells).collect::<Vec<_>>())
-}
-
-#[cfg(feature = "server")]
-#[test]
-fn the_documented_commands_are_those_of_the_program_resp_command() {
-    assert_none(&docs::generated(root(), "docs/resp.md", "commands", &command_table()).into_iter().collect::<Vec<_>>());
 }
 
 /// The limits as `src/limits.rs` declares them: the comment before a constant is its meaning.

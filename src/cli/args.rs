@@ -1,4 +1,4 @@
-//! What the arguments mean: numbers, sizes, identifiers, and which directory is expected.
+//! What the arguments mean: numbers, sizes, identifiers, which server, and which directory is expected.
 //!
 //! clap has proven their shape; here words become values, or are refused by name: `cli.input` for what can't be read,
 //! `config.invalid` for what can't be held. Limits are the library's: a value that can be read and held is passed on, and refused there.
@@ -86,6 +86,29 @@ pub(crate) fn role(matches: &ArgMatches, name: &'static str) -> Result<Option<Ro
 fn id(matches: &ArgMatches, name: &'static str) -> Result<Option<Id>> {
     let read = |text| Id::parse(text).ok_or_else(|| unreadable(name, text, "32 hexadecimal digits"));
     word(matches, name).map(read).transpose()
+}
+
+/// Where a command works.
+pub(crate) enum Place {
+    /// In a directory that no process has open.
+    Directory(Target),
+    /// At a server that listens at this address.
+    Server(String),
+}
+
+impl Place {
+    /// The place of a command.
+    ///
+    /// # Errors
+    /// `cli.input`.
+    pub(crate) fn read(matches: &ArgMatches) -> Result<Place> {
+        let Some(address) = word(matches, "addr") else { return Target::read(matches).map(Place::Directory) };
+        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if port.is_none_or(|port| digits(port).is_none_or(|port| port > u64::from(u16::MAX))) {
+            return Err(unreadable("addr", address, "HOST:PORT"));
+        }
+        Ok(Place::Server(address.to_owned()))
+    }
 }
 
 /// A directory, and whose it is expected to be.

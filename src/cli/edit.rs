@@ -1,11 +1,12 @@
 //! The commands that make history: `init`, `put`, `del`, `floor`, `checkpoint`.
 //!
-//! Each of them is one record of the log, or none. A commit is printed once it is durable; the maintenance that it made due is done
+//! Each of them is one record of the log, or none; `put` and `del` are made by a server where one is named. A commit is printed once it is durable; the maintenance that it made due is done
 //! before the command ends, because no other process will do it, and where it fails the commit stands. A replica refuses all of them
 //! but `init`.
 
-use crate::cli::args::{self, Target};
+use crate::cli::args::{self, Place, Target};
 use crate::cli::output::{self, Output};
+use crate::cli::remote::Server;
 use crate::cli::session::with_writer;
 use aerodb::committer::Retention;
 use aerodb::disk::RealDisk;
@@ -42,44 +43,68 @@ pub(crate) fn init(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     out.answer(text, || output::identity(&identity))
 }
 
+/// A change of keys, which is one commit.
+enum Edit<'a> {
+    Put(&'a [[Vec<u8>; 2]]),
+    Delete(&'a [Vec<u8>]),
+}
+
+impl Edit<'_> {
+    fn batch(&self) -> Result<Batch> {
+        let mut batch = Batch::new();
+        match self {
+            Edit::Put(pairs) => pairs.iter().try_for_each(|[key, value]| batch.put(key, value))?,
+            Edit::Delete(keys) => keys.iter().try_for_each(|key| batch.delete(key))?,
+        }
+        Ok(batch)
+    }
+
+    fn request(&self) -> Vec<&[u8]> {
+        let (name, arguments): (&[u8], &[Vec<u8>]) = match self {
+            Edit::Put(pairs) => (b"MSET", pairs.as_flattened()),
+            Edit::Delete(keys) => (b"DEL", keys),
+        };
+        std::iter::once(name).chain(arguments.iter().map(Vec::as_slice)).collect()
+    }
+}
+
 /// `aerodb put`: all pairs are one commit.
 pub(crate) fn put(matches: &ArgMatches, out: &mut Output) -> Result<()> {
-    let target = Target::read(matches)?;
+    let place = Place::read(matches)?;
     let words = args::keys(matches, "PAIR")?;
-    let mut batch = Batch::new();
     match (matches.get_one::<std::path::PathBuf>("value-file"), words.as_slice()) {
-        (Some(file), [key]) => batch.put(key, &read_value(file)?)?,
-        (Some(_), _) => return Err(args::usage("with --value-file there is one KEY and no VALUE")),
-        (None, words) => {
-            let (pairs, left) = words.as_chunks::<2>();
-            if !left.is_empty() {
-                return Err(args::usage("each KEY needs a VALUE"));
-            }
-            for [key, value] in pairs {
-                batch.put(key, value)?;
-            }
-        }
+        (Some(file), [key]) => commit(&place, &Edit::Put(&[[key.clone(), read_value(file)?]]), out),
+        (Some(_), _) => Err(args::usage("with --value-file there is one KEY and no VALUE")),
+        (None, words) => match words.as_chunks::<2>() {
+            (pairs, []) => commit(&place, &Edit::Put(pairs), out),
+            _ => Err(args::usage("each KEY needs a VALUE")),
+        },
     }
-    commit(&target, batch, out)
 }
 
 /// `aerodb del`: all keys are one commit.
 pub(crate) fn delete(matches: &ArgMatches, out: &mut Output) -> Result<()> {
-    let target = Target::read(matches)?;
-    let mut batch = Batch::new();
-    for key in args::keys(matches, "KEY")? {
-        batch.delete(&key)?;
-    }
-    commit(&target, batch, out)
+    commit(&Place::read(matches)?, &Edit::Delete(&args::keys(matches, "KEY")?), out)
 }
 
-fn commit(target: &Target, batch: Batch, out: &mut Output) -> Result<()> {
-    with_writer(target.options(), "commit", |node| {
-        let commit = node.commit(batch)?;
-        let after = node.durable();
-        out.answer(format!("commit {commit}"), || output::point(after))?;
-        out.flush()
-    })
+/// Makes the commit. What a batch may not hold is refused here, wherever it would go.
+fn commit(place: &Place, edit: &Edit<'_>, out: &mut Output) -> Result<()> {
+    let batch = edit.batch()?;
+    match place {
+        Place::Directory(target) => with_writer(target.options(), "commit", |node| {
+            let commit = node.commit(batch)?;
+            let after = node.durable();
+            out.answer(format!("commit {commit}"), || output::point(after))?;
+            out.flush()
+        }),
+        Place::Server(address) => {
+            match Server::connect(address)?.write(&edit.request())? {
+                Some(commit) => out.answer(format!("commit {commit}"), || json!({ "commit": commit.0 }))?,
+                None => out.answer("no commit: none of the keys has a value", || json!({ "commit": null }))?,
+            }
+            out.flush()
+        }
+    }
 }
 
 /// `aerodb floor`.

@@ -11,13 +11,21 @@ use std::path::PathBuf;
 
 const ROLES: [&str; 3] = ["standalone", "primary", "replica"];
 
+const PUT_USAGE: &str = "\
+aerodb put [OPTIONS] <DIR> <KEY> <VALUE> [<KEY> <VALUE>]...
+       aerodb put --value-file <PATH> <DIR> <KEY>";
+const PUT_USAGE_SERVER: &str = "\
+aerodb put [OPTIONS] --addr <HOST:PORT> <KEY> <VALUE> [<KEY> <VALUE>]...
+       aerodb put --addr <HOST:PORT> --value-file <PATH> <KEY>";
+
 const STATUS_HELP: &str = "\
 Exit status: 0 on success; otherwise the number of the reason, which is told on standard error as
 error[code]: sentence [evidence], with its remedy (`aerodb reasons` lists all). With --json the same is one object
 {\"error\": …} on standard output. AERODB_LOG_LEVEL=error|warn|info|debug says how much is logged on standard error.";
 
-/// The whole command line.
-pub(crate) fn grammar() -> Command {
+/// The whole command line. Where a server is named (`--addr`), the commands that can do with one take no directory: what would be its
+/// place is that of the next argument.
+pub(crate) fn grammar(server: bool) -> Command {
     Command::new("aerodb")
         .version(env!("CARGO_PKG_VERSION"))
         .about("An ordered MVCC key-value database with one writer and replicas that prove what they answer.")
@@ -28,11 +36,11 @@ pub(crate) fn grammar() -> Command {
             serve(),
             config(),
             init(),
-            get(),
-            put(),
-            del(),
-            scan(),
-            status(),
+            get(server),
+            put(server),
+            del(server),
+            scan(server),
+            status(server),
             checkpoint(),
             floor(),
             wal(),
@@ -88,6 +96,12 @@ fn on_directory(command: Command) -> Command {
     ])
 }
 
+/// The directory, or the server in its place.
+fn on_node(server: bool, command: Command) -> Command {
+    let address = option("addr", "HOST:PORT", "Use the server that listens there, and leave out DIR");
+    if server { command.arg(address.required(true)) } else { on_directory(command).arg(address) }
+}
+
 fn init() -> Command {
     command(
         "init",
@@ -106,27 +120,34 @@ fn init() -> Command {
     ])
 }
 
-fn get() -> Command {
+fn get(server: bool) -> Command {
     let raw = Arg::new("raw").long("raw").action(ArgAction::SetTrue).conflicts_with("json");
-    on_directory(command(
-        "get",
-        "Print the value of a key; an absent key is key.absent",
-        "  aerodb get data apple\n  aerodb get data apple --at 17\n  aerodb get data photo --raw > photo.png",
-    ))
+    on_node(
+        server,
+        command(
+            "get",
+            "Print the value of a key; an absent key is key.absent",
+            "  aerodb get data apple\n  aerodb get data apple --at 17\n  aerodb get data photo --raw > photo.png\n  \
+         aerodb get --addr localhost:6380 apple",
+        ),
+    )
     .arg(key("The key, with escapes"))
     .args([at(), raw.help("Write the bytes of the value as they are, without a line end"), json()])
 }
 
-fn put() -> Command {
+fn put(server: bool) -> Command {
     let pair = Arg::new("PAIR").value_names(["KEY", "VALUE"]).num_args(1..).required(true);
-    on_directory(command(
-        "put",
-        "Put values; all pairs are one commit",
-        "  aerodb put data apple red\n  aerodb put data apple red plum blue\n  \
+    on_node(
+        server,
+        command(
+            "put",
+            "Put values; all pairs are one commit",
+            "  aerodb put data apple red\n  aerodb put data apple red plum blue\n  \
          aerodb put data photo --value-file photo.png\n  date | aerodb put data now --value-file -\n  \
-         aerodb put data -- -key -value",
-    ))
-    .override_usage("aerodb put [OPTIONS] <DIR> <KEY> <VALUE> [<KEY> <VALUE>]...\n       aerodb put --value-file <PATH> <DIR> <KEY>")
+         aerodb put data -- -key -value\n  aerodb put --addr localhost:6380 apple red",
+        ),
+    )
+    .override_usage(if server { PUT_USAGE_SERVER } else { PUT_USAGE })
     .arg(pair.value_parser(value_parser!(OsString)).allow_negative_numbers(true).help("Keys and values, with escapes"))
     .args([
         option("value-file", "PATH", "Take the value of the one KEY from a file, or - for standard input, as it is")
@@ -135,22 +156,25 @@ fn put() -> Command {
     ])
 }
 
-fn del() -> Command {
-    on_directory(command(
-        "del",
-        "Delete keys; all of them are one commit",
-        "  aerodb del data apple\n  aerodb del data apple plum",
-    ))
+fn del(server: bool) -> Command {
+    on_node(
+        server,
+        command(
+            "del",
+            "Delete keys; all of them are one commit",
+            "  aerodb del data apple\n  aerodb del data apple plum\n  aerodb del --addr localhost:6380 apple",
+        ),
+    )
     .arg(key("The keys, with escapes; a key that is absent may be deleted").num_args(1..))
     .arg(json())
 }
 
-fn scan() -> Command {
-    on_directory(command(
+fn scan(server: bool) -> Command {
+    on_node(server, command(
         "scan",
         "Print keys and values in the order of the keys, with a tab in between",
         "  aerodb scan data\n  aerodb scan data --from a --to b        (a is included, b is not)\n  \
-         aerodb scan data --prefix user/ --limit 10\n  aerodb scan data --at 17 --reverse --json",
+         aerodb scan data --prefix user/ --limit 10\n  aerodb scan data --at 17 --reverse --json\n  aerodb scan --addr localhost:6380",
     ))
     .args([
         bytes_option("from", "KEY", "The smallest key; included"),
@@ -163,11 +187,11 @@ fn scan() -> Command {
     ])
 }
 
-fn status() -> Command {
-    on_directory(command(
+fn status(server: bool) -> Command {
+    on_node(server, command(
         "status",
-        "Print identity, positions, floor, checkpoint and runs, as opening the directory proves them",
-        "  aerodb status data\n  aerodb status data --json",
+        "Print identity, positions, floor, checkpoint and runs, as opening the directory proves them or a server tells them",
+        "  aerodb status data\n  aerodb status data --json\n  aerodb status --addr localhost:6380",
     ))
     .arg(json())
 }
@@ -300,8 +324,9 @@ mod tests {
 
     #[test]
     fn the_grammar_is_sound_and_every_command_has_examples() {
-        grammar().debug_assert();
-        for command in grammar().get_subcommands() {
+        grammar(true).debug_assert();
+        grammar(false).debug_assert();
+        for command in grammar(false).get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&format!("aerodb {}", command.get_name())), "{}", command.get_name());
         }

@@ -13,7 +13,8 @@
 //! Deliberately absent: decisions. What may be written, read or opened is the library's to say.
 //!
 //! * `grammar`: commands, options and their help. `args`, `bytes`: what the arguments mean.
-//! * `edit`, `read`, `records`, `tools`, `registry`, `demo`, `bench`: the commands.
+//! * `edit`, `read`, `status`, `records`, `tools`, `registry`, `demo`, `bench`: the commands.
+//! * `session`: a node for the length of a command. `remote`: a server in its place.
 //! * `settings`, `serve`: a node for clients, and what it is started with.
 //! * `output`: standard output. `failure`: how a refusal is told. `logs`: what is said meanwhile.
 
@@ -29,10 +30,12 @@ mod output;
 mod read;
 mod records;
 mod registry;
+mod remote;
 #[cfg(feature = "server")]
 mod serve;
 mod session;
 mod settings;
+mod status;
 mod tools;
 
 use crate::cli::failure::Failure;
@@ -43,12 +46,13 @@ use std::process::ExitCode;
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let matches = match grammar::grammar().try_get_matches_from(&arguments) {
+    // What has to be known before there are matches: behind a `--` there are no options.
+    let mut options = arguments.iter().take_while(|word| *word != "--").map(|word| word.as_encoded_bytes());
+    let server = options.clone().any(|word| word == b"--addr" || word.starts_with(b"--addr="));
+    let matches = match grammar::grammar(server).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
-            // There are no matches to ask: a word `--json` before a `--` stands for the option.
-            let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
-            let mut out = Output::new(json);
+            let mut out = Output::new(options.any(|word| word == b"--json"));
             let outcome = failure::from_clap(&error, &mut out);
             return end(outcome, &mut out);
         }
@@ -76,7 +80,7 @@ fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Resul
         "checkpoint" => edit::checkpoint(matches, out),
         "get" => read::get(matches, out),
         "scan" => read::scan(matches, out),
-        "status" => read::status(matches, out),
+        "status" => status::status(matches, out),
         "wal" => records::wal(matches, out),
         "verify" => tools::verify(matches, out),
         "backup" => tools::backup(matches, out),

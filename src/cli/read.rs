@@ -1,40 +1,53 @@
-//! The commands that read: `get`, `scan`, `status`.
+//! The commands that read: `get`, `scan`.
 //!
-//! One command is one view. A scan reads page after page of it and prints row by row, so its memory does not grow with what it
-//! prints. Reading opens the directory as a node does: it takes the lock, and finishes what a crash left unfinished.
+//! One command is one view, of a directory or of a server. A scan reads page after page of it and prints row by row, so its memory does
+//! not grow with what it prints. Reading opens a directory as a node does: it takes the lock, and finishes what a crash left unfinished.
 
-use crate::cli::args::{self, Target};
+use crate::cli::args::{self, Place};
 use crate::cli::bytes;
-use crate::cli::output::{self, Output};
+use crate::cli::output::Output;
+use crate::cli::remote::{EachRow, Server};
 use crate::cli::session::with_node;
-use aerodb::{Direction, Error, Node, Range, Reason, Result, View, limits};
+use aerodb::{CommitId, Direction, Error, Range, Reason, Result, limits};
 use clap::ArgMatches;
 use serde_json::json;
 use std::ops::Bound;
 
+/// Rows that a server is asked for at once: what it gathers before it answers.
+const SERVER_ROWS: usize = 1000;
+
 /// `aerodb get`.
 pub(crate) fn get(matches: &ArgMatches, out: &mut Output) -> Result<()> {
-    let target = Target::read(matches)?;
     let key = args::key(matches, "KEY")?.unwrap_or_default();
     let at = args::commit(matches, "at")?;
-    with_node(target.options(), |node| {
-        let view = node.view(at)?;
-        let Some(value) = view.get(&key)? else {
-            return Err(Error::new(Reason::KeyAbsent).with("key", bytes::brief(&key)).with("commit", view.commit()));
+    let mut print = |value: Option<Vec<u8>>, commit: CommitId| {
+        let Some(value) = value else {
+            return Err(Error::new(Reason::KeyAbsent).with("key", bytes::brief(&key)).with("commit", commit));
         };
         if args::flag(matches, "raw") {
             return out.raw(&value);
         }
         out.answer(
             bytes::escape(&value),
-            || json!({ "key": bytes::json(&key), "value": bytes::json(&value), "commit": view.commit().0 }),
+            || json!({ "key": bytes::json(&key), "value": bytes::json(&value), "commit": commit.0 }),
         )
-    })
+    };
+    match Place::read(matches)? {
+        Place::Directory(target) => with_node(target.options(), |node| {
+            let view = node.view(at)?;
+            print(view.get(&key)?, view.commit())
+        }),
+        Place::Server(address) => {
+            let mut server = Server::connect(&address)?;
+            let at = at.unwrap_or(server.newest());
+            print(server.get(&key, at)?, at)
+        }
+    }
 }
 
 /// `aerodb scan`.
 pub(crate) fn scan(matches: &ArgMatches, out: &mut Output) -> Result<()> {
-    let target = Target::read(matches)?;
+    let place = Place::read(matches)?;
     let at = args::commit(matches, "at")?;
     let limit = args::number(matches, "limit")?;
     let (from, to) = match args::key(matches, "prefix")? {
@@ -46,7 +59,23 @@ pub(crate) fn scan(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     };
     let direction = if args::flag(matches, "reverse") { Direction::Backward } else { Direction::Forward };
     let range = Range { from, to, direction, limit: 0 };
-    with_node(target.options(), |node| print_rows(&node.view(at)?, range, limit, out))
+    match place {
+        Place::Directory(target) => with_node(target.options(), |node| {
+            let view = node.view(at)?;
+            print_rows(range, limit, limits::RANGE_ROWS_MAX, out, |page, row| {
+                let mut rows = view.range(page.clone())?;
+                while let Some((key, value)) = rows.next_row()? {
+                    row(key, value)?;
+                }
+                Ok(())
+            })
+        }),
+        Place::Server(address) => {
+            let mut server = Server::connect(&address)?;
+            let at = at.unwrap_or(server.newest());
+            print_rows(range, limit, SERVER_ROWS, out, |page, row| server.rows(page, at, row))
+        }
+    }
 }
 
 /// The range of the keys that begin with a prefix: up to the prefix with its last byte raised.
@@ -64,109 +93,37 @@ fn prefix_range(prefix: Vec<u8>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     (Bound::Included(prefix), to)
 }
 
-/// Prints the rows of a view, page after page, until the range or the limit ends.
-fn print_rows(view: &View, mut range: Range, limit: Option<u64>, out: &mut Output) -> Result<()> {
-    let page_max = limits::RANGE_ROWS_MAX;
+/// Prints rows, page after page, until the range or the limit ends. `read` hands out the rows of one page.
+fn print_rows(
+    mut range: Range,
+    limit: Option<u64>,
+    page_rows: usize,
+    out: &mut Output,
+    mut read: impl FnMut(&Range, &mut EachRow<'_>) -> Result<()>,
+) -> Result<()> {
     let mut left = limit;
     loop {
-        range.limit = left.map_or(page_max, |left| usize::try_from(left).unwrap_or(page_max).min(page_max));
-        let mut rows = view.range(range.clone())?;
-        let mut printed = 0;
-        while let Some((key, value)) = rows.next_row()? {
+        range.limit = left.map_or(page_rows, |left| usize::try_from(left).unwrap_or(page_rows).min(page_rows));
+        let (mut printed, mut last) = (0, Vec::new());
+        read(&range, &mut |key, value| {
             printed += 1;
-            if out.is_json() {
-                out.json(&json!({ "key": bytes::json(key), "value": bytes::json(value) }))?;
-            } else {
-                out.line(format_args!("{}\t{}", bytes::escape(key), bytes::escape(value)))?;
-            }
             if printed == range.limit {
-                match range.direction {
-                    Direction::Forward => range.from = Bound::Excluded(key.to_vec()),
-                    Direction::Backward => range.to = Bound::Excluded(key.to_vec()),
-                }
+                last = key.to_vec();
             }
-        }
+            if out.is_json() {
+                return out.json(&json!({ "key": bytes::json(key), "value": bytes::json(value) }));
+            }
+            out.line(format_args!("{}\t{}", bytes::escape(key), bytes::escape(value)))
+        })?;
         left = left.map(|left| left - printed as u64);
         if printed < range.limit || left == Some(0) {
             return Ok(());
         }
+        match range.direction {
+            Direction::Forward => range.from = Bound::Excluded(last),
+            Direction::Backward => range.to = Bound::Excluded(last),
+        }
     }
-}
-
-/// `aerodb status`.
-pub(crate) fn status(matches: &ArgMatches, out: &mut Output) -> Result<()> {
-    let target = Target::read(matches)?;
-    with_node(target.options(), |node| if out.is_json() { status_json(node, out) } else { status_text(node, out) })
-}
-
-fn status_text(node: &Node, out: &mut Output) -> Result<()> {
-    let report = node.report();
-    let state = node.store().state();
-    let identity = &report.identity;
-    let parameters = &identity.parameters;
-    let mut row = |name: &str, value: &dyn std::fmt::Display| out.line(format_args!("{name:<14} {value}"));
-    row("role", &identity.role)?;
-    row("database", &identity.database_id)?;
-    row("node", &identity.node_id)?;
-    row("epoch", &identity.epoch)?;
-    row("segment bytes", &parameters.segment_bytes)?;
-    row("table bytes", &parameters.table_bytes)?;
-    row("block bytes", &parameters.block_bytes)?;
-    row("fanout", &parameters.fanout)?;
-    row("commit", &node.store().commit())?;
-    row("floor", &state.floor)?;
-    row("durable", &node.durable())?;
-    row("checkpoint", &state.checkpoint)?;
-    row("log from", &format_args!("position {}", report.log.oldest))?;
-    row("proven from", &format_args!("position {}", report.log.proven_from))?;
-    row("replayed", &format_args!("{} records", report.records_replayed))?;
-    row("torn tail", &format_args!("{} bytes dropped", report.log.torn_bytes))?;
-    let bytes: u64 = state.runs.iter().map(|run| run.info().size).sum();
-    row("runs", &format_args!("{}, {bytes} bytes, {} merges due", state.runs.len(), state.merges_due))?;
-    for run in state.runs.iter().rev() {
-        let info = run.info();
-        row("", &format_args!("{} {} bytes xxh3-128 {:032x}", info.id.file_name(), info.size, info.hash))?;
-    }
-    Ok(())
-}
-
-fn status_json(node: &Node, out: &mut Output) -> Result<()> {
-    let report = node.report();
-    let state = node.store().state();
-    let runs: Vec<_> = state
-        .runs
-        .iter()
-        .rev()
-        .map(|run| {
-            let info = run.info();
-            json!({
-                "file": info.id.file_name(),
-                "level": info.id.level,
-                "first": info.id.first.0,
-                "last": info.id.last.0,
-                "bytes": info.size,
-                "hash": format!("{:032x}", info.hash),
-            })
-        })
-        .collect();
-    out.json(&json!({
-        "identity": output::identity(&report.identity),
-        "commit": node.store().commit().0,
-        "floor": state.floor.0,
-        "durable": output::point(node.durable()),
-        "checkpoint": output::point(state.checkpoint),
-        "log_oldest": report.log.oldest.0,
-        "runs": runs,
-        "merges_due": state.merges_due,
-        "recovery": {
-            "proven_from": report.log.proven_from.0,
-            "marked": output::point(report.log.marked),
-            "records_replayed": report.records_replayed,
-            "torn_bytes": report.log.torn_bytes,
-            "roll_finished": report.log.roll_finished,
-            "removed": report.log.removed.iter().chain(&report.removed).collect::<Vec<_>>(),
-        },
-    }))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub mod response;
 pub use glob::Glob;
 pub use reply::{Out, Version, encode_request};
 pub use request::{Decoder, Limits, Malformed, Request};
-pub use response::{Responses, Value};
+pub use response::{Piece, Responses, Value};
 
 /// The least memory that is taken for bytes that were announced and have not arrived.
 const STEP_BYTES: usize = 16 * 1024;

@@ -51,6 +51,38 @@ pub enum Value {
     Attributed(Vec<Value>, Box<Value>),
 }
 
+impl Value {
+    /// What it is, in a word or two.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Simple(_) => "a simple string",
+            Value::Error(_) | Value::BulkError(_) => "an error",
+            Value::Integer(_) => "a number",
+            Value::Bulk(_) => "bytes",
+            Value::Null | Value::NullArray => "null",
+            Value::Array(_) => "an array",
+            Value::Map(_) => "a map",
+            Value::Set(_) => "a set",
+            Value::Push(_) => "a push",
+            Value::Double(_) => "a fraction",
+            Value::Boolean(_) => "a truth",
+            Value::BigNumber(_) => "a big number",
+            Value::Verbatim(..) => "a text",
+            Value::Attributed(..) => "an attribute",
+        }
+    }
+}
+
+/// A part of a reply that is worth having by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// An array begins; so many values follow, each a piece.
+    Array(usize),
+    /// A value that is whole.
+    Value(Value),
+}
+
 /// Bytes that are no reply, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotReply(&'static str);
@@ -153,7 +185,22 @@ impl Responses {
     /// # Errors
     /// What arrives is no reply, now or earlier.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Value>, NotReply> {
-        let outcome = self.advance(input);
+        self.advance(input, true).map(|piece| match piece? {
+            Piece::Value(value) => Some(value),
+            Piece::Array(_) => None,
+        })
+    }
+
+    /// The same in pieces, for an array that is too long to be held: its values are the pieces that follow.
+    ///
+    /// # Errors
+    /// What arrives is no reply, now or earlier.
+    pub fn next_piece(&mut self, input: &mut &[u8]) -> Result<Option<Piece>, NotReply> {
+        self.advance(input, false)
+    }
+
+    fn advance(&mut self, input: &mut &[u8], whole: bool) -> Result<Option<Piece>, NotReply> {
+        let outcome = self.take(input, whole);
         match outcome {
             Err(not_reply) => self.state = State::Broken(not_reply),
             Ok(None) => self.line.release(KEEP_BYTES),
@@ -162,9 +209,9 @@ impl Responses {
         outcome
     }
 
-    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Value>, NotReply> {
+    fn take(&mut self, input: &mut &[u8], whole: bool) -> Result<Option<Piece>, NotReply> {
         loop {
-            let whole = match self.state {
+            let value = match self.state {
                 State::Line => {
                     let line = self.line.next(input, self.bounds.line_bytes).map_err(|TooLong| TOO_LARGE)?;
                     let Some(line) = line else { return Ok(None) };
@@ -180,6 +227,9 @@ impl Responses {
                             self.taken_bytes = self.taken_bytes.saturating_add(length);
                             self.state = State::Bulk(kind, length);
                             continue;
+                        }
+                        Head::Aggregate(AggregateKind::Array, count) if !whole && self.begun.is_empty() => {
+                            return Ok(Some(Piece::Array(count)));
                         }
                         // Each value of it takes at least that much.
                         Head::Aggregate(_, count) if count.saturating_mul(size_of::<Value>()) > room => {
@@ -213,8 +263,8 @@ impl Responses {
                 }
                 State::Broken(not_reply) => return Err(not_reply),
             };
-            if let Some(reply) = self.place(whole)? {
-                return Ok(Some(reply));
+            if let Some(reply) = self.place(value)? {
+                return Ok(Some(Piece::Value(reply)));
             }
         }
     }

@@ -71,8 +71,8 @@ pub enum Reply {
     Fixed(&'static [u8]),
     /// What the decision left.
     Decided(Deposit),
-    /// What the read of one key finds at the commit that its place names.
-    Read(Data, Request),
+    /// What the read of one key finds at the commit that its place names, said in the version of when it was asked.
+    Read(Data, Request, Version),
 }
 
 /// What a session goes on with.
@@ -123,8 +123,15 @@ impl Session {
 
     /// Carries a request out. `waiting`: how many orders of this client are not answered yet.
     pub fn request(&mut self, request: Request, waiting: usize, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
-        let command = match table::find(Words::of(&request)) {
+        let words = Words::of(&request);
+        let command = match table::find(words) {
             Ok(command) => command,
+            Err(text) if words.is(0, "EXEC") => {
+                (self.multi, self.watched) = (None, Watched::default());
+                self.show(context);
+                let why = text.trim_start_matches("ERR ");
+                return self.refuse(&format!("EXECABORT Transaction discarded because of: {why}"), out);
+            }
             Err(text) => return self.reject(&text, out),
         };
         if let Some(client) = context.clients.get_mut(self.id) {
@@ -170,11 +177,11 @@ impl Session {
                 }
                 out.extend_from_slice(&answer.bytes);
             }),
-            Reply::Read(data, request) => {
+            Reply::Read(data, request, version) => {
                 // Where the writes before it failed, it has no place among commits: what can be read now is read.
                 let at = outcome.ok().map(|point| point.commit);
                 context.database.view(at).and_then(|mut view| {
-                    data.read(Words::of(&request), &mut view, &mut Out::new(self.version, out))
+                    data.read(Words::of(&request), &mut view, &mut Out::new(version, out))
                 })
             }
         };
@@ -353,7 +360,7 @@ impl Session {
             }
             (_, 0..=2) => {
                 let place = Decision::new(|_| Ok(None)).with_bytes(request.bytes());
-                Step::Ordered(Order::Decide(place), Reply::Read(data, request))
+                Step::Ordered(Order::Decide(place), Reply::Read(data, request, self.version))
             }
             (_, _) => self.wait(command, request),
         }

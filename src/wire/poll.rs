@@ -152,6 +152,16 @@ impl Listener {
 pub struct Stream(mio::net::TcpStream);
 
 impl Stream {
+    /// Connects to `host:port`. This waits; what is done with the connection later does not.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn connect(address: &str) -> io::Result<Stream> {
+        let stream = std::net::TcpStream::connect(address)?;
+        stream.set_nonblocking(true)?;
+        Ok(Stream(mio::net::TcpStream::from_std(stream)))
+    }
+
     /// Is told of under this name; what is written leaves at once.
     ///
     /// # Errors

@@ -18,8 +18,6 @@ use hdrhistogram::Histogram;
 const THREADS: [(u64, u64); 3] = [(1, 6_000), (16, 40_000), (64, 80_000)];
 /// Commits in a round with many under way, and how many are.
 const PIPELINED: (u64, u64) = (200_000, 1024);
-/// Nanoseconds; what takes longer counts as this.
-const LATENCY_MAX: u64 = 60_000_000_000;
 const BASELINE_BYTES: u64 = 64 << 20;
 
 pub(super) fn run(bench: &mut Bench) -> Result<()> {
@@ -83,17 +81,12 @@ fn measure(
     Ok(())
 }
 
-fn histogram() -> Result<Histogram<u64>> {
-    Histogram::new_with_bounds(1, LATENCY_MAX, 3)
-        .map_err(|error| Error::new(Reason::ConfigInvalid).with("histogram", error))
-}
-
 /// Each thread waits for its commit before it makes the next.
 fn blocking(db: &Arc<Database>, threads: u64, each: u64, value_bytes: usize) -> Result<Round> {
     let db = Arc::clone(db);
     let (seconds, latencies) = work::on_threads(threads, move |thread| {
         let pool = Pool::new(value_bytes);
-        let mut latency = histogram()?;
+        let mut latency = work::histogram()?;
         for number in 0..each {
             let batch = work::batch(&pool, std::iter::once(number * threads + thread), value_bytes)?;
             let watch = Stopwatch::start();
@@ -102,7 +95,7 @@ fn blocking(db: &Arc<Database>, threads: u64, each: u64, value_bytes: usize) -> 
         }
         Ok(latency)
     })?;
-    let mut latency = histogram()?;
+    let mut latency = work::histogram()?;
     for one in latencies {
         latency.add(one).map_err(|error| Error::new(Reason::ConfigInvalid).with("histogram", error))?;
     }

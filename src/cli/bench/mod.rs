@@ -1,7 +1,8 @@
-//! `aerodb bench`: how fast this build is on this machine.
+//! `aerodb bench`: how fast this build is on this machine, and how fast a server answers.
 //!
 //! ```text
-//! bench local ──► memory, commits, apply, recovery, reads     each: ours and a baseline, in alternating rounds
+//! bench local  ──► memory, commits, apply, recovery, reads     each: ours and a baseline, in alternating rounds
+//! bench server ──► load ──► any server that speaks RESP
 //! ```
 //!
 //! Absolute figures say more about a machine than about a program. So each figure stands beside what the machine itself gives for the
@@ -13,12 +14,14 @@
 
 mod apply;
 mod commits;
+mod load;
 mod memory;
 mod meter;
 mod reads;
 mod recovery;
 mod report;
 mod scratch;
+mod server;
 mod work;
 
 use aerodb::{Error, Reason, Result};
@@ -104,9 +107,12 @@ pub(crate) fn command() -> Command {
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON document instead of lines"));
     Command::new("bench")
         .about("Measures speed")
-        .after_help("Examples:\n  aerodb bench local\n  aerodb bench local --only commits --scale 0.1 --json")
+        .after_help(
+            "Examples:\n  aerodb bench local\n  aerodb bench local --only commits --scale 0.1 --json\n  \
+             aerodb bench server --addr localhost:6380 --clients 64 --pipeline 16 --mix mixed --fill",
+        )
         .subcommand_required(true)
-        .subcommand(local)
+        .subcommands([local, server::command()])
 }
 
 /// Runs `bench`.
@@ -116,6 +122,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(matches: &ArgMatches) -> Result<()> {
     match matches.subcommand() {
         Some(("local", matches)) => local(matches),
+        Some(("server", matches)) => server::run(matches),
         _ => Err(Error::new(Reason::ConfigInvalid).with("parameter", "bench")),
     }
 }

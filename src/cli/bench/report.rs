@@ -4,18 +4,20 @@
 
 use aerodb::disk::{Access, Disk, RealDisk};
 use aerodb::{Error, Reason, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::fmt::Display;
 
 /// Collects figures.
 pub(super) struct Report {
     json: bool,
     section: &'static str,
+    parameters: Map<String, Value>,
     figures: Vec<Value>,
 }
 
 impl Report {
     pub(super) fn new(json: bool) -> Report {
-        Report { json, section: "build", figures: Vec::new() }
+        Report { json, section: "build", parameters: Map::new(), figures: Vec::new() }
     }
 
     /// What follows belongs to this part.
@@ -23,6 +25,15 @@ impl Report {
         self.section = section;
         if !self.json {
             println!("\n{section}");
+        }
+    }
+
+    /// What was measured with, where a figure means nothing without it.
+    pub(super) fn parameter(&mut self, name: &str, value: impl Into<Value> + Display) {
+        if self.json {
+            self.parameters.insert(name.to_owned(), value.into());
+        } else {
+            println!("  {name:<58} {value:>11}");
         }
     }
 
@@ -53,7 +64,8 @@ impl Report {
     /// Prints what was only collected.
     pub(super) fn finish(self) {
         if self.json {
-            println!("{:#}", json!({ "version": env!("CARGO_PKG_VERSION"), "figures": self.figures }));
+            let version = env!("CARGO_PKG_VERSION");
+            println!("{:#}", json!({ "version": version, "parameters": self.parameters, "figures": self.figures }));
         }
     }
 }

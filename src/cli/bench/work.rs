@@ -9,8 +9,11 @@ use aerodb::clock::Stopwatch;
 use aerodb::committer::Order;
 use aerodb::sync::{self, Arc};
 use aerodb::{Batch, Database, Error, Init, Node, Options, Reason, Result};
+use hdrhistogram::Histogram;
 use std::path::PathBuf;
 
+/// Nanoseconds; what takes longer counts as this.
+const LATENCY_MAX: u64 = 60_000_000_000;
 /// Commits of one group, where the bench makes the groups.
 const GROUP_COMMITS: u64 = 1024;
 
@@ -49,6 +52,12 @@ pub(super) fn batch(pool: &Pool, numbers: impl Iterator<Item = u64>, value_bytes
         batch.put(&key(number), pool.value(number, value_bytes))?;
     }
     Ok(batch)
+}
+
+/// Latencies in nanoseconds, none yet.
+pub(super) fn histogram() -> Result<Histogram<u64>> {
+    Histogram::new_with_bounds(1, LATENCY_MAX, 3)
+        .map_err(|error| Error::new(Reason::ConfigInvalid).with("histogram", error))
 }
 
 /// A new data directory whose disk is counted.

@@ -1,0 +1,229 @@
+//! A load for a server: many connections on one thread, each with so many requests under way (a closed loop).
+//!
+//! ```text
+//! batch of requests ──► connection ──► server ──► replies ──► the next batch, once all of the last one are answered
+//! ```
+//!
+//! The work is counted, never timed: every request is the function of its number. One thread that polls costs the machine least, so a
+//! server beside it gets the most. Any server that speaks RESP can be loaded; an error that it replies ends the load, because a
+//! figure that counts refusals says nothing.
+
+use super::work::{self, Pool};
+use aerodb::clock::Stopwatch;
+use aerodb::resp::encode_request;
+use aerodb::resp::response::{Bounds, Responses, Value};
+use aerodb::wire::poll::{Poll, Ready, Stream};
+use aerodb::{Error, Reason, Result};
+use hdrhistogram::Histogram;
+use std::fmt;
+
+/// What is read at once.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Digits of a key.
+const KEY_DIGITS: usize = 12;
+
+/// Which requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mix {
+    /// SET of each key in turn, so that every key has a value.
+    Fill,
+    /// SET of random keys.
+    Set,
+    /// GET of random keys.
+    Get,
+    /// Both, as many of one as of the other.
+    Mixed,
+}
+
+/// What a load consists of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) clients: usize,
+    /// Requests that a connection has under way.
+    pub(super) pipeline: u64,
+    pub(super) keys: u64,
+    pub(super) value_bytes: usize,
+}
+
+/// What came of a load.
+pub(super) struct Loaded {
+    pub(super) seconds: f64,
+    /// From the sending of a batch to each of its replies, in nanoseconds.
+    pub(super) latency: Histogram<u64>,
+    /// Keys that were read.
+    pub(super) read: u64,
+    /// Those of them that had a value.
+    pub(super) found: u64,
+}
+
+/// One connection, and what it waits for.
+struct Client {
+    stream: Stream,
+    responses: Responses,
+    /// Requests of the batch that is being sent, and how much of it was.
+    batch: Vec<u8>,
+    sent: usize,
+    began: u64,
+    unanswered: u64,
+}
+
+/// Connections to one server.
+pub(super) struct Load {
+    address: String,
+    shape: Shape,
+    poll: Poll,
+    clients: Vec<Client>,
+    pool: Pool,
+    buffer: Vec<u8>,
+    /// The number of the next request. It goes on from load to load, so that two of them do not write the same.
+    next: u64,
+}
+
+/// A load under way.
+struct Run<'a> {
+    mix: Mix,
+    /// Requests that were not sent yet.
+    left: u64,
+    unanswered: u64,
+    watch: Stopwatch,
+    loaded: &'a mut Loaded,
+}
+
+impl Load {
+    /// Connects all clients.
+    ///
+    /// # Errors
+    /// `server.unreachable`.
+    pub(super) fn connect(address: &str, shape: Shape) -> Result<Load> {
+        let lost = |error| unreachable(address, error);
+        let poll = Poll::new().map_err(lost)?;
+        let clients = (0..shape.clients).map(|name| {
+            let mut stream = Stream::connect(address).map_err(lost)?;
+            stream.register(&poll, name).map_err(lost)?;
+            let responses = Responses::new(Bounds::default());
+            Ok(Client { stream, responses, batch: Vec::new(), sent: 0, began: 0, unanswered: 0 })
+        });
+        let clients = clients.collect::<Result<_>>()?;
+        let (pool, buffer) = (Pool::new(shape.value_bytes), vec![0; BUFFER_BYTES]);
+        Ok(Load { address: address.to_owned(), shape, poll, clients, pool, buffer, next: 0 })
+    }
+
+    /// Sends so many requests, and waits for all replies.
+    ///
+    /// # Errors
+    /// `server.unreachable`, `server.refused`, `server.not_understood`.
+    pub(super) fn run(&mut self, mix: Mix, requests: u64) -> Result<Loaded> {
+        let latency = work::histogram()?;
+        let mut loaded = Loaded { seconds: 0.0, latency, read: 0, found: 0 };
+        let watch = Stopwatch::start();
+        let mut run = Run { mix, left: requests, unanswered: requests, watch, loaded: &mut loaded };
+        for name in 0..self.clients.len() {
+            self.begin_batch(name, &mut run)?;
+        }
+        while run.unanswered > 0 {
+            self.poll.wait(true).map_err(|error| unreachable(&self.address, error))?;
+            let ready: Vec<Ready> = self.poll.ready().collect();
+            for ready in ready {
+                if ready.writable {
+                    self.send(ready.source)?;
+                }
+                if ready.readable {
+                    self.receive(ready.source, &mut run)?;
+                }
+            }
+        }
+        loaded.seconds = watch.seconds();
+        Ok(loaded)
+    }
+
+    /// Encodes and sends the next batch of a connection, if anything is left to send.
+    fn begin_batch(&mut self, name: usize, run: &mut Run<'_>) -> Result<()> {
+        let Load { shape, clients, pool, next, .. } = self;
+        let Some(client) = clients.get_mut(name) else { return Ok(()) };
+        let count = shape.pipeline.min(run.left);
+        client.batch.clear();
+        for number in *next..*next + count {
+            encode(number, run.mix, shape, pool, &mut client.batch);
+        }
+        *next += count;
+        run.left -= count;
+        (client.sent, client.unanswered, client.began) = (0, count, run.watch.nanoseconds());
+        self.send(name)
+    }
+
+    /// Sends as much as there is room for.
+    fn send(&mut self, name: usize) -> Result<()> {
+        let Some(client) = self.clients.get_mut(name) else { return Ok(()) };
+        while let Some(rest @ [_, ..]) = client.batch.get(client.sent..) {
+            match client.stream.write(rest).map_err(|error| unreachable(&self.address, error))? {
+                Some(sent) => client.sent += sent,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the replies that have arrived, and begins the next batch behind the last one of this.
+    fn receive(&mut self, name: usize, run: &mut Run<'_>) -> Result<()> {
+        loop {
+            let Some(client) = self.clients.get_mut(name) else { return Ok(()) };
+            let received = client.stream.read(&mut self.buffer).map_err(|error| unreachable(&self.address, error))?;
+            let Some(received) = received else { return Ok(()) };
+            if received == 0 {
+                return Err(unreachable(&self.address, "the server ended the connection"));
+            }
+            let mut input = self.buffer.get(..received).unwrap_or_default();
+            let before = client.unanswered;
+            let not_understood = |got: &dyn fmt::Display| {
+                Error::new(Reason::ServerNotUnderstood).with("server", &self.address).with("got", got)
+            };
+            while let Some(reply) = client.responses.next(&mut input).map_err(|error| not_understood(&error))? {
+                if let Value::Error(text) = &reply {
+                    let told = String::from_utf8_lossy(text);
+                    return Err(Error::new(Reason::ServerRefused).with("server", &self.address).with("told", told));
+                }
+                let found = matches!(reply, Value::Bulk(_));
+                run.loaded.found += u64::from(found);
+                run.loaded.read += u64::from(found || reply == Value::Null);
+                client.unanswered =
+                    client.unanswered.checked_sub(1).ok_or_else(|| not_understood(&"a reply to no request"))?;
+            }
+            let answered = before - client.unanswered;
+            let latency = run.watch.nanoseconds() - client.began;
+            run.loaded.latency.saturating_record_n(latency, answered);
+            run.unanswered -= answered;
+            if client.unanswered == 0 && run.left > 0 {
+                self.begin_batch(name, run)?;
+            }
+        }
+    }
+}
+
+fn encode(number: u64, mix: Mix, shape: &Shape, pool: &Pool, batch: &mut Vec<u8>) {
+    let noise = work::mix(number);
+    let reads = match mix {
+        Mix::Fill | Mix::Set => false,
+        Mix::Get => true,
+        Mix::Mixed => noise >> 63 == 1,
+    };
+    let key = key(if mix == Mix::Fill { number } else { noise } % shape.keys);
+    if reads {
+        encode_request(&[b"GET", &key[..]], batch);
+    } else {
+        encode_request(&[b"SET", &key[..], pool.value(number, shape.value_bytes)], batch);
+    }
+}
+
+/// The key of a number, as the benchmark of Redis names it.
+fn key(mut number: u64) -> [u8; 4 + KEY_DIGITS] {
+    let mut key = *b"key:000000000000";
+    for digit in key.iter_mut().skip(4).rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    key
+}
+
+fn unreachable(address: &str, error: impl fmt::Display) -> Error {
+    Error::new(Reason::ServerUnreachable).with("server", address).with("error", error)
+}

@@ -1,0 +1,236 @@
+//! A server, as the commands use it: one connection for the length of one command.
+//!
+//! A read is one commit, as on a directory: the newest that the server had when the command connected, or the one that was asked for. A
+//! refusal of the server that names a reason is that reason here, with the same exit status. A write whose connection breaks before it
+//! is answered is `commit.unknown`: it may have been made.
+//!
+//! Used by `read`, `edit` and `status`. What a server may send is bounded by `resp`; a range is taken row by row.
+
+use crate::cli::bytes;
+use aerodb::resp::encode_request;
+use aerodb::resp::response::{Bounds, Piece, Responses, Value};
+use aerodb::wire::blocking::Connection;
+use aerodb::{CommitId, Direction, Error, Range, Reason, Result};
+use std::fmt;
+use std::ops::{self, Bound, RangeBounds};
+
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// What is done with each row: a key and its value.
+pub(crate) type EachRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
+/// A server that was reached and speaks as one.
+pub(crate) struct Server {
+    address: String,
+    connection: Connection,
+    responses: Responses,
+    buffer: Vec<u8>,
+    /// Where in the buffer the bytes stand that were not looked at.
+    unread: ops::Range<usize>,
+    newest: CommitId,
+}
+
+impl Server {
+    /// Connects, and asks for the newest commit; so nothing is written to what is no server of this kind.
+    ///
+    /// # Errors
+    /// `server.unreachable`, `server.not_understood`, what the server refuses.
+    pub(crate) fn connect(address: &str) -> Result<Server> {
+        let connection = Connection::open(address).map_err(|error| unreachable(address, &error))?;
+        let mut server = Server {
+            address: address.to_owned(),
+            connection,
+            responses: Responses::new(Bounds::default()),
+            buffer: vec![0; BUFFER_BYTES],
+            unread: 0..0,
+            newest: CommitId(0),
+        };
+        let newest = server.ask(&[b"AERO.COMMITID"])?;
+        server.newest = server.commit_id(&newest)?;
+        Ok(server)
+    }
+
+    /// The newest commit when the command connected.
+    pub(crate) fn newest(&self) -> CommitId {
+        self.newest
+    }
+
+    /// The value of a key at a commit.
+    ///
+    /// # Errors
+    /// Those of the connection, and what the server refuses.
+    pub(crate) fn get(&mut self, key: &[u8], at: CommitId) -> Result<Option<Vec<u8>>> {
+        let value = self.ask(&[b"AERO.AT", at.to_string().as_bytes(), b"GET", key])?;
+        if value == Value::Null { Ok(None) } else { self.bytes(value).map(Some) }
+    }
+
+    /// The rows of a range at a commit, each as it arrives.
+    ///
+    /// # Errors
+    /// `range.invalid`, those of the connection and of `row`, and what the server refuses.
+    pub(crate) fn rows(&mut self, range: &Range, at: CommitId, row: &mut EachRow<'_>) -> Result<()> {
+        let from = match &range.from {
+            Bound::Unbounded => Vec::new(),
+            Bound::Included(key) => key.clone(),
+            Bound::Excluded(key) => behind(key),
+        };
+        let to = match &range.to {
+            Bound::Unbounded => None,
+            Bound::Included(key) => Some(behind(key)),
+            Bound::Excluded(key) => Some(key.clone()),
+        };
+        let (limit, at) = (range.limit.to_string(), at.to_string());
+        // The server has no words for no rows, nor for an end before all keys. That the commit can be read it has to say all the same.
+        let no_key = to.as_ref().is_some_and(Vec::is_empty);
+        if range.limit == 0 || no_key {
+            self.ask(&[b"AERO.AT", at.as_bytes(), b"EXISTS", b""])?;
+            let ordered = !no_key || from.is_empty();
+            let invalid = Error::new(Reason::RangeInvalid).with("limit", limit).with("ordered", ordered);
+            return if range.limit > 0 && ordered { Ok(()) } else { Err(invalid) };
+        }
+        let to = to.unwrap_or_default();
+        let mut request: Vec<&[u8]> = vec![b"AERO.RANGE", &from, &to, b"LIMIT", limit.as_bytes(), b"AT", at.as_bytes()];
+        if range.direction == Direction::Backward {
+            request.push(b"REV");
+        }
+        self.send(&[&request])?;
+        let count = match self.piece()? {
+            Piece::Array(count) if count % 2 == 0 => count,
+            Piece::Array(_) => return Err(self.not_understood("a key without a value")),
+            Piece::Value(other) => return Err(self.not_understood(other.kind())),
+        };
+        if count / 2 > range.limit {
+            return Err(self.not_understood("more rows than were asked for"));
+        }
+        let mut left = (range.from.clone(), range.to.clone());
+        for _ in 0..count / 2 {
+            let (key, value) = (self.value()?, self.value()?);
+            let (key, value) = (self.bytes(key)?, self.bytes(value)?);
+            // A scan asks on from the last key: one that is out of order could make it go round for ever.
+            if !left.contains(&key) {
+                return Err(self.not_understood("a key out of order"));
+            }
+            row(&key, &value)?;
+            match range.direction {
+                Direction::Forward => left.0 = Bound::Excluded(key),
+                Direction::Backward => left.1 = Bound::Excluded(key),
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a write carried out, and returns the commit that it made, if it made one.
+    ///
+    /// # Errors
+    /// `commit.unknown`, and what the server refuses.
+    pub(crate) fn write(&mut self, request: &[&[u8]]) -> Result<Option<CommitId>> {
+        let address = self.address.clone();
+        let unknown =
+            |error: Error| Error::new(Reason::CommitUnknown).with("server", &address).with("problem", brief(&error));
+        // Both at once: the second is answered behind the first.
+        self.send(&[request, &[b"AERO.LAST"]]).map_err(unknown)?;
+        self.value().map_err(|error| {
+            let lost = [Reason::ServerUnreachable, Reason::ServerNotUnderstood].contains(&error.reason());
+            if lost { unknown(error) } else { error }
+        })?;
+        let last = self.value().map_err(unknown)?;
+        if last == Value::Null { Ok(None) } else { self.commit_id(&last).map(Some).map_err(unknown) }
+    }
+
+    /// A section of what the server says of itself: names and values, in its order.
+    ///
+    /// # Errors
+    /// Those of the connection, and what the server refuses.
+    pub(crate) fn info(&mut self, section: &str) -> Result<Vec<(String, String)>> {
+        let text = self.ask(&[b"INFO", section.as_bytes()])?;
+        let text = self.bytes(text)?;
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    fn ask(&mut self, request: &[&[u8]]) -> Result<Value> {
+        self.send(&[request])?;
+        self.value()
+    }
+
+    fn send(&mut self, requests: &[&[&[u8]]]) -> Result<()> {
+        let mut encoded = Vec::new();
+        requests.iter().for_each(|request| encode_request(request, &mut encoded));
+        self.connection.send(&encoded).map_err(|error| unreachable(&self.address, &error))
+    }
+
+    /// The next reply, which is no array.
+    fn value(&mut self) -> Result<Value> {
+        match self.piece()? {
+            Piece::Value(value) => Ok(value),
+            Piece::Array(_) => Err(self.not_understood("an array")),
+        }
+    }
+
+    fn bytes(&self, value: Value) -> Result<Vec<u8>> {
+        let kind = value.kind();
+        if let Value::Bulk(bytes) = value { Ok(bytes) } else { Err(self.not_understood(kind)) }
+    }
+
+    /// The next piece of a reply. An error is one here too.
+    fn piece(&mut self) -> Result<Piece> {
+        loop {
+            let mut unread = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            let piece = self.responses.next_piece(&mut unread);
+            self.unread.start = self.unread.end - unread.len();
+            match piece.map_err(|not_reply| self.not_understood(not_reply))? {
+                Some(Piece::Value(Value::Error(text) | Value::BulkError(text))) => return Err(self.refusal(&text)),
+                Some(piece) => return Ok(piece),
+                None => {}
+            }
+            let received =
+                self.connection.receive(&mut self.buffer).map_err(|error| unreachable(&self.address, &error))?;
+            if received == 0 {
+                return Err(unreachable(&self.address, &"the server ended the connection"));
+            }
+            self.unread = 0..received;
+        }
+    }
+
+    fn commit_id(&self, value: &Value) -> Result<CommitId> {
+        let Value::Integer(number @ 0..) = value else { return Err(self.not_understood(value.kind())) };
+        Ok(CommitId(number.unsigned_abs()))
+    }
+
+    fn not_understood(&self, got: impl fmt::Display) -> Error {
+        Error::new(Reason::ServerNotUnderstood).with("server", &self.address).with("got", got)
+    }
+
+    /// The reason that an error names, with what was told beyond its sentence and remedy: `ERR code sentence [evidence] remedy`.
+    fn refusal(&self, text: &[u8]) -> Error {
+        let text = String::from_utf8_lossy(text);
+        let mut words = text.splitn(3, ' ');
+        let (_, code, told) = (words.next(), words.next(), words.next().unwrap_or_default());
+        let Some(reason) = Reason::ALL.iter().find(|reason| Some(reason.name()) == code) else {
+            return Error::new(Reason::ServerRefused)
+                .with("server", &self.address)
+                .with("told", bytes::brief(text.as_bytes()));
+        };
+        let told = told.strip_prefix(reason.sentence()).unwrap_or(told).trim_start();
+        let told = told.strip_suffix(reason.remedy()).unwrap_or(told).trim_end();
+        let told = told.strip_prefix('[').and_then(|told| told.strip_suffix(']')).unwrap_or(told);
+        let error = Error::new(*reason).with("server", &self.address);
+        if told.is_empty() { error } else { error.with("told", told) }
+    }
+}
+
+/// The first key behind another.
+fn behind(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+fn unreachable(address: &str, error: &dyn fmt::Display) -> Error {
+    Error::new(Reason::ServerUnreachable).with("server", address).with("error", error)
+}
+
+/// What happened, without the server, which is told with it.
+fn brief(error: &Error) -> String {
+    let facts = ["error", "got", "told"].iter().find_map(|name| error.fact(name));
+    facts.map_or_else(|| error.reason().name().to_owned(), str::to_owned)
+}
