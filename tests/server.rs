@@ -12,15 +12,16 @@ use aerodb::resp::Value;
 use aerodb::{Database, Options, Parameters, Reason};
 use served::{Client, Served, bulk, ok, pong, request};
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use world::gate::{GateKeeper, gated};
 use world::{Dice, init_options, shared, tiny};
 
-/// A database whose fsyncs can be held.
-fn gated_database() -> (Database, GateKeeper) {
+/// A server whose database's fsyncs can be held. The gate opens first when a test ends, or the server would wait for it.
+fn gated_server() -> (Served, GateKeeper) {
     let sim = SimDisk::new();
     Database::init(&init_options(&sim, Parameters { segment_bytes: 1 << 20, table_bytes: 1 << 20, ..tiny() })).unwrap();
     let (disk, gate) = gated(shared(&sim));
-    (Database::open(Options { disk, ..world::options(&sim) }).unwrap(), gate)
+    (Served::new(Database::open(Options { disk, ..world::options(&sim) }).unwrap()), gate)
 }
 
 /// What a client expects, who alone writes its keys.
@@ -83,7 +84,7 @@ fn replies_come_in_order_and_every_client_reads_its_own_writes() {
 /// RESP-REQUEST: wherever the bytes are cut, the replies are the same.
 #[test]
 fn a_stream_of_requests_may_be_cut_at_every_byte() {
-    let served = Served::new(gated_database().0);
+    let (served, _gate) = gated_server();
     let mut stream = Vec::new();
     for words in [&["SET", "k", "value"][..], &["GET", "k"], &["DEL", "k", "absent"], &["PING"]] {
         stream.extend(request(words));
@@ -106,8 +107,7 @@ fn a_stream_of_requests_may_be_cut_at_every_byte() {
 /// RESP-ORDER, RESP-TURN: reads of others go on while the committer is held; this client's own wait behind its write.
 #[test]
 fn while_an_order_waits_others_are_served_and_what_stands_behind_it_waits() {
-    let (db, gate) = gated_database();
-    let served = Served::new(db);
+    let (served, gate) = gated_server();
     let (mut writer, mut reader) = (served.client(), served.client());
     assert_eq!(writer.ask("SET k old"), ok());
     gate.hold(".seg");
@@ -124,13 +124,12 @@ fn while_an_order_waits_others_are_served_and_what_stands_behind_it_waits() {
 /// RESP-FLOW: more than a client may have under way, and more than two bundles take: it is held up, and nothing is lost.
 #[test]
 fn who_orders_more_than_there_is_room_for_waits_and_the_others_are_served() {
-    let (db, gate) = gated_database();
-    let served = Served::new(db);
-    let (clients, orders) = (12, 3000);
+    let (served, gate) = gated_server();
+    let (clients, orders) = (20, 3000);
     gate.hold(".seg");
     let mut reader = served.client();
     let mut writers: Vec<Client> = (0..clients).map(|_| served.client()).collect();
-    std::thread::scope(|scope| {
+    let executed = std::thread::scope(|scope| {
         for (number, writer) in writers.iter_mut().enumerate() {
             let mut sender = writer.stream.try_clone().unwrap();
             scope.spawn(move || {
@@ -141,16 +140,22 @@ fn who_orders_more_than_there_is_room_for_waits_and_the_others_are_served() {
             });
         }
         gate.wait_for_held();
-        for _ in 0..100 {
-            assert_eq!(reader.ask("GET 0/0"), Value::Null);
-        }
+        let mut own = 0;
+        let executed = reader.settled(|reader| {
+            own += 1;
+            reader.info("total_commands_processed") - own
+        });
+        assert_eq!(reader.ask("GET 0/0"), Value::Null);
         gate.open();
         for writer in &mut writers {
             for _ in 0..orders {
                 assert_eq!(writer.reply(), ok());
             }
         }
+        executed
     });
+    // Two bundles under way and one that collects, each full and one order of every client larger.
+    assert!(executed <= 3 * (4096 + clients), "{executed} were executed while nothing was answered");
     assert_eq!(served.db.published().0, clients * orders, "each is a commit of its own");
     for number in 0..clients {
         let last = orders - 1;
@@ -161,7 +166,7 @@ fn who_orders_more_than_there_is_room_for_waits_and_the_others_are_served() {
 /// What is announced takes no memory, and what is too long is refused (RESP-BOUND).
 #[test]
 fn a_length_that_is_too_large_is_refused_and_the_connection_closed() {
-    let served = Served::new(gated_database().0);
+    let (served, _gate) = gated_server();
     for (bytes, text) in [
         ("*1048577\r\n", "ERR Protocol error: invalid multibulk length"),
         ("*2\r\n$3\r\nGET\r\n$33554433\r\n", "ERR Protocol error: invalid bulk length"),
@@ -181,8 +186,7 @@ fn a_length_that_is_too_large_is_refused_and_the_connection_closed() {
 /// RESP-MALFORMED, RESP-ORDER: a protocol error behind an order is told in its place.
 #[test]
 fn what_was_ordered_before_the_protocol_broke_is_answered() {
-    let (db, gate) = gated_database();
-    let served = Served::new(db);
+    let (served, gate) = gated_server();
     let mut client = served.client();
     gate.hold(".seg");
     client.send(&[&request(&["SET", "k", "v"])[..], b"*x\r\n"].concat());
@@ -196,8 +200,7 @@ fn what_was_ordered_before_the_protocol_broke_is_answered() {
 /// RESP-END
 #[test]
 fn a_client_that_ends_its_side_gets_all_replies_and_then_the_end() {
-    let (db, gate) = gated_database();
-    let served = Served::new(db);
+    let (served, gate) = gated_server();
     let mut client = served.client();
     gate.hold(".seg");
     client.send(&[&request(&["SET", "k", "v"])[..], &request(&["GET", "k"]), b"*1\r\n$4\r\nPI"].concat());
@@ -211,30 +214,39 @@ fn a_client_that_ends_its_side_gets_all_replies_and_then_the_end() {
 /// RESP-END
 #[test]
 fn what_a_client_ordered_that_is_gone_is_carried_out() {
-    let (db, gate) = gated_database();
-    let served = Served::new(db);
+    let (served, gate) = gated_server();
     let (mut gone, mut other) = (served.client(), served.client());
     gate.hold(".seg");
     gone.request(&["SET", "k", "v"]);
     gate.wait_for_held();
-    drop(gone);
+    gone.reset();
+    other.wait_for("connected_clients", 1);
     // Its place is taken by another, who must not get its answer.
     let mut next = served.client();
     assert_eq!(next.ask("PING"), pong());
     gate.open();
     assert_eq!(other.ask("SET later v"), ok());
     assert_eq!(other.ask("GET k"), bulk("v"));
-    assert_eq!(next.ask("PING"), pong());
+    gate.hold(".seg");
+    next.request(&["SET", "k", "next"]);
+    gate.wait_for_held();
+    assert_eq!(other.ask("GET k"), bulk("v"));
+    assert!(next.hears_nothing(), "its own write is not durable");
+    gate.open();
+    assert_eq!(next.reply(), ok());
 }
 
 #[test]
 fn who_waits_for_a_commit_is_answered_when_another_client_makes_it() {
-    let served = Served::new(gated_database().0);
+    let (served, _gate) = gated_server();
     let (mut waiting, mut writer) = (served.client(), served.client());
     waiting.request(&["AERO.WAITFOR", "3"]);
     let mut gone = served.client();
     gone.request(&["AERO.WAITFOR", "3"]);
+    writer.wait_for("blocked_clients", 2);
     drop(gone);
+    writer.wait_for("blocked_clients", 1);
+    assert_eq!(writer.info("connected_clients"), 2, "who is gone is not waited for");
     for _ in 0..3 {
         assert_eq!(writer.ask("SET k v"), ok());
     }
@@ -245,8 +257,7 @@ fn who_waits_for_a_commit_is_answered_when_another_client_makes_it() {
 /// D-ACK, RESP-END: what was ordered is answered, also while the server ends.
 #[test]
 fn a_server_that_ends_answers_what_was_ordered() {
-    let (db, gate) = gated_database();
-    let served = Served::new(db);
+    let (served, gate) = gated_server();
     let mut clients: Vec<Client> = (0..20).map(|_| served.client()).collect();
     gate.hold(".seg");
     for (number, client) in clients.iter_mut().enumerate() {
@@ -257,6 +268,8 @@ fn a_server_that_ends_answers_what_was_ordered() {
     waiting.request(&["AERO.WAITFOR", "1000"]);
     gate.wait_for_held();
     served.ask_to_stop();
+    // Nobody is accepted any more: the server has begun to end.
+    while TcpStream::connect(served.address).is_ok() {}
     gate.open();
     let mut answered = Vec::new();
     for (number, client) in clients.iter_mut().enumerate() {
@@ -281,8 +294,8 @@ fn a_server_that_ends_answers_what_was_ordered() {
 /// There is no authentication: whoever means to be reached says so.
 #[test]
 fn an_address_that_others_can_reach_is_refused() {
-    let (db, _gate) = gated_database();
-    let mut options = aerodb::server::Options::new(db.into());
+    let (served, _gate) = gated_server();
+    let mut options = aerodb::server::Options::new(served.db.clone());
     options.listen = "0.0.0.0:0".parse().unwrap();
     let refused = aerodb::server::Server::bind(options.clone()).err().map(|error| error.reason());
     assert_eq!(refused, Some(Reason::ConfigNoAuthentication));

@@ -7,7 +7,7 @@ mod world;
 
 use aerodb::disk::{Fault, SimDisk};
 use aerodb::resp::Value;
-use aerodb::{Database, Options, Parameters};
+use aerodb::{Database, Options, Parameters, Reason};
 use served::{Client, Served, bulk, ok, pong, request};
 use world::gate::{GateKeeper, gated};
 use world::{init_options, options, shared, tiny};
@@ -21,11 +21,12 @@ fn database() -> (SimDisk, Database) {
     (disk, db)
 }
 
-fn gated_database() -> (Database, GateKeeper) {
+/// The gate opens first when a test ends, or the server would wait for it.
+fn gated_server() -> (Served, GateKeeper) {
     let sim = SimDisk::new();
     Database::init(&init_options(&sim, PARAMETERS())).unwrap();
     let (disk, gate) = gated(shared(&sim));
-    (Database::open(Options { disk, ..options(&sim) }).unwrap(), gate)
+    (Served::new(Database::open(Options { disk, ..options(&sim) }).unwrap()), gate)
 }
 
 /// F-D2, D-FSYNC, RESP-END: the group that failed is unknown, what comes later is refused, and what is there is read.
@@ -37,7 +38,7 @@ fn when_the_disk_fails_writes_are_refused_and_reads_go_on() {
         let (mut client, mut waiting) = (served.client(), served.client());
         assert_eq!(client.ask("SET k before"), ok());
         waiting.request(&["AERO.WAITFOR", "100"]);
-        assert_eq!(waiting_clients(&mut client), 1);
+        client.wait_for("blocked_clients", 1);
         disk.fail_operations_from(disk.operations(), fault);
 
         client.send(&[request(&["SET", "k", "after"]), request(&["GET", "k"])].concat());
@@ -56,24 +57,10 @@ fn when_the_disk_fails_writes_are_refused_and_reads_go_on() {
     }
 }
 
-/// How many clients wait for a commit; they have been parked once one is counted.
-fn waiting_clients(client: &mut Client) -> usize {
-    loop {
-        let Value::Bulk(info) = client.ask("INFO clients") else { panic!("INFO is text") };
-        let info = String::from_utf8(info).unwrap();
-        let line = info.lines().find_map(|line| line.strip_prefix("blocked_clients:")).unwrap();
-        match line.parse().unwrap() {
-            0 => {}
-            waiting => return waiting,
-        }
-    }
-}
-
 /// RESP-END: a committer that fails an assertion takes its bundles along: each of their orders is told that it is unknown.
 #[test]
 fn when_the_committer_fails_an_assertion_nobody_waits_for_ever() {
-    let (db, gate) = gated_database();
-    let served = Served::new(db);
+    let (served, gate) = gated_server();
     let mut clients: Vec<Client> = (0..3).map(|_| served.client()).collect();
     let mut reader = served.client();
     assert_eq!(reader.ask("SET k before"), ok());
@@ -92,5 +79,48 @@ fn when_the_committer_fails_an_assertion_nobody_waits_for_ever() {
     let refused = reader.refused("SET k later");
     assert!(refused.starts_with("MISCONF commit.stopped "), "{refused}");
     assert_eq!(reader.ask("GET k"), bulk("before"));
+    drop(served.stop().close());
+}
+
+/// RESP-END, D-CORRUPT: what another thread finds wakes the loop, which has nothing else to do.
+#[test]
+fn who_waits_for_a_commit_is_told_when_another_thread_finds_that_none_will_come() {
+    let (disk, db) = database();
+    let served = Served::new(db);
+    let (mut client, mut waiting) = (served.client(), served.client());
+    assert_eq!(client.ask("SET k v"), ok());
+    served.db.checkpoint().unwrap();
+    for path in disk.paths().into_iter().filter(|path| path.extension().is_some_and(|end| end == "run")) {
+        let mut bytes = disk.contents(&path).unwrap();
+        bytes.iter_mut().take(600).for_each(|byte| *byte ^= 1);
+        disk.overwrite(&path, bytes);
+    }
+    waiting.request(&["AERO.WAITFOR", "100"]);
+    client.wait_for("blocked_clients", 1);
+    assert_eq!(served.db.get(b"k").err().map(|error| error.reason()), Some(Reason::StoreBlockCorrupt));
+    let Value::Error(text) = waiting.reply() else { panic!("the commit was never made") };
+    assert!(text.starts_with(b"MISCONF commit.stopped "), "{text:?}");
+    assert!(client.refused("GET k").starts_with("UNSAFE store.block_corrupt "));
+    drop(served.stop().close());
+}
+
+/// RESP-END: the same, where maintenance fails and nobody orders anything.
+#[test]
+fn who_waits_for_a_commit_is_told_when_maintenance_ends_writing() {
+    let (served, gate) = gated_server();
+    let (mut client, mut waiting) = (served.client(), served.client());
+    assert_eq!(client.ask("SET k v"), ok());
+    gate.hold(".run.tmp");
+    let db = served.db.clone();
+    let checkpoint = std::thread::spawn(move || db.checkpoint().err().map(|error| error.reason()));
+    gate.wait_for_held();
+    waiting.request(&["AERO.WAITFOR", "100"]);
+    client.wait_for("blocked_clients", 1);
+    gate.fail_assertion(".run.tmp");
+    gate.open();
+    let Value::Error(text) = waiting.reply() else { panic!("the commit was never made") };
+    assert!(text.starts_with(b"MISCONF commit.stopped "), "{text:?}");
+    assert_eq!(checkpoint.join().unwrap(), Some(Reason::CommitStopped));
+    assert_eq!(client.ask("GET k"), bulk("v"));
     drop(served.stop().close());
 }

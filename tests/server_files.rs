@@ -7,7 +7,6 @@ mod world;
 
 use aerodb::Database;
 use aerodb::disk::SimDisk;
-use aerodb::resp::Value;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use served::{Client, Served, ok, pong};
 use std::fs::File;
@@ -17,12 +16,6 @@ use world::{init_options, options};
 fn limit_files(files: u64) {
     let limit = Rlimit { current: Some(files), ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, limit).unwrap();
-}
-
-/// Whether so many clients are connected.
-fn connected(client: &mut Client, clients: usize) -> bool {
-    let Value::Bulk(info) = client.ask("INFO clients") else { panic!("INFO is text") };
-    String::from_utf8(info).unwrap().lines().any(|line| line == format!("connected_clients:{clients}"))
 }
 
 /// RESP-FLOW: ten thousand clients that say nothing, or as many as both ends of their connections may be opened here; and, at the bound of open
@@ -48,7 +41,7 @@ fn thousands_of_idle_clients_cost_the_others_nothing_and_when_files_run_out_the_
     assert_eq!(clients.last_mut().unwrap().ask("PING"), pong());
 
     clients.truncate(100);
-    while !connected(&mut first, 101) {}
+    first.wait_for("connected_clients", 101);
     // Every file that is left is taken but one: the client's end fits in, the server's does not.
     limit_files(1000);
     let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();

@@ -79,7 +79,8 @@ impl Service {
 /// The loop.
 pub(super) struct EventLoop {
     poll: Poll,
-    listener: Listener,
+    /// Gone once the server ends.
+    listener: Option<Listener>,
     /// Stays in the poll as long as it is here.
     _requests_to_end: Option<Pipe>,
     asked_to_end: bool,
@@ -114,7 +115,7 @@ impl EventLoop {
         service.options.database.on_publish(move || told.upgrade().iter().for_each(|bell| bell.published()));
         EventLoop {
             poll,
-            listener,
+            listener: Some(listener),
             _requests_to_end: requests_to_end,
             asked_to_end: false,
             orders: Orders::new(Arc::clone(&bell)),
@@ -208,10 +209,8 @@ impl EventLoop {
     /// Accepts who waits, unless the operating system has no room for another: then again when somebody has gone, or has come.
     fn accept(&mut self) {
         for _ in 0..ACCEPTED_A_TURN {
-            if !self.accepting {
-                return;
-            }
-            match self.listener.accept() {
+            let Some(listener) = self.listener.as_ref().filter(|_| self.accepting) else { return };
+            match listener.accept() {
                 Ok(Accepted::Connection(stream, address)) => self.enter(stream, address),
                 Ok(Accepted::Nobody) => self.accepting = false,
                 Err(error) => self.refuse_connections(&error),
@@ -354,6 +353,7 @@ impl EventLoop {
 
     /// Ends: what was ordered is answered, and what the clients take at once is sent.
     fn end(&mut self) -> io::Result<Stop> {
+        self.listener = None;
         self.parked.clear();
         while !self.orders.is_idle() {
             self.hand_over();

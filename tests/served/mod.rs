@@ -102,6 +102,11 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
+    /// Breaks the connection.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(std::time::Duration::ZERO)).unwrap();
+    }
+
     /// The next reply; `None` at the end.
     pub fn next(&mut self) -> Option<Value> {
         loop {
@@ -132,6 +137,38 @@ impl Client {
     pub fn ask(&mut self, words: &str) -> Value {
         self.request(&words.split(' ').collect::<Vec<_>>());
         self.reply()
+    }
+
+    /// A number of INFO.
+    pub fn info(&mut self, name: &str) -> u64 {
+        let Value::Bulk(text) = self.ask("INFO everything") else { panic!("INFO is text") };
+        let text = String::from_utf8(text).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
+    }
+
+    /// Asks until a number of INFO is this.
+    pub fn wait_for(&mut self, name: &str, wanted: u64) {
+        while self.info(name) != wanted {}
+    }
+
+    /// Asks until a number has stayed the same for many turns of the loop, and returns it.
+    pub fn settled(&mut self, mut number: impl FnMut(&mut Client) -> u64) -> u64 {
+        let (mut last, mut unchanged) = (number(self), 0);
+        while unchanged < 200 {
+            let next = number(self);
+            unchanged = if next == last { unchanged + 1 } else { 0 };
+            last = next;
+        }
+        last
+    }
+
+    /// Whether there is nothing to read, and the connection is open.
+    pub fn hears_nothing(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let heard = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        self.received.is_empty() && heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// The same, where the reply is an error; its text.
