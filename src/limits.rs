@@ -72,8 +72,8 @@ pub const PATTERN_BYTES_MAX: usize = 1024;
 
 /// Fewest and most connections of clients that may be allowed.
 pub const CLIENTS: (u64, u64) = (1, 1 << 20);
-/// Least and most memory for the buffers of all connections.
-pub const CLIENT_MEMORY_BYTES: (u64, u64) = (1 << 20, 1 << 40);
+/// Least and most memory for the buffers of all connections. The least holds the largest request, and the largest reply.
+pub const CLIENT_MEMORY_BYTES: (u64, u64) = (128 << 20, 1 << 40);
 /// Files that a node itself has open: the runs that exist, as many again that old views pin, the log, the listener, and what a start
 /// or a merge opens.
 pub const NODE_FILES: u64 = 256;

@@ -26,7 +26,7 @@ fn shown(lines: &[Value], name: &str) -> [String; 2] {
 
 #[test]
 fn each_setting_is_shown_with_the_place_that_it_came_from() {
-    let place = with_file("# of the node\ndata = 'd'\nfanout = 3\n\nclient-memory = \"64M\"\nmax-clients = 5");
+    let place = with_file("# of the node\ndata = 'd'\nfanout = 3\n\nclient-memory = \"512M\"\nmax-clients = 5");
     let mut command = place.command(&["config", "show", "--json", "--config", "f.toml", "--fanout", "7"]);
     let output = command.env("AERODB_FANOUT", "5").env("AERODB_MAX_CLIENTS", "6").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
@@ -35,7 +35,7 @@ fn each_setting_is_shown_with_the_place_that_it_came_from() {
     assert_eq!(lines.len(), SETTINGS.len());
     assert_eq!(shown(&lines, "fanout"), ["7", "flag"]);
     assert_eq!(shown(&lines, "max-clients"), ["6", "environment AERODB_MAX_CLIENTS"]);
-    assert_eq!(shown(&lines, "client-memory"), ["64M", "f.toml:5"]);
+    assert_eq!(shown(&lines, "client-memory"), ["512M", "f.toml:5"]);
     assert_eq!(shown(&lines, "data"), ["d", "f.toml:2"]);
     assert_eq!(shown(&lines, "listen"), ["127.0.0.1:6380", "default"]);
 }

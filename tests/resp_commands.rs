@@ -619,3 +619,14 @@ fn info_has_the_sections_that_were_asked_for_resp_command() {
         )
     );
 }
+
+/// RESP-INLINE: a page in a browser can make it send a request with commands as its body.
+#[test]
+fn a_request_of_http_closes_the_connection_without_a_reply() {
+    for line in ["POST / HTTP/1.1", "post / HTTP/1.1", "Host: localhost:6380"] {
+        let mut talk = Talk::new();
+        let client = talk.client();
+        assert_eq!(talk.send(client, words(line)), Waits::Closed, "{line}");
+        assert_eq!(shown(&talk.received(client)), "", "{line}");
+    }
+}

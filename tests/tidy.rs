@@ -149,6 +149,7 @@ fn the_unit_starts_nothing_again_that_needs_a_person() {
         return;
     }
     assert_eq!(lines, [wanted], "packaging/aerodb.service (AERODB_BLESS=1 writes it)");
+    assert!(unit.contains("\nStartLimitIntervalSec=0\n"), "what is to be started again is not given up");
 }
 
 /// The limits as `src/limits.rs` declares them: the comment before a constant is its meaning.

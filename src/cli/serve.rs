@@ -58,7 +58,7 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
 
     let stop = server.run();
     tell(State::Stopping);
-    let closed = Arc::into_inner(database).map_or(Ok(()), Database::close);
+    let closed = Arc::into_inner(database).expect("the server has let go of the database").close();
     match (stop, closed) {
         (Ok(stop), closed) => {
             log::info!(cause:? = stop; "stopped");

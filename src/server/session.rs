@@ -123,6 +123,11 @@ impl Session {
 
     /// Carries a request out. `waiting`: how many orders of this client are not answered yet.
     pub fn request(&mut self, request: Request, waiting: usize, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+        // A browser can be made to send an HTTP request here, with commands as its body: none of its lines may be carried out.
+        if ["POST", "Host:"].iter().any(|word| Words::of(&request).is(0, word)) {
+            log::warn!(client:% = self.id; "closed: it speaks HTTP, which a page in a browser may have made it do");
+            return Step::Last;
+        }
         let words = Words::of(&request);
         let command = match table::find(words) {
             Ok(command) => command,
