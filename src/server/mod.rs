@@ -44,7 +44,7 @@ use std::net::SocketAddr;
 /// What a server is started with.
 #[derive(Clone)]
 pub struct Options {
-    /// What it serves.
+    /// What it serves. The program may use it too; but whoever fills the committer's inbox beside the server lets the loop wait with them.
     pub database: Arc<Database>,
     /// Where clients connect.
     pub listen: SocketAddr,
