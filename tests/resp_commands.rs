@@ -251,6 +251,8 @@ fn the_last_commit_of_a_connection_is_one_that_it_made_resp_command() {
             assert_eq!(talk.ask(one, "AERO.LAST"), format!(":{last}¶"), "{request}");
         }
     }
+    // Who begins again made none, also where a write before that is answered late.
+    assert_eq!(talk.pipeline(one, &["SET a 1", "RESET", "AERO.LAST"]), "+OK¶+RESET¶$-1¶");
 }
 
 /// RESP-ORDER: a client that does not wait for its replies sees its own writes, in order; its simple reads hold nothing up.

@@ -235,7 +235,7 @@ impl Session {
             Run::Pure(say) => say(words, &mut self.out(out)),
             Run::Data(data) => return self.data(command, data, request, waiting, context, out),
             Run::AtOnce(run) => return run(self, words, context, out),
-            Run::AfterOrders(_) | Run::Watch | Run::Exec if self.has_to_wait(command, waiting) => {
+            Run::AfterOrders(_) | Run::Watch | Run::Exec | Run::Reset if self.has_to_wait(command, waiting) => {
                 return self.wait(command, request);
             }
             Run::AfterOrders(run) => return run(self, words, context, out),
