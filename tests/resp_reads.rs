@@ -310,6 +310,14 @@ fn what_a_session_keeps_is_counted_resp_bound() {
     assert!(talk.bytes(client) >= watching + 1000);
     talk.ask(client, "DISCARD");
     assert_eq!(talk.bytes(client), 0);
+    // So is what a decision brings with it: the keys that are watched too.
+    for request in [format!("WATCH {key}"), "MULTI".to_owned(), "SET a 1".to_owned()] {
+        talk.ask(client, &request);
+    }
+    talk.send(client, words("EXEC"));
+    assert_eq!(talk.bytes(client), 0);
+    assert!(talk.ordered_bytes(client) >= watching, "{}", talk.ordered_bytes(client));
+    talk.settle(client);
     talk.send(client, words("SET a 1"));
     assert_eq!(talk.send(client, words(&format!("EXISTS a {key}"))), Waits::ForOrders);
     assert!(talk.bytes(client) >= 1000);

@@ -142,6 +142,12 @@ impl Talk {
         self.talkers[client].waits
     }
 
+    /// Memory of the orders of a client that the committer did not get yet.
+    pub fn ordered_bytes(&self, client: usize) -> usize {
+        let bytes = |slot: &Slot| if let Slot::Order(order, _) = slot { order.bytes() } else { 0 };
+        self.talkers[client].slots.iter().map(bytes).sum()
+    }
+
     /// The committer gets all orders of a client, and the client its answers.
     pub fn commit(&mut self, client: usize) {
         let slots = std::mem::take(&mut self.talkers[client].slots);

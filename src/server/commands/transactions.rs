@@ -109,7 +109,7 @@ pub(in crate::server) fn decided(
     room: Room,
     deposit: Deposit,
 ) -> Decision {
-    let bytes = queue.iter().map(Queued::bytes).sum();
+    let bytes = queue.iter().map(Queued::bytes).fold(watched.bytes, usize::saturating_add);
     let decide = move |latest: &Latest<'_>| {
         let mut transaction = Transaction::new(latest, &room);
         let mut reply = Vec::new();
