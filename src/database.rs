@@ -261,6 +261,14 @@ impl Database {
         self.store.get(key)
     }
 
+    /// The length of the newest value of a key; the value is not copied.
+    ///
+    /// # Errors
+    /// As [`Database::get`].
+    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
+        self.store.len(key)
+    }
+
     /// What an operator sees.
     #[must_use]
     pub fn status(&self) -> Status {

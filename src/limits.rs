@@ -86,6 +86,10 @@ pub const QUEUED_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 pub const WATCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most bytes of the replies that decisions of all clients leave until they are sent.
 pub const DEPOSITS_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most keys that a decision looks up: all other commits wait for it.
+pub const DECISION_KEYS_MAX: usize = 1 << 16;
+/// Most bytes of the values of these keys.
+pub const DECISION_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Most places of scans that are kept.
 pub const CURSORS_MAX: usize = 1 << 16;
 /// Most bytes of the keys that these places name.

@@ -263,6 +263,9 @@ reasons! {
     ReplyTooLarge 77 "reply.too_large" Later
         "The reply does not fit into the memory for replies that wait for the committer; nothing was written."
         "Ask for less in one transaction, or again when less is under way."
+    DecisionTooLarge 78 "decision.too_large" Change
+        "The command or transaction looks up more keys, or larger values, than one decision may; nothing was written."
+        "Split it, or read outside of the transaction."
     BackupExists 80 "backup.exists" Change
         "The place for the backup exists already; nothing is overwritten."
         "Choose a path that does not exist."

@@ -113,7 +113,7 @@ fn a_key_has_changed_since_a_commit_if_a_later_one_wrote_it_or_if_nobody_can_tel
     node.commit(put("b", "1")).unwrap();
     let third = node.commit(delete("a")).unwrap();
     let ask = |node: &mut Node, key: &'static [u8], since: CommitId| {
-        let (order, seen) = look(move |latest| latest.changed_since(key, since));
+        let (order, seen) = look(move |latest| Ok(latest.changed_since(key, since)?.0));
         node.group(&[order]).unwrap().remove(0).unwrap();
         let changed = seen.lock().unwrap().take();
         changed.unwrap()
@@ -128,7 +128,7 @@ fn a_key_has_changed_since_a_commit_if_a_later_one_wrote_it_or_if_nobody_can_tel
     check(&mut node);
     node.checkpoint(Purpose::Checkpoint).unwrap();
     check(&mut node);
-    let (order, seen) = look(move |latest| latest.changed_since(b"b", third));
+    let (order, seen) = look(move |latest| Ok(latest.changed_since(b"b", third)?.0));
     node.group(&[Order::Commit(put("b", "2")), order]).unwrap().remove(1).unwrap();
     assert_eq!(*seen.lock().unwrap(), Some(true), "by a commit of the same group");
 

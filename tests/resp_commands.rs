@@ -497,6 +497,42 @@ fn a_reply_that_does_not_fit_is_refused_and_nothing_is_written_resp_bound() {
     assert!(talk.room.check(100).is_ok(), "all room is given back");
 }
 
+/// RESP-ATOMIC: all other commits wait for a decision, so what it may look up is bounded; beyond that it decides for nothing.
+#[test]
+fn a_decision_that_looks_up_too_much_is_refused_and_nothing_is_written_resp_atomic() {
+    let mut talk = Talk::new();
+    let client = talk.client();
+    let value = vec![b'v'; limits::VALUE_BYTES_MAX];
+    assert_eq!(shown(&talk.ask_bytes(client, [b"SET", &b"big"[..], &value].iter().collect())), "+OK¶");
+    let many = |name: &str, keys: usize| format!("{name}{}", " none".repeat(keys));
+    let most = limits::DECISION_BYTES_MAX / limits::VALUE_BYTES_MAX;
+    let mut exec = |requests: &[String]| {
+        talk.ask(client, "MULTI");
+        requests.iter().for_each(|request| assert_eq!(talk.ask(client, request), "+QUEUED¶"));
+        let reply = talk.ask(client, "EXEC");
+        (reply, talk.ask(client, "GETDEL l"))
+    };
+    let write = || "SET l 1".to_owned();
+    let too_large = format!("-ERR {} ", Reason::DecisionTooLarge);
+    let refused = |(reply, l): (String, String)| reply.starts_with(&too_large) && l == "$-1¶";
+    let half = limits::DECISION_KEYS_MAX / 2;
+    assert_eq!(exec(&[write(), format!("EXISTS{}", " big".repeat(most))]).0, format!("*2¶+OK¶:{most}¶"));
+    assert!(refused(exec(&[write(), format!("EXISTS{}", " big".repeat(most + 1))])));
+    assert!(refused(exec(&[write(), "STRLEN big".to_owned(), format!("EXISTS{}", " big".repeat(most))])));
+    assert_eq!(exec(&[write(), many("EXISTS", half), many("DEL", half)]).0, "*3¶+OK¶:0¶:0¶");
+    assert!(refused(exec(&[write(), many("EXISTS", half), many("DEL", half + 1)])));
+    assert!(talk.ask(client, &many("DEL", limits::DECISION_KEYS_MAX + 1)).starts_with(&too_large));
+    // What is watched is looked up too.
+    for (watched, refused) in [(limits::DECISION_KEYS_MAX, false), (limits::DECISION_KEYS_MAX + 1, true)] {
+        let keys: String = (0..watched).map(|key| format!(" w{key}")).collect();
+        for request in [format!("WATCH{keys}"), "MULTI".to_owned(), write()] {
+            talk.ask(client, &request);
+        }
+        assert_eq!(talk.ask(client, "EXEC").starts_with(&too_large), refused);
+        assert_eq!(talk.ask(client, "GETDEL l"), if refused { "$-1¶" } else { "$1¶1¶" });
+    }
+}
+
 /// The committer's disk fails: writes are refused with what happened, reads go on.
 #[test]
 fn a_failure_to_write_is_told_by_its_code_and_reads_go_on_resp_command() {

@@ -173,6 +173,56 @@ fn a_long_reply_gives_way_and_shows_one_commit() {
     }
 }
 
+/// RESP-TURN: what is read counts, also where nothing of it is replied; lengths are those of the values, wherever they lie.
+#[test]
+fn a_read_of_lengths_gives_way_after_the_bytes_of_the_values_resp_turn() {
+    let mut talk = Talk::new();
+    let client = talk.client();
+    let half = limits::TURN_BYTES / 2;
+    for key in ["a", "b", "c", "d"] {
+        talk.ask_bytes(client, [b"SET", key.as_bytes(), &vec![b'v'; half]].iter().collect());
+    }
+    for (request, reply) in [("EXISTS a none b c d d", ":5¶"), ("MGET none a none b c d", "")] {
+        let mut turns = 1;
+        let mut waits = talk.send(client, words(request));
+        while waits == Waits::ForTurn {
+            turns += 1;
+            waits = talk.go_on(client);
+        }
+        let received = shown(&talk.received(client));
+        assert_eq!(turns, 3, "{request}");
+        assert!(reply.is_empty() || received == reply, "{received}");
+    }
+    talk.ask(client, "DEL d");
+    for place in ["in tables", "in runs"] {
+        let requests = [
+            ("STRLEN a", half),
+            ("TYPE a", half),
+            ("EXISTS a", half),
+            ("GET a", half),
+            ("EXISTS d", 0),
+            ("STRLEN e", 0),
+        ];
+        for (request, bytes) in requests {
+            let before = talk.read_bytes;
+            let reply = talk.ask(client, request);
+            assert_eq!(talk.read_bytes - before, bytes, "{request} {place}");
+            assert!(!request.starts_with("STRLEN") || reply == format!(":{bytes}¶"), "{reply}");
+            // Behind a write of the same client it is read when that is answered.
+            talk.send(client, words("SET other 1"));
+            talk.send(client, words(request));
+            let before = talk.read_bytes;
+            talk.settle(client);
+            assert_eq!(shown(&talk.received(client)), format!("+OK¶{reply}"), "{request} {place}");
+            assert_eq!(talk.read_bytes - before, bytes, "{request} {place}");
+        }
+        talk.database.checkpoint().unwrap();
+    }
+    let before = talk.read_bytes;
+    talk.ask(client, "DBSIZE");
+    assert!(talk.read_bytes - before >= 3 * half, "rows are read to be counted");
+}
+
 /// More rows than a range may have are not cut short in silence.
 #[test]
 fn a_range_without_a_limit_that_has_too_many_rows_is_refused() {

@@ -93,15 +93,27 @@ impl Latest<'_> {
         }
     }
 
-    /// Whether a commit after this one wrote the key, or may have: below the floor nobody can tell.
+    /// The length of the value of a key; the value is not copied.
+    ///
+    /// # Errors
+    /// As [`Latest::get`].
+    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
+        match self.pending.operations.get(key) {
+            Some(value) => Ok(value.map(<[u8]>::len)),
+            None => self.store.watch(self.state.len(key, self.applied)),
+        }
+    }
+
+    /// Whether a commit after this one wrote the key, or may have: below the floor nobody can tell. With it the length of the value that
+    /// was met on the way.
     ///
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
-    pub fn changed_since(&self, key: &[u8], commit: CommitId) -> Result<bool> {
+    pub fn changed_since(&self, key: &[u8], commit: CommitId) -> Result<(bool, usize)> {
         if commit < self.state.floor || self.pending.operations.contains_key(key) {
-            return Ok(true);
+            return Ok((true, 0));
         }
         let newest = self.store.watch(self.state.newest(key, self.applied))?;
-        Ok(newest.is_some_and(|newest| newest > commit))
+        Ok(newest.map_or((false, 0), |(newest, bytes)| (newest > commit, bytes.unwrap_or(0))))
     }
 }

@@ -72,6 +72,7 @@ impl Service {
             counters: &self.counters,
             room: &self.room,
             options: &self.options,
+            read_bytes: 0,
         }
     }
 }

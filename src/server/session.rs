@@ -44,6 +44,15 @@ pub struct Context<'a> {
     pub room: &'a Room,
     /// How the server runs.
     pub options: &'a Options,
+    /// Bytes of values that commands looked at since the loop began to count: they take time, though few of them may be replied.
+    pub read_bytes: usize,
+}
+
+impl Context<'_> {
+    /// Counts bytes of values that were looked at.
+    pub fn count_read(&mut self, bytes: usize) {
+        self.read_bytes = self.read_bytes.saturating_add(bytes);
+    }
 }
 
 /// What became of a request.
@@ -186,7 +195,7 @@ impl Session {
                 // Where the writes before it failed, it has no place among commits: what can be read now is read.
                 let at = outcome.ok().map(|point| point.commit);
                 context.database.view(at).and_then(|mut view| {
-                    data.read(Words::of(&request), &mut view, &mut Out::new(version, out))
+                    data.read(Words::of(&request), &mut view, &mut Out::new(version, out)).map(|read| context.count_read(read))
                 })
             }
         };
@@ -352,7 +361,10 @@ impl Session {
             (0, 0..=2) => {
                 let start = out.len();
                 match data.read(words, &mut context.database, &mut Out::new(self.version, out)) {
-                    Ok(()) => Step::Replied,
+                    Ok(read) => {
+                        context.count_read(read);
+                        Step::Replied
+                    }
                     Err(error) => {
                         out.truncate(start);
                         self.fail(&error, out)

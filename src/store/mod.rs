@@ -184,6 +184,15 @@ impl Store {
         self.watch(state.get(key, commit))
     }
 
+    /// The length of the newest value of a key; the value is not copied.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
+        let (commit, state) = self.admit(None)?;
+        self.watch(state.len(key, commit))
+    }
+
     /// The commit to read at and a state that holds it.
     ///
     /// The published commit is read first: a state that is loaded later holds it. A floor above the newest commit that was read means

@@ -8,7 +8,7 @@
 //! newest one. Whoever loaded a state keeps everything in it alive: a reader never sees a merge happen. The floor stands in
 //! the same value as the runs that it let shrink, so a view can't be admitted by one and read from the other.
 
-use super::run::{Run, Version, key_hash};
+use super::run::{Run, key_hash};
 use super::table::Table;
 use crate::commit_id::CommitId;
 use crate::error::Result;
@@ -65,34 +65,39 @@ impl State {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn get(&self, key: &[u8], at: CommitId) -> Result<Option<Vec<u8>>> {
-        let hash = key_hash(key);
-        for table in self.tables(at) {
-            if let Some(version) = table.get(key, hash, at) {
-                return Ok(version.map(|value| value.to_vec()));
-            }
-        }
-        for run in &self.runs {
-            match run.get(key, hash, at)? {
-                None => {}
-                Some(Version::Value(value)) => return Ok(Some(value)),
-                Some(Version::Tombstone) => return Ok(None),
-            }
-        }
-        Ok(None)
+        Ok(self.look(key, at, <[u8]>::to_vec)?.and_then(|(_, value)| value))
     }
 
-    /// The commit that wrote a key last, up to a commit.
+    /// The length of the value of a key at a commit; the value is not copied.
     ///
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
-    pub fn newest(&self, key: &[u8], at: CommitId) -> Result<Option<CommitId>> {
+    pub fn len(&self, key: &[u8], at: CommitId) -> Result<Option<usize>> {
+        Ok(self.look(key, at, <[u8]>::len)?.and_then(|(_, bytes)| bytes))
+    }
+
+    /// The commit that wrote a key last, up to a commit, and the length of what it wrote; `None` in its place is a tombstone.
+    ///
+    /// # Errors
+    /// `store.block_corrupt`, `disk.read_failed`.
+    pub fn newest(&self, key: &[u8], at: CommitId) -> Result<Option<(CommitId, Option<usize>)>> {
+        self.look(key, at, <[u8]>::len)
+    }
+
+    fn look<R>(
+        &self,
+        key: &[u8],
+        at: CommitId,
+        show: impl Fn(&[u8]) -> R,
+    ) -> Result<Option<(CommitId, Option<R>)>> {
         let hash = key_hash(key);
-        if let Some(commit) = self.tables(at).find_map(|table| table.newest(key, hash, at)) {
-            return Ok(Some(commit));
+        if let Some((commit, value)) = self.tables(at).find_map(|table| table.get(key, hash, at)) {
+            return Ok(Some((commit, value.as_deref().map(show))));
         }
         for run in &self.runs {
-            if let Some((commit, _)) = run.find(key, hash, at)? {
-                return Ok(Some(commit));
+            let found = run.look(key, hash, at, &show)?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)

@@ -104,24 +104,15 @@ impl Table {
         }
     }
 
-    /// The value of a key that is visible at a commit; the inner `None` is a tombstone. `hash` is [`key_hash`] of the key.
+    /// The version of a key that is visible at a commit: which commit wrote it, and its value; the inner `None` is a tombstone. `hash`
+    /// is [`key_hash`] of the key.
     #[must_use]
-    pub fn get(&self, key: &[u8], hash: u64, at: CommitId) -> Option<Option<Arc<[u8]>>> {
-        self.find(key, hash, at, |version| version.value.clone())
-    }
-
-    /// The commit of the version of a key that is visible at a commit, a tombstone's too.
-    #[must_use]
-    pub fn newest(&self, key: &[u8], hash: u64, at: CommitId) -> Option<CommitId> {
-        self.find(key, hash, at, |version| version.commit)
-    }
-
-    fn find<R>(&self, key: &[u8], hash: u64, at: CommitId, show: impl FnOnce(&Version) -> R) -> Option<R> {
+    pub fn get(&self, key: &[u8], hash: u64, at: CommitId) -> Option<(CommitId, Option<Arc<[u8]>>)> {
         let keys = sync::read(&self.keys);
         if !keys.sieve.may_contain(hash) {
             return None;
         }
-        keys.map.get(key)?.visible(at).map(show)
+        keys.map.get(key)?.visible(at).map(|version| (version.commit, version.value.clone()))
     }
 
     /// Hands on every version behind `after` (of all, if `None`), in the order of a run, until a piece is full; returns the last key

@@ -36,6 +36,14 @@ impl View {
         self.hold.read(|state| state.get(key, self.commit()))
     }
 
+    /// The length of the value of a key; the value is not copied.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
+        self.hold.read(|state| state.len(key, self.commit()))
+    }
+
     /// The rows of a range. They go on to be readable when the view is dropped, and pin as much as it did; past the limit of
     /// pinned bytes they are revoked as views are.
     ///

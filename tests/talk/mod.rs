@@ -53,6 +53,8 @@ pub struct Talk {
     pub disk: SimDisk,
     pub database: Arc<Database>,
     pub room: Room,
+    /// Bytes of values that commands looked at.
+    pub read_bytes: usize,
     clients: Clients,
     cursors: Cursors,
     counters: Counters,
@@ -94,6 +96,7 @@ impl Talk {
             clients: Clients::default(),
             cursors: Cursors::new(1000),
             counters: Counters::default(),
+            read_bytes: 0,
             talkers: Vec::new(),
         }
     }
@@ -118,6 +121,7 @@ impl Talk {
             counters: &self.counters,
             room: &self.room,
             options: &self.options,
+            read_bytes: self.read_bytes,
         };
         *waits = match run(session, waiting, &mut context, out) {
             Step::Replied => Waits::No,
@@ -130,6 +134,7 @@ impl Talk {
             Step::UntilCommit(commit) => Waits::ForCommit(commit),
             Step::Last => Waits::Closed,
         };
+        self.read_bytes = context.read_bytes;
         if !behind.is_empty() {
             slots.push_back(Slot::Ready(behind));
         }
@@ -187,8 +192,10 @@ impl Talk {
                         counters: &self.counters,
                         room: &self.room,
                         options: &self.options,
+                        read_bytes: self.read_bytes,
                     };
                     session.answered(reply, outcomes.next().unwrap(), &mut context, output);
+                    self.read_bytes = context.read_bytes;
                 }
             }
         }

@@ -11,8 +11,9 @@ use crate::batch::{self, Batch};
 use crate::commit_id::CommitId;
 use crate::committer::Latest;
 use crate::database::Database;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
+use crate::reason::Reason;
 use crate::resp::Out;
 use crate::server::commands::{SYNTAX_ERROR, Words, refusal};
 use crate::server::deposit::Room;
@@ -27,6 +28,12 @@ pub trait Lookup {
     /// Those of the store, or of the view.
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
+    /// The length of the value of a key; the value is not copied.
+    ///
+    /// # Errors
+    /// As [`Lookup::get`].
+    fn len(&mut self, key: &[u8]) -> Result<Option<usize>>;
+
     /// Whether a reply of so many bytes may be made.
     ///
     /// # Errors
@@ -40,18 +47,30 @@ impl Lookup for &Database {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         Database::get(self, key)
     }
+
+    fn len(&mut self, key: &[u8]) -> Result<Option<usize>> {
+        Database::len(self, key)
+    }
 }
 
 impl Lookup for View {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         View::get(self, key)
     }
+
+    fn len(&mut self, key: &[u8]) -> Result<Option<usize>> {
+        View::len(self, key)
+    }
 }
 
-/// What a decision reads, and what it is going to write.
+/// What a decision reads, and what it is going to write. Others' commits wait meanwhile, so what it may look at is bounded.
 pub struct Transaction<'a, 'l> {
     latest: &'a Latest<'l>,
     room: &'a Room,
+    /// Keys that were looked up.
+    keys: usize,
+    /// Bytes of their values.
+    bytes: usize,
     /// The last operation on each key.
     written: BTreeMap<&'a [u8], Option<&'a [u8]>>,
 }
@@ -60,15 +79,17 @@ impl<'a, 'l> Transaction<'a, 'l> {
     /// A transaction on the newest state, whose reply has to fit into this room.
     #[must_use]
     pub fn new(latest: &'a Latest<'l>, room: &'a Room) -> Transaction<'a, 'l> {
-        Transaction { latest, room, written: BTreeMap::new() }
+        Transaction { latest, room, keys: 0, bytes: 0, written: BTreeMap::new() }
     }
 
     /// Whether a commit after this one wrote the key.
     ///
     /// # Errors
-    /// Those of the store.
-    pub fn changed_since(&self, key: &[u8], commit: CommitId) -> Result<bool> {
-        self.latest.changed_since(key, commit)
+    /// Those of the store; `decision.too_large`.
+    pub fn changed_since(&mut self, key: &[u8], commit: CommitId) -> Result<bool> {
+        let (changed, bytes) = self.latest.changed_since(key, commit)?;
+        self.count(bytes)?;
+        Ok(changed)
     }
 
     /// What was written, as one batch; `None` if nothing was.
@@ -87,7 +108,17 @@ impl<'a, 'l> Transaction<'a, 'l> {
     }
 
     fn exists(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.get(key)?.is_some())
+        Ok(self.len(key)?.is_some())
+    }
+
+    /// Counts a key that was looked up, and the bytes of its value: those that were not copied may have been read from the disk.
+    fn count(&mut self, bytes: usize) -> Result<()> {
+        self.keys = self.keys.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.keys <= limits::DECISION_KEYS_MAX && self.bytes <= limits::DECISION_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Error::new(Reason::DecisionTooLarge).with("keys", self.keys).with("bytes", self.bytes))
     }
 
     fn put(&mut self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
@@ -97,10 +128,21 @@ impl<'a, 'l> Transaction<'a, 'l> {
 
 impl Lookup for Transaction<'_, '_> {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.written.get(key) {
-            Some(value) => Ok(value.map(<[u8]>::to_vec)),
-            None => self.latest.get(key),
-        }
+        let value = match self.written.get(key) {
+            Some(value) => value.map(<[u8]>::to_vec),
+            None => self.latest.get(key)?,
+        };
+        self.count(value.as_ref().map_or(0, Vec::len))?;
+        Ok(value)
+    }
+
+    fn len(&mut self, key: &[u8]) -> Result<Option<usize>> {
+        let bytes = match self.written.get(key) {
+            Some(value) => value.map(<[u8]>::len),
+            None => self.latest.len(key)?,
+        };
+        self.count(bytes.unwrap_or(0))?;
+        Ok(bytes)
     }
 
     fn check_room(&self, reply_bytes: usize) -> Result<()> {
@@ -113,6 +155,8 @@ impl Lookup for Transaction<'_, '_> {
 pub struct Progress {
     keys: usize,
     found: usize,
+    /// Bytes of their values.
+    pub read_bytes: usize,
 }
 
 /// How much is done before others have their turn.
@@ -120,24 +164,31 @@ pub struct Progress {
 pub struct Slice {
     /// Keys that may still be looked at.
     pub keys: usize,
+    /// Bytes of values that may still be read, whether they are replied or not.
+    pub read_bytes: usize,
     /// The output ends the slice when it is this long.
     pub output_bytes: usize,
 }
 
 impl Slice {
     /// As much as there is.
-    pub const ALL: Slice = Slice { keys: usize::MAX, output_bytes: usize::MAX };
+    pub const ALL: Slice = Slice { keys: usize::MAX, read_bytes: usize::MAX, output_bytes: usize::MAX };
 
     /// A turn of the loop; so many bytes are there already.
     #[must_use]
     pub fn turn(output_bytes: usize) -> Slice {
-        Slice { keys: limits::TURN_KEYS, output_bytes: output_bytes.saturating_add(limits::TURN_BYTES) }
+        Slice {
+            keys: limits::TURN_KEYS,
+            read_bytes: limits::TURN_BYTES,
+            output_bytes: output_bytes.saturating_add(limits::TURN_BYTES),
+        }
     }
 
-    /// Counts a key, and says whether another may follow.
-    pub fn count(&mut self, output_bytes: usize) -> bool {
+    /// Counts a key and the bytes of its value, and says whether another may follow.
+    pub fn count(&mut self, read_bytes: usize, output_bytes: usize) -> bool {
         self.keys = self.keys.saturating_sub(1);
-        self.keys > 0 && output_bytes < self.output_bytes
+        self.read_bytes = self.read_bytes.saturating_sub(read_bytes);
+        self.keys > 0 && self.read_bytes > 0 && output_bytes < self.output_bytes
     }
 }
 
@@ -197,12 +248,14 @@ impl Data {
         Some(commit())
     }
 
-    /// Carries out a read.
+    /// Carries out a read; returns the bytes of the values that it looked at.
     ///
     /// # Errors
     /// Those of the lookup; the output may hold a part of the reply.
-    pub fn read(self, words: Words<'_>, lookup: &mut impl Lookup, out: &mut Out<'_>) -> Result<()> {
-        self.read_on(words, &mut Progress::default(), &mut { Slice::ALL }, lookup, out).map(|_| ())
+    pub fn read(self, words: Words<'_>, lookup: &mut impl Lookup, out: &mut Out<'_>) -> Result<usize> {
+        let mut progress = Progress::default();
+        self.read_on(words, &mut progress, &mut { Slice::ALL }, lookup, out)?;
+        Ok(progress.read_bytes)
     }
 
     /// Goes on with a read; says whether it is at its end.
@@ -223,16 +276,24 @@ impl Data {
         loop {
             progress.keys = progress.keys.saturating_add(1);
             let Some(key) = words.get(progress.keys) else { break };
-            let value = lookup.get(key)?;
-            progress.found = progress.found.saturating_add(usize::from(value.is_some()));
+            let found = if matches!(self, Data::Get | Data::Mget) {
+                let value = lookup.get(key)?;
+                out.bulk_or_null(value.as_deref());
+                value.map(|value| value.len())
+            } else {
+                lookup.len(key)?
+            };
+            let bytes = found.unwrap_or(0);
+            progress.found = progress.found.saturating_add(usize::from(found.is_some()));
+            progress.read_bytes = progress.read_bytes.saturating_add(bytes);
             match self {
-                Data::Get | Data::Mget => out.bulk_or_null(value.as_deref()),
-                Data::Strlen => out.count(value.map_or(0, |value| value.len())),
-                Data::Type => out.simple(if value.is_some() { "string" } else { "none" }),
-                Data::Exists | Data::Set | Data::Setnx | Data::Getdel | Data::Del | Data::Mset | Data::Msetnx => {}
+                Data::Strlen => out.count(bytes),
+                Data::Type => out.simple(if found.is_some() { "string" } else { "none" }),
+                Data::Get | Data::Mget | Data::Exists => {}
+                Data::Set | Data::Setnx | Data::Getdel | Data::Del | Data::Mset | Data::Msetnx => {}
             }
             lookup.check_room(out.len())?;
-            if !slice.count(out.len()) {
+            if !slice.count(bytes, out.len()) {
                 return Ok(false);
             }
         }
@@ -245,10 +306,10 @@ impl Data {
     /// Carries out a read or a write in a transaction.
     ///
     /// # Errors
-    /// Those of the store; `reply.too_large`.
+    /// Those of the store; `reply.too_large`, `decision.too_large`.
     pub fn run<'a>(self, words: Words<'a>, transaction: &mut Transaction<'a, '_>, out: &mut Out<'_>) -> Result<()> {
         if !self.writes() {
-            return self.read(words, transaction, out);
+            return self.read(words, transaction, out).map(|_| ());
         }
         match self.write(words, transaction, out)? {
             Ok(()) => transaction.check_room(out.len()),

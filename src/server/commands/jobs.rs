@@ -35,10 +35,10 @@ impl Job {
     /// Those of the view. What the turn wrote is not to be sent then.
     pub fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
         match self {
-            Job::Reads(reads) => reads.turn(out),
-            Job::Count(count) => count.turn(out),
+            Job::Reads(reads) => reads.turn(context, out),
+            Job::Count(count) => count.turn(context, out),
             Job::Scan(scan) => scan.turn(context, out),
-            Job::Rows(rows) => rows.turn(out),
+            Job::Rows(rows) => rows.turn(context, out),
         }
     }
 
@@ -75,7 +75,7 @@ impl Reads {
         Ok(Reads { view, queue, exec, at: None, progress: Progress::default() })
     }
 
-    fn turn(&mut self, out: &mut Out<'_>) -> Result<bool> {
+    fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
         let mut slice = Slice::turn(out.len());
         let mut at = match self.at {
             Some(at) => at,
@@ -91,10 +91,13 @@ impl Reads {
             let ended = match queued.action {
                 Action::Pure(say) => {
                     say(queued.words(), out);
-                    slice.count(out.len())
+                    slice.count(0, out.len())
                 }
                 Action::Data(data) => {
-                    data.read_on(queued.words(), &mut self.progress, &mut slice, &mut self.view.0, out)?
+                    let before = self.progress.read_bytes;
+                    let ended = data.read_on(queued.words(), &mut self.progress, &mut slice, &mut self.view.0, out)?;
+                    context.count_read(self.progress.read_bytes.saturating_sub(before));
+                    ended
                 }
                 Action::Nothing => {
                     out.ok();
@@ -142,7 +145,7 @@ struct Walk {
 
 impl Walk {
     /// Visits rows for a turn. A row for which `visit` says `false` was not visited.
-    fn turn(&mut self, mut visit: impl FnMut(&[u8], &[u8]) -> bool) -> Result<Pause> {
+    fn turn(&mut self, context: &mut Context<'_>, mut visit: impl FnMut(&[u8], &[u8]) -> bool) -> Result<Pause> {
         let Walk { view, from, to, direction } = self;
         let range = Range { from: from.clone(), to: to.clone(), direction: *direction, limit: limits::TURN_KEYS };
         let mut rows = view.0.range(range)?;
@@ -166,6 +169,7 @@ impl Walk {
                 break Pause::Turn;
             }
         };
+        context.count_read(bytes);
         if let Some(last) = last {
             *(match direction {
                 Direction::Forward => from,
@@ -192,9 +196,9 @@ impl Count {
         Ok(Count { walk: walk(context, None, Bound::Unbounded)?, keys: 0 })
     }
 
-    fn turn(&mut self, out: &mut Out<'_>) -> Result<bool> {
+    fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
         let keys = &mut self.keys;
-        let pause = self.walk.turn(|_, _| {
+        let pause = self.walk.turn(context, |_, _| {
             *keys = keys.saturating_add(1);
             true
         })?;
@@ -253,7 +257,7 @@ impl Scan {
         let Scan { walk, options, found, keys, .. } = self;
         let mut steps = 0;
         let mut gives_way = false;
-        let pause = walk.turn(|key, _| {
+        let pause = walk.turn(context, |key, _| {
             gives_way = steps > limits::TURN_STEPS;
             if options.count == 0 || gives_way || found.len() > limits::TURN_BYTES {
                 return false;
@@ -321,18 +325,18 @@ impl Rows {
         Ok(Rows { walk, begin, limit, phase: Phase::First, kept: Vec::new() })
     }
 
-    fn turn(&mut self, out: &mut Out<'_>) -> Result<bool> {
+    fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
         match self.phase {
-            Phase::First => self.first(out),
-            Phase::Counting(rows) => self.count(rows, out),
-            Phase::Sending(rows) => self.send(rows, out),
+            Phase::First => self.first(context, out),
+            Phase::Counting(rows) => self.count(rows, context, out),
+            Phase::Sending(rows) => self.send(rows, context, out),
         }
     }
 
-    fn first(&mut self, out: &mut Out<'_>) -> Result<bool> {
+    fn first(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
         let Rows { walk, kept, limit: (limit, _), .. } = self;
         let mut rows = 0_usize;
-        let pause = walk.turn(|key, value| {
+        let pause = walk.turn(context, |key, value| {
             let wanted = rows < *limit;
             if wanted {
                 rows = rows.saturating_add(1);
@@ -352,9 +356,9 @@ impl Rows {
         Ok(true)
     }
 
-    fn count(&mut self, mut rows: usize, out: &mut Out<'_>) -> Result<bool> {
+    fn count(&mut self, mut rows: usize, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
         let (limit, said) = self.limit;
-        let pause = self.walk.turn(|_, _| {
+        let pause = self.walk.turn(context, |_, _| {
             let wanted = rows < limit;
             rows = rows.saturating_add(usize::from(wanted));
             wanted
@@ -372,8 +376,8 @@ impl Rows {
         Ok(false)
     }
 
-    fn send(&mut self, mut left: usize, out: &mut Out<'_>) -> Result<bool> {
-        self.walk.turn(|key, value| {
+    fn send(&mut self, mut left: usize, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
+        self.walk.turn(context, |key, value| {
             let wanted = left > 0;
             if wanted {
                 left = left.saturating_sub(1);

@@ -176,6 +176,21 @@ impl Run {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn find(&self, key: &[u8], key_hash: u64, at: CommitId) -> Result<Option<(CommitId, Version)>> {
+        let found = self.look(key, key_hash, at, <[u8]>::to_vec)?;
+        Ok(found.map(|(commit, value)| (commit, value.map_or(Version::Tombstone, Version::Value))))
+    }
+
+    /// The same, with what `show` takes of the value; `None` in its place is a tombstone.
+    ///
+    /// # Errors
+    /// `store.block_corrupt`, `disk.read_failed`.
+    pub(in crate::store) fn look<R>(
+        &self,
+        key: &[u8],
+        key_hash: u64,
+        at: CommitId,
+        show: impl Fn(&[u8]) -> R,
+    ) -> Result<Option<(CommitId, Option<R>)>> {
         if at < self.info.id.first {
             return Ok(None);
         }
@@ -198,7 +213,7 @@ impl Run {
         let number = partition.search(target);
         let find = |block: &DataBlock| {
             let entry = block.view().entry(block.search(target)).filter(|entry| entry.key == key)?;
-            Some((entry.commit, entry.value.map_or(Version::Tombstone, |value| Version::Value(value.to_vec()))))
+            Some((entry.commit, entry.value.map(&show)))
         };
         let block_key = self.cache_key(self.block_place(partition, number)?);
         match self.cache.search(block_key, find) {
