@@ -212,6 +212,7 @@ impl EventLoop {
             let Some(listener) = self.listener.as_ref().filter(|_| self.accepting) else { return };
             match listener.accept() {
                 Ok(Accepted::Connection(stream, address)) => self.enter(stream, address),
+                Ok(Accepted::Gone) => {}
                 Ok(Accepted::Nobody) => self.accepting = false,
                 Err(error) => self.refuse_connections(&error),
             }
