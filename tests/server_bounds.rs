@@ -10,12 +10,19 @@ use aerodb::resp::Value;
 use aerodb::{Database, Reason};
 use served::{Client, Served, bulk, ok, pong, request};
 use std::io::{ErrorKind, Write};
+use world::gate::{GateKeeper, gated_database};
 use world::{init_options, options};
 
 fn database() -> Database {
     let disk = SimDisk::new();
     Database::init(&init_options(&disk, aerodb::Parameters::default())).unwrap();
     Database::open(options(&disk)).unwrap()
+}
+
+/// A server whose database's fsyncs can be held. The gate opens first when a test ends, or the server would wait for it.
+fn gated_server() -> (Served, GateKeeper) {
+    let (_, db, gate) = gated_database(aerodb::Parameters::default());
+    (Served::new(db), gate)
 }
 
 /// Sends this over and over until the server, which goes on serving the other, takes no more; how many bytes it took.
@@ -84,6 +91,76 @@ fn the_connection_that_holds_most_is_closed_when_all_hold_too_much() {
     for client in &mut small {
         assert!(client.hears_nothing(), "the others are still connected");
     }
+}
+
+/// RESP-FLOW: replies that stand behind an order are as unread as any.
+#[test]
+fn large_replies_behind_an_order_are_held_to_the_same_limit() {
+    let (served, gate) = gated_server();
+    let (mut client, mut other) = (served.client(), served.client());
+    gate.hold(".seg");
+    client.request(&["SET", "k", "v"]);
+    gate.wait_for_held();
+    let text = "x".repeat(100_000);
+    let sent = send_until_full(&mut client, &mut other, &request(&["ECHO", &text]));
+    assert!(other.info("client_buffer_bytes") < 4 << 20);
+    gate.open();
+    client.end();
+    assert_eq!(client.reply(), ok());
+    let mut replies = 0;
+    while let Some(reply) = client.next() {
+        assert_eq!(reply, bulk(&text));
+        replies += 1;
+    }
+    assert_eq!(replies, sent / request(&["ECHO", &text]).len() as u64);
+}
+
+/// RESP-FLOW, RESP-END: orders outlive their clients, but no more of them than bundles take, and they are counted.
+#[test]
+fn orders_of_clients_that_are_gone_are_bounded_and_counted() {
+    let (served, gate) = gated_server();
+    let mut other = served.client();
+    gate.hold(".seg");
+    let (value, mut clients) = ("x".repeat(4_000_000), Vec::new());
+    for _ in 0..20 {
+        let mut client = served.client();
+        client.request(&["SET", "k", &value]);
+        clients.push(client);
+    }
+    gate.wait_for_held();
+    let all = other.settled(|other| other.info("client_buffer_bytes"));
+    assert!(all > 80_000_000, "{all}");
+    clients.into_iter().for_each(Client::reset);
+    other.wait_for("connected_clients", 1);
+    let left = other.info("client_buffer_bytes");
+    assert!((8_000_000..45_000_000).contains(&left), "{left}");
+    gate.open();
+    while other.info("client_buffer_bytes") > 1_000_000 {}
+    assert_eq!(other.ask("SET k last"), ok());
+}
+
+/// RESP-FLOW: too much ordered by who is gone costs time, and no other connection; it ends with the answer.
+#[test]
+fn orders_of_clients_that_are_gone_hold_everybody_until_they_are_answered() {
+    let (_, db, gate) = gated_database(aerodb::Parameters::default());
+    let (served, gate) = (Served::with(db, |options| options.client_memory = 3 << 20), gate);
+    let (mut gone, mut half, mut other) = (served.client(), served.client(), served.client());
+    gate.hold(".seg");
+    let value = "x".repeat(2_000_000);
+    gone.request(&["SET", "k", &value]);
+    gate.wait_for_held();
+    gone.reset();
+    other.wait_for("connected_clients", 2);
+    assert!(other.info("client_buffer_bytes") > 2_000_000);
+    // The two together are too much, and neither can be closed for it: one is gone, the other holds less than it may.
+    let set = request(&["SET", "l", &value]);
+    half.send(&set[..1_900_000]);
+    other.request(&["PING"]);
+    gate.open();
+    assert_eq!(other.reply(), pong());
+    half.send(&set[1_900_000..]);
+    assert_eq!(half.reply(), ok());
+    assert_eq!(other.info("client_output_buffer_limit_disconnections"), 0);
 }
 
 /// RESP-FLOW

@@ -9,7 +9,8 @@
 //! behind it.
 //!
 //! A connection goes on only as far as its client lets it. It executes no request and reads nothing from its socket while more than a
-//! limit stands unsent, while as many slots are taken as a client may have, and while what it asked for is not at its end. So what it
+//! limit stands unsent or ready behind an order, while as many slots are taken as a client may have, while it has an order for which the
+//! bundle has no room, and while what it asked for is not at its end. So what it
 //! holds is bounded by its own requests; the loop bounds what all hold together.
 //!
 //! In a turn of the loop a connection reads once, executes a bounded number of requests, and writes once. Used by the loop alone.
@@ -18,6 +19,7 @@ use super::clients::ClientId;
 use super::orders::{Orders, Owner};
 use super::session::{Context, Reply, Session, Step};
 use crate::commit_id::CommitId;
+use crate::committer::Order;
 use crate::error::Result;
 use crate::limits;
 use crate::position::LogPoint;
@@ -34,7 +36,7 @@ const KEEP_SLOTS: usize = 64;
 
 /// The place of a reply that can't be sent yet.
 enum Slot {
-    /// That of an order, which brought so many bytes with it.
+    /// That of an order. So many bytes came with the order, or with its outcome.
     Order(Reply, usize),
     /// It stands behind one.
     Ready(Vec<u8>),
@@ -91,13 +93,19 @@ pub(super) struct Connection {
     slots: VecDeque<Slot>,
     /// The outcomes of the first orders that have slots.
     outcomes: VecDeque<Result<LogPoint>>,
+    /// All orders with an outcome have their slots before this one.
+    answered: usize,
     /// How many slots are those of orders.
     orders: usize,
-    /// The bytes of their orders, and of the replies behind them.
-    slot_bytes: usize,
+    /// The bytes of their orders and outcomes.
+    order_bytes: usize,
+    /// The bytes of the replies behind them.
+    ready_bytes: usize,
+    /// The bytes of the orders that are collected and not answered.
+    under_way_bytes: usize,
     task: Task,
-    /// The last order filled a bundle: nothing goes on until that was handed over.
-    held: bool,
+    /// The last order: the bundle has no room for it, and nothing goes on until it is collected.
+    held: Option<Order>,
     readable: bool,
     writable: bool,
     /// The client said that it sends nothing more; and all that it sent was read.
@@ -119,10 +127,13 @@ impl Connection {
             sent: 0,
             slots: VecDeque::new(),
             outcomes: VecDeque::new(),
+            answered: 0,
             orders: 0,
-            slot_bytes: 0,
+            order_bytes: 0,
+            ready_bytes: 0,
+            under_way_bytes: 0,
             task: Task::Request,
-            held: false,
+            held: None,
             readable: false,
             writable: true,
             ending: false,
@@ -148,7 +159,13 @@ impl Connection {
     /// Memory that it holds.
     pub(super) fn bytes(&self) -> usize {
         let (received, unsent) = self.buffered();
-        received + unsent + self.slots.capacity() * size_of::<Slot>() + self.slot_bytes + self.session.bytes()
+        let slots = self.slots.capacity() * size_of::<Slot>() + self.order_bytes + self.ready_bytes;
+        received + unsent + slots + self.session.bytes()
+    }
+
+    /// The part of it that stays when the connection is dropped, until the committer answers.
+    pub(super) fn under_way_bytes(&self) -> usize {
+        self.under_way_bytes
     }
 
     /// What the poll said of its socket; whether there is anything to do about it.
@@ -162,12 +179,24 @@ impl Connection {
 
     /// Whether a full bundle holds it.
     pub(super) fn is_held(&self) -> bool {
-        self.held
+        self.held.is_some()
     }
 
-    /// The bundle that held it was handed over.
-    pub(super) fn release(&mut self) {
-        self.held = false;
+    /// Lets its order into the bundle, if that has room; whether it goes on.
+    pub(super) fn release(&mut self, owner: Owner, orders: &mut Orders) -> bool {
+        if let Some(order) = self.held.take() {
+            self.collect(order, owner, orders);
+        }
+        !self.is_held()
+    }
+
+    fn collect(&mut self, order: Order, owner: Owner, orders: &mut Orders) {
+        if orders.is_full() {
+            self.held = Some(order);
+        } else {
+            self.under_way_bytes += order.bytes();
+            orders.collect(owner, order);
+        }
     }
 
     /// What it waited for has come, or will never.
@@ -177,9 +206,18 @@ impl Connection {
         }
     }
 
-    /// The committer answered the first order that it had not answered.
-    pub(super) fn answered(&mut self, outcome: Result<LogPoint>) {
+    /// The committer answered the first order that it had not answered, which had so many bytes. What a decision left is held from now on.
+    pub(super) fn answered(&mut self, order_bytes: usize, outcome: Result<LogPoint>) {
+        self.under_way_bytes -= order_bytes;
         self.outcomes.push_back(outcome);
+        for slot in self.slots.iter_mut().skip(self.answered) {
+            self.answered += 1;
+            if let Slot::Order(reply, bytes) = slot {
+                self.order_bytes -= std::mem::replace(bytes, reply.bytes());
+                self.order_bytes += *bytes;
+                break;
+            }
+        }
     }
 
     /// Writes the replies that are due. One may be as large as a value, so above the limit no further one is written.
@@ -192,11 +230,13 @@ impl Connection {
                         break;
                     };
                     self.orders -= 1;
-                    self.slot_bytes -= bytes;
+                    self.answered -= 1;
+                    self.order_bytes -= bytes;
                     self.session.answered(reply, outcome, context, &mut self.output);
                 }
                 Some(Slot::Ready(reply)) => {
-                    self.slot_bytes -= reply.capacity();
+                    self.answered = self.answered.saturating_sub(1);
+                    self.ready_bytes -= reply.capacity();
                     self.output.extend_from_slice(&reply);
                 }
                 None => {
@@ -237,7 +277,12 @@ impl Connection {
         let read = if fresh { self.read(buffer)? } else { 0 };
         let mut input = if fresh { &buffer[..read] } else { received.as_slice() };
         let mut executed = Executed { requests: 0, read, malformed: false };
+        let before = self.output.len() + self.ready_bytes;
         while executed.requests < REQUESTS_A_TURN && self.may_go_on() {
+            // What the requests cost beside their number: the bytes that they replied.
+            if self.output.len() + self.ready_bytes - before >= limits::TURN_BYTES {
+                break;
+            }
             let Some(step) = self.step(&mut input, context, &mut executed) else { break };
             if !self.take(step, owner, orders) {
                 break;
@@ -263,7 +308,9 @@ impl Connection {
     }
 
     fn may_go_on(&self) -> bool {
-        self.unsent() < limits::CLIENT_OUTPUT_BYTES && self.slots.len() < limits::CLIENT_SLOTS_MAX && !self.held
+        self.unsent() + self.ready_bytes < limits::CLIENT_OUTPUT_BYTES
+            && self.slots.len() < limits::CLIENT_SLOTS_MAX
+            && !self.is_held()
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -300,7 +347,7 @@ impl Connection {
             None => self.session.go_on(context, out),
         };
         if !behind.is_empty() {
-            self.slot_bytes += behind.capacity();
+            self.ready_bytes += behind.capacity();
             self.slots.push_back(Slot::Ready(behind));
         }
         Some(step)
@@ -319,9 +366,8 @@ impl Connection {
             let bytes = order.bytes();
             self.slots.push_back(Slot::Order(reply, bytes));
             self.orders += 1;
-            self.slot_bytes += bytes;
-            orders.collect(owner, order);
-            self.held = orders.is_full();
+            self.order_bytes += bytes;
+            self.collect(order, owner, orders);
         }
         matches!(self.task, Task::Request | Task::AfterOrders)
     }

@@ -84,6 +84,12 @@ impl Deposit {
         Ok(())
     }
 
+    /// The length of the reply.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        sync::lock(&self.0.answer).bytes.len()
+    }
+
     /// Takes the reply out.
     #[must_use]
     pub fn take(&self) -> Answer {

@@ -8,6 +8,10 @@
 //! cut off in this one. The poll sleeps only if nobody is queued, and only after the loop asked to be woken and looked once more.
 //!
 //! No step waits. What a turn does for one connection is bounded, so a turn ends, and every connection gets its own.
+//!
+//! Memory is counted after each connection of a turn: once all hold too much, whoever is left has the next turn, behind the send and the
+//! closing that make room. What clients that are gone have ordered is nobody's to give back: while it is too much nothing is executed for
+//! anybody, until the committer has answered it.
 
 use super::bell::Bell;
 use super::clients::Clients;
@@ -15,7 +19,7 @@ use super::connection::{After, Connection};
 use super::counters::Counters;
 use super::cursors::Cursors;
 use super::deposit::Room;
-use super::orders::{Orders, Owner};
+use super::orders::{Answered, Orders, Owner};
 use super::session::{Context, Session};
 use super::{Options, Stop};
 use crate::commit_id::CommitId;
@@ -96,6 +100,8 @@ pub(super) struct EventLoop {
     /// Who waits for a commit.
     parked: BTreeSet<(CommitId, usize)>,
     orders: Orders,
+    /// Memory of the orders under way whose clients are gone; a part of what is counted.
+    orphaned_bytes: usize,
     /// Somebody may wait to be accepted.
     accepting: bool,
     /// The operating system refused a connection; it was said.
@@ -127,6 +133,7 @@ impl EventLoop {
             queue: Vec::new(),
             held: Vec::new(),
             parked: BTreeSet::new(),
+            orphaned_bytes: 0,
             accepting: false,
             refused: false,
             buffer: vec![0; READ_BYTES],
@@ -143,8 +150,7 @@ impl EventLoop {
             self.accept();
             self.take_outcomes();
             self.wake_parked();
-            let turn = std::mem::take(&mut self.queue);
-            self.execute(&turn);
+            let turn = self.execute();
             self.hand_over();
             self.send(&turn);
             self.bound_memory();
@@ -154,7 +160,7 @@ impl EventLoop {
 
     /// Waits until something is ready, and queues whom it concerns.
     fn wait(&mut self) -> io::Result<()> {
-        let idle = self.queue.is_empty() && !self.accepting;
+        let idle = (self.queue.is_empty() || self.waits_for_orphans()) && !self.accepting;
         let sleep = idle && self.bell.listen_for_outcomes() && self.may_stay_parked();
         self.poll.wait(sleep)?;
         self.bell.stop_listening();
@@ -198,11 +204,14 @@ impl EventLoop {
     }
 
     fn take_outcomes(&mut self) {
-        for (Owner { place, client }, outcome) in self.orders.outcomes() {
-            // Whoever is gone is told nothing.
+        for Answered { owner: Owner { place, client }, bytes, outcome } in self.orders.outcomes() {
             if let Some(seat) = self.seats[place].as_mut().filter(|seat| seat.connection.client() == client) {
-                seat.connection.answered(outcome);
+                seat.connection.answered(bytes, outcome);
                 enqueue(&mut self.queue, place, seat);
+            } else {
+                // Whoever is gone is told nothing.
+                self.orphaned_bytes -= bytes;
+                self.service.counters.buffer_bytes -= bytes;
             }
         }
     }
@@ -213,6 +222,7 @@ impl EventLoop {
             let Some(listener) = self.listener.as_ref().filter(|_| self.accepting) else { return };
             match listener.accept() {
                 Ok(Accepted::Connection(stream, address)) => self.enter(stream, address),
+                Ok(Accepted::Gone) => {}
                 Ok(Accepted::Nobody) => self.accepting = false,
                 Err(error) => self.refuse_connections(&error),
             }
@@ -223,10 +233,8 @@ impl EventLoop {
         self.accepting = false;
         if !std::mem::replace(&mut self.refused, true) {
             let code = Reason::ServerListenFailed;
-            log::error!(
-                "{code}: connections wait until others have gone: {error} ({} are open)",
-                self.service.clients.len()
-            );
+            let open = self.service.clients.len();
+            log::error!(code = code.name(), open; "connections wait until others have gone: {error}");
         }
     }
 
@@ -254,34 +262,53 @@ impl EventLoop {
         self.seats[place] = Some(Seat { connection, queued: false, bytes: 0 });
     }
 
-    fn execute(&mut self, turn: &[usize]) {
-        for &place in turn {
-            let Some(seat) = &mut self.seats[place] else { continue };
-            seat.queued = false;
-            let owner = Owner { place, client: seat.connection.client() };
-            let parked = seat.connection.until();
-            let executed =
-                seat.connection.execute(owner, &mut self.service.context(), &mut self.orders, &mut self.buffer);
-            if let Some(commit) = parked {
-                self.parked.remove(&(commit, place));
-            }
-            if let Some(commit) = seat.connection.until() {
-                self.parked.insert((commit, place));
-            }
-            if seat.connection.is_held() {
-                self.held.push(place);
-            }
-            let counters = &mut self.service.counters;
-            match executed {
-                Ok(executed) => {
-                    counters.requests += executed.requests as u64;
-                    counters.bytes_in += executed.read as u64;
-                    counters.connections_closed_for_protocol += u64::from(executed.malformed);
-                }
-                Err(_) => self.close(place, Closed::Ended),
-            }
+    /// Executes for all that are queued, or until all hold too much; whose turn it was. The others stay queued.
+    fn execute(&mut self) -> Vec<usize> {
+        let mut turn = std::mem::take(&mut self.queue);
+        let mut executed = 0;
+        while executed < turn.len() && !self.holds_too_much() {
+            self.execute_for(turn[executed]);
+            executed += 1;
         }
+        self.queue = turn.split_off(executed);
         self.service.counters.waiting_for_commit = self.parked.len();
+        turn
+    }
+
+    fn execute_for(&mut self, place: usize) {
+        let Some(seat) = &mut self.seats[place] else { return };
+        seat.queued = false;
+        let owner = Owner { place, client: seat.connection.client() };
+        let parked = seat.connection.until();
+        let was_held = seat.connection.is_held();
+        let executed = seat.connection.execute(owner, &mut self.service.context(), &mut self.orders, &mut self.buffer);
+        if let Some(commit) = parked {
+            self.parked.remove(&(commit, place));
+        }
+        if let Some(commit) = seat.connection.until() {
+            self.parked.insert((commit, place));
+        }
+        if seat.connection.is_held() && !was_held {
+            self.held.push(place);
+        }
+        let counters = &mut self.service.counters;
+        match executed {
+            Ok(executed) => {
+                counters.requests += executed.requests as u64;
+                counters.bytes_in += executed.read as u64;
+                counters.connections_closed_for_protocol += u64::from(executed.malformed);
+            }
+            Err(_) => return self.close(place, Closed::Ended),
+        }
+        self.count(place);
+    }
+
+    /// Counts what a connection holds now.
+    fn count(&mut self, place: usize) {
+        let Some(seat) = &mut self.seats[place] else { return };
+        let bytes = seat.connection.bytes();
+        let counted = &mut self.service.counters.buffer_bytes;
+        *counted = *counted - std::mem::replace(&mut seat.bytes, bytes) + bytes;
     }
 
     /// Hands over what the turn ordered, and lets go on whom a full bundle held.
@@ -292,12 +319,15 @@ impl EventLoop {
         }
         self.service.counters.orders += orders as u64;
         self.service.counters.bundles += 1;
-        for place in self.held.drain(..) {
-            if let Some(seat) = &mut self.seats[place] {
-                seat.connection.release();
-                enqueue(&mut self.queue, place, seat);
+        let Self { held, seats, queue, orders, .. } = self;
+        held.retain(|&place| {
+            let Some(seat) = &mut seats[place] else { return false };
+            let released = seat.connection.release(Owner { place, client: seat.connection.client() }, orders);
+            if released {
+                enqueue(queue, place, seat);
             }
-        }
+            !released
+        });
     }
 
     fn send(&mut self, turn: &[usize]) {
@@ -315,19 +345,30 @@ impl EventLoop {
                     }
                 }
             }
-            let bytes = seat.connection.bytes();
-            let counted = &mut self.service.counters.buffer_bytes;
-            *counted = *counted - std::mem::replace(&mut seat.bytes, bytes) + bytes;
             if let Some(client) = self.service.clients.get_mut(seat.connection.client()) {
                 (client.input_bytes, client.output_bytes) = seat.connection.buffered();
             }
+            self.count(place);
         }
     }
 
-    /// Closes who holds most, until all together hold no more than they may.
+    fn memory_max(&self) -> usize {
+        usize::try_from(self.service.options.client_memory).unwrap_or(usize::MAX)
+    }
+
+    /// Whether all together hold more than they may.
+    fn holds_too_much(&self) -> bool {
+        self.service.counters.buffer_bytes > self.memory_max()
+    }
+
+    /// Whether nothing can go on until orders of clients that are gone are answered.
+    fn waits_for_orphans(&self) -> bool {
+        self.orphaned_bytes > 0 && self.holds_too_much()
+    }
+
+    /// Closes who holds most, until the connections together hold no more than they may. What they ordered stays until it is answered.
     fn bound_memory(&mut self) {
-        let bytes_max = usize::try_from(self.service.options.client_memory).unwrap_or(usize::MAX);
-        while self.service.counters.buffer_bytes > bytes_max {
+        while self.service.counters.buffer_bytes - self.orphaned_bytes > self.memory_max() {
             let seats = self.seats.iter().enumerate().filter_map(|(place, seat)| Some((seat.as_ref()?.bytes, place)));
             let Some((_, largest)) = seats.max() else { break };
             self.close(largest, Closed::Memory);
@@ -338,14 +379,20 @@ impl EventLoop {
         let Some(Seat { mut connection, bytes, .. }) = self.seats[place].take() else { return };
         if let Closed::Memory = why {
             let code = Reason::ClientMemory;
-            log::warn!("{code}: client {} is closed, it held {bytes} bytes", connection.client());
+            log::warn!(code = code.name(), client:% = connection.client(), bytes; "closed: it held most of the memory of all");
             connection.say_farewell(&format!("ERR {code} {} {}", code.sentence(), code.remedy()));
             self.service.counters.connections_closed_for_memory += 1;
         }
         if let Some(commit) = connection.until() {
             self.parked.remove(&(commit, place));
         }
+        if connection.is_held() {
+            self.held.retain(|&held| held != place);
+        }
+        let orphaned = connection.under_way_bytes();
+        self.orphaned_bytes += orphaned;
         self.service.counters.buffer_bytes -= bytes;
+        self.service.counters.buffer_bytes += orphaned;
         self.service.clients.leave(connection.client());
         self.free.push(place);
         // There is room for another file.

@@ -31,9 +31,17 @@ pub(super) struct Owner {
     pub(super) client: ClientId,
 }
 
+/// What became of an order.
+pub(super) struct Answered {
+    pub(super) owner: Owner,
+    /// What it held.
+    pub(super) bytes: usize,
+    pub(super) outcome: Result<LogPoint>,
+}
+
 /// A bundle that was handed over.
 struct UnderWay {
-    owners: Vec<Owner>,
+    owners: Vec<(Owner, usize)>,
     bytes: usize,
     /// Why it was not taken.
     refused: Option<Error>,
@@ -43,7 +51,7 @@ struct UnderWay {
 pub(super) struct Orders {
     bell: Arc<Bell>,
     collected: Vec<Order>,
-    owners: Vec<Owner>,
+    owners: Vec<(Owner, usize)>,
     bytes: usize,
     under_way: VecDeque<UnderWay>,
 }
@@ -53,11 +61,12 @@ impl Orders {
         Orders { bell, collected: Vec::new(), owners: Vec::new(), bytes: 0, under_way: VecDeque::new() }
     }
 
-    /// Puts an order into the next bundle, also into a full one: whoever filled it, or came later, waits until it is handed over.
+    /// Puts an order into the next bundle. Whoever has one for a full bundle keeps it until that is handed over.
     pub(super) fn collect(&mut self, owner: Owner, order: Order) {
-        self.bytes += order.bytes();
+        let bytes = order.bytes();
+        self.bytes += bytes;
         self.collected.push(order);
-        self.owners.push(owner);
+        self.owners.push((owner, bytes));
     }
 
     /// Whether the next bundle is full.
@@ -97,8 +106,8 @@ impl Orders {
         count
     }
 
-    /// The outcomes that have come, each with its owner.
-    pub(super) fn outcomes(&mut self) -> Vec<(Owner, Result<LogPoint>)> {
+    /// The outcomes that have come.
+    pub(super) fn outcomes(&mut self) -> Vec<Answered> {
         let mut told = Vec::new();
         for outcomes in self.bell.take() {
             let UnderWay { owners, refused, .. } = self.under_way.pop_front().expect("a bundle has one answer");
@@ -106,7 +115,10 @@ impl Orders {
                 Error::new(Reason::CommitUnknown).with("failure", "the committer ended before it answered")
             });
             let mut outcomes = outcomes.unwrap_or_default().into_iter();
-            let outcome = |owner| (owner, outcomes.next().unwrap_or_else(|| Err(lost.clone())));
+            let outcome = |(owner, bytes)| {
+                let outcome = outcomes.next().unwrap_or_else(|| Err(lost.clone()));
+                Answered { owner, bytes, outcome }
+            };
             told.extend(owners.into_iter().map(outcome));
         }
         told

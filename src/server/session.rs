@@ -84,6 +84,18 @@ pub enum Reply {
     Read(Data, Request, Version),
 }
 
+impl Reply {
+    /// Memory that it holds, once its order was carried out.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Reply::Fixed(_) => 0,
+            Reply::Decided(deposit) => deposit.bytes(),
+            Reply::Read(_, request, _) => request.bytes(),
+        }
+    }
+}
+
 /// What a session goes on with.
 #[derive(Debug)]
 enum Kept {

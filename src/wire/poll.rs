@@ -8,6 +8,7 @@
 use crate::clock::NO_TIME;
 use mio::event::Source;
 use mio::{Events, Interest, Token};
+use rustix::io::Errno;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -104,6 +105,8 @@ pub struct Listener(mio::net::TcpListener);
 pub enum Accepted {
     /// A connection, and where it comes from.
     Connection(Stream, SocketAddr),
+    /// A connection that ended, or could not be made, before it was accepted; others may wait behind it.
+    Gone,
     /// Nobody waits to be accepted.
     Nobody,
 }
@@ -131,18 +134,18 @@ impl Listener {
         self.0.local_addr()
     }
 
-    /// Accepts a connection. One that ended before it was accepted was none.
+    /// Accepts a connection. What the operating system says of one connection is no error.
     ///
     /// # Errors
     /// Those of the operating system: no more files, no more memory.
     pub fn accept(&self) -> io::Result<Accepted> {
-        loop {
-            return match uninterrupted(|| self.0.accept()) {
-                Ok((stream, address)) => Ok(Accepted::Connection(Stream(stream), address)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Accepted::Nobody),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-                Err(error) => Err(error),
-            };
+        match uninterrupted(|| self.0.accept()) {
+            Ok((stream, address)) => Ok(Accepted::Connection(Stream(stream), address)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Accepted::Nobody),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Err(error),
+                _ => Ok(Accepted::Gone),
+            },
         }
     }
 }
