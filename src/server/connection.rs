@@ -220,9 +220,10 @@ impl Connection {
         }
     }
 
-    /// Writes the replies that are due. One may be as large as a value, so above the limit no further one is written.
+    /// Writes the replies that are due. One may be as large as a value, so above the limit no further one is written; and one may read
+    /// a value, so in a turn that has read enough none is.
     fn reply(&mut self, context: &mut Context<'_>) {
-        while self.unsent() < limits::CLIENT_OUTPUT_BYTES {
+        while self.unsent() < limits::CLIENT_OUTPUT_BYTES && context.read_bytes < limits::TURN_BYTES {
             match self.slots.pop_front() {
                 Some(Slot::Order(reply, bytes)) => {
                     let Some(outcome) = self.outcomes.pop_front() else {
@@ -277,12 +278,7 @@ impl Connection {
         let read = if fresh { self.read(buffer)? } else { 0 };
         let mut input = if fresh { &buffer[..read] } else { received.as_slice() };
         let mut executed = Executed { requests: 0, read, malformed: false };
-        let before = self.output.len() + self.ready_bytes;
-        while executed.requests < REQUESTS_A_TURN && self.may_go_on() {
-            // What the requests cost beside their number: the bytes that they replied.
-            if self.output.len() + self.ready_bytes - before >= limits::TURN_BYTES {
-                break;
-            }
+        while executed.requests < REQUESTS_A_TURN && context.read_bytes < limits::TURN_BYTES && self.may_go_on() {
             let Some(step) = self.step(&mut input, context, &mut executed) else { break };
             if !self.take(step, owner, orders) {
                 break;
@@ -417,6 +413,8 @@ impl Connection {
     /// Those of the socket: nobody is there any more.
     pub(super) fn finish(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         loop {
+            // There is no further turn: all that is due is written.
+            context.read_bytes = 0;
             self.reply(context);
             if self.send()?.1 == 0 {
                 return Ok(());
