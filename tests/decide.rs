@@ -99,11 +99,16 @@ fn a_decision_to_commit_nothing_is_answered_only_when_what_it_saw_is_durable() {
     let (late_look, seen) = look(|latest| latest.get(b"key"));
     // The group is written, and its fdatasync fails.
     disk.fail_operation(disk.operations() + 1, Fault::Eio);
-    let answers = node.group(&[early_look, Order::Commit(put("key", "lost")), late_look]).unwrap();
+    // Its refusal, too, rests on what was lost.
+    let refuses = Order::Decide(Decision::new(|latest| match latest.get(b"key")?.as_deref() {
+        Some(b"lost") => Err(aerodb::Error::new(Reason::KeyAbsent)),
+        _ => Ok(None),
+    }));
+    let answers = node.group(&[early_look, Order::Commit(put("key", "lost")), late_look, refuses]).unwrap();
     let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|failure| failure.reason())).collect();
     assert_eq!(*seen.lock().unwrap(), Some(Some(b"lost".to_vec())));
     assert_eq!(outcomes[0].as_ref().map(|point| point.commit), Ok(CommitId(1)), "all that it saw was durable before");
-    assert_eq!(outcomes[1..], [Err(Reason::CommitUnknown), Err(Reason::CommitUnknown)]);
+    assert_eq!(outcomes[1..], [Err(Reason::CommitUnknown), Err(Reason::CommitUnknown), Err(Reason::CommitUnknown)]);
 }
 
 #[test]

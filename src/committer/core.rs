@@ -63,8 +63,8 @@ struct Ahead<'a> {
 
 /// An order in its place.
 struct Placed<'a> {
-    /// Its record; none if it was decided to commit nothing.
-    record: Option<(Pushed, Content<'a>)>,
+    /// Its record; none if it was decided to commit nothing. A refusal may rest on what stands before it, and is held back with it.
+    record: Result<Option<(Pushed, Content<'a>)>>,
     /// It is answered once the log is durable up to here.
     until: LogPoint,
 }
@@ -179,14 +179,16 @@ impl Committer {
     ) -> Result<Placed<'a>> {
         match order {
             Order::Commit(batch) => self.place_batch(batch, ahead),
-            Order::Decide(decision) => match self.decide(decision, ahead)? {
-                Some(batch) => self.place_batch(decided.get_or_init(|| batch), ahead),
-                None => Ok(Placed { record: None, until: self.log.appended() }),
+            Order::Decide(decision) => match self.decide(decision, ahead) {
+                Ok(Some(batch)) => self.place_batch(decided.get_or_init(|| batch), ahead),
+                Ok(None) => Ok(Placed { record: Ok(None), until: self.log.appended() }),
+                Err(refusal) => Ok(Placed { record: Err(refusal), until: self.log.appended() }),
             },
             Order::Floor(to) => {
                 self.applier.check_floor(*to)?;
                 if ahead.floor.is_some_and(|earlier| *to <= earlier) {
-                    return Err(Error::new(Reason::FloorRefused).with("asked", to));
+                    let refusal = Error::new(Reason::FloorRefused).with("asked", to);
+                    return Ok(Placed { record: Err(refusal), until: self.log.appended() });
                 }
                 ahead.floor = Some(*to);
                 self.push(Kind::Floor, &to.0.to_le_bytes(), Content::Floor(*to))
@@ -197,7 +199,7 @@ impl Committer {
 
     /// Whether a table is sealed behind it, or before it by the `Seal` of a segment.
     fn seals(&self, placed: &Placed<'_>) -> bool {
-        placed.record.as_ref().is_some_and(|(pushed, content)| {
+        placed.record.as_ref().ok().and_then(Option::as_ref).is_some_and(|(pushed, content)| {
             let from = pushed.seal.map_or(pushed.before, |(before, _)| before);
             matches!(content, Content::Cut(_)) || self.applier.crosses(from.position, pushed.after.position)
         })
@@ -228,11 +230,11 @@ impl Committer {
         let told = |failure: &Error| failure.reason() == Reason::CommitStopped;
         let pushed =
             self.log.push(kind, payload).map_err(|error| if told(&error) { error } else { stopped(&error) })?;
-        Ok(Placed { record: Some((pushed, content)), until: pushed.after })
+        Ok(Placed { record: Ok(Some((pushed, content))), until: pushed.after })
     }
 
     fn apply(&mut self, placed: &Placed<'_>) -> Result<()> {
-        let Some((pushed, content)) = &placed.record else { return Ok(()) };
+        let Some((pushed, content)) = placed.record.as_ref().map_err(Clone::clone)? else { return Ok(()) };
         if let Some((before, after)) = pushed.seal {
             self.applier.apply(&Record { before, after, content: Content::Seal })?;
         }
