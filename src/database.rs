@@ -204,6 +204,7 @@ impl Database {
 
     /// Calls `hook` whenever commits have become readable, and when it is known that none will any more; on the thread that made it so,
     /// which it must not hold up. A hook is kept as long as the database is open.
+    /// It must not read this database, nor add a hook, nor fail: hooks are called one after the other, under a lock.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.store.on_publish(hook);
     }

@@ -299,6 +299,7 @@ impl Store {
     }
 
     /// Calls `hook` whenever commits have become readable, and when it is known that none will any more; on the thread that made it so.
+    /// It must not read this database, nor add a hook, nor fail: hooks are called one after the other, under a lock.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
         sync::lock(&self.hooks).push(Box::new(hook));
     }
