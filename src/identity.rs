@@ -7,6 +7,8 @@
 use crate::codec::{self, Put};
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
+#[cfg(feature = "replication")]
+use crate::frame::Shape;
 pub use crate::id::Id;
 use crate::limits;
 use crate::reason::Reason;
@@ -102,6 +104,22 @@ pub struct Parameters {
 impl Default for Parameters {
     fn default() -> Parameters {
         Parameters { segment_bytes: 64 << 20, table_bytes: 16 << 20, block_bytes: 4096, fanout: 4 }
+    }
+}
+
+#[cfg(feature = "replication")]
+impl From<Parameters> for Shape {
+    fn from(parameters: Parameters) -> Shape {
+        let Parameters { segment_bytes, table_bytes, block_bytes, fanout } = parameters;
+        Shape { segment_bytes, table_bytes, block_bytes, fanout }
+    }
+}
+
+#[cfg(feature = "replication")]
+impl From<Shape> for Parameters {
+    fn from(shape: Shape) -> Parameters {
+        let Shape { segment_bytes, table_bytes, block_bytes, fanout } = shape;
+        Parameters { segment_bytes, table_bytes, block_bytes, fanout }
     }
 }
 

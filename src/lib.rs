@@ -81,6 +81,7 @@ macro_rules! strict {
 
 strict! {
     batch codec commit_id config error id identity limits position reason record rules store wal
+    #[cfg(feature = "replication")] frame
     #[cfg(feature = "server")] resp
 }
 

@@ -107,3 +107,18 @@ pub const TURN_STEPS: usize = 1 << 20;
 pub const CLIENT_OUTPUT_BYTES: usize = 1 << 20;
 /// Nor while so many of its replies wait for the committer, or behind one that does.
 pub const CLIENT_SLOTS_MAX: usize = 1024;
+
+/// Most log bytes in one SEGMENT frame.
+pub const SEGMENT_FRAME_BYTES_MAX: usize = 1 << 20;
+/// Longest text of a REFUSE frame.
+pub const REFUSAL_BYTES_MAX: usize = 4096;
+/// Most log that one FETCH asks for.
+pub const FETCH_BYTES_MAX: u64 = 256 << 20;
+/// Log that a replica has asked for and not applied. For a record that is longer it asks as far as that record goes.
+pub const REPLICA_WINDOW_BYTES: u64 = 16 << 20;
+/// Most pieces of log that wait between two stages of a replica.
+pub const REPLICA_QUEUE_MAX: usize = 1024;
+/// Most replicas that a primary serves.
+pub const REPLICAS_MAX: usize = 64;
+/// A replica's output is not added to while so much of it is not sent.
+pub const REPLICA_OUTPUT_BYTES: usize = 256 * 1024;

@@ -296,6 +296,69 @@ reasons! {
     ClientMemory 96 "client.memory" Later
         "The buffers of all connections held too much, and this connection held most of it."
         "Read replies as they come, ask for less at a time, or raise client-memory."
+    ProtocolMalformed 100 "protocol.malformed" Operator
+        "A frame of a replication connection does not verify."
+        "Check the network between the two nodes, and that both ends of it are AeroDB."
+    ProtocolVersion 102 "protocol.version" Change
+        "The two nodes have no version of the replication protocol in common."
+        "Run versions of AeroDB on both nodes that follow each other."
+    ReplicationUnreachable 103 "replication.unreachable" Later
+        "The primary cannot be reached."
+        "Check the address, and that the primary runs with --replication."
+    ReplicationDisconnected 104 "replication.disconnected" Later
+        "The connection to the primary ended. What was proven stays; replication waits."
+        "Check the primary and the network; the replica connects again as --reconnect says."
+    ReplicationGap 105 "replication.gap" Operator
+        "Log arrived that does not continue what was received. It was rejected; the replica halted."
+        "Find out what stands between the two nodes, then clear the halt with `aerodb resume`."
+    ReplicationNotAsked 106 "replication.not_asked" Operator
+        "Log arrived that was not asked for, or arrived before. It was rejected; the replica halted."
+        "Find out what stands between the two nodes, then clear the halt with `aerodb resume`."
+    SegmentRejected 107 "segment.rejected" Operator
+        "Log that was received does not prove itself. Nothing of it was applied; the replica halted."
+        "Verify the primary with `aerodb verify`, check the network, then clear the halt with `aerodb resume`."
+    HistoryAhead 108 "history.ahead" Operator
+        "The replica holds log that the primary does not have: the primary is stale, restored, or another one."
+        "Find out which node is right before anything is cleared; nothing was changed."
+    HistoryDiverged 109 "history.diverged" Operator
+        "The logs of replica and primary differ."
+        "Find out which node is right before anything is cleared; nothing is healed."
+    HistoryRetired 110 "history.retired" Operator
+        "The primary has dropped the log that the replica needs next."
+        "Begin the replica again in a new directory, and let the primary keep more log."
+    IdentityOtherEpoch 111 "identity.other_epoch" Operator
+        "The log belongs to another epoch of this database."
+        "Find out which epoch counts; a node never moves to another by itself."
+    ReplicaStateCorrupt 112 "replica.state_corrupt" Operator
+        "The file that holds what a replica knows of itself does not verify."
+        "Keep the directory as it is for examination, and begin the replica again in a new one."
+    ReplicaLogLost 113 "replica.log_lost" Operator
+        "The log ends before what this replica had applied."
+        "Keep the directory as it is for examination, and begin the replica again in a new one."
+    ReplicaHalted 114 "replica.halted" Operator
+        "This replica has halted; what halted it is shown, and is kept over restarts."
+        "Remove the cause, then clear the halt that is named with `aerodb resume DIR --clear CODE@POSITION`."
+    HaltOther 115 "halt.other" Change
+        "The replica is not halted by what was named."
+        "Name the halt that is shown, as CODE@POSITION."
+    ReadBlocked 116 "read.blocked" Later
+        "This replica does not answer reads: nothing proves yet that they are safe."
+        "Read from the primary."
+    BootstrapRequired 117 "bootstrap.required" Change
+        "The directory is new, and no policy says how it may be filled."
+        "Say --bootstrap log to fetch the whole log, or name the directory of a replica."
+    ReplicationBusy 118 "replication.busy" Later
+        "The primary serves as many replicas as it may."
+        "Wait until another replica has gone."
+    StateDiverged 119 "state.diverged" Operator
+        "A run of this replica is not the one that the primary has logged. The replica halted."
+        "Keep the directory for examination, verify both nodes, and begin the replica again in a new directory."
+    ReplicationStopped 120 "replication.stopped" Restart
+        "Replication has stopped after a failure of this node."
+        "See the failure that is named, remove its cause, and start the replica again."
+    ProtocolUnexpected 121 "protocol.unexpected" Operator
+        "A frame arrived that the replication protocol does not allow at this point."
+        "Check that both nodes run a released version; report the frame that is shown."
 }
 
 impl fmt::Display for Reason {

@@ -368,6 +368,67 @@ pub const RULES: &[Rule] = &[
         "Whatever ends, a client's side, a connection, the committer or the server: what was ordered is carried out or told.",
     ),
     rule(
+        "WIRE-FRAME",
+        Replication,
+        "A frame proves its length, its kind and its fields before anything is done with it.",
+    ),
+    rule(
+        "WIRE-HELLO",
+        Replication,
+        "Before any log is asked for, both sides have compared version, database, epoch, parameters, position and history.",
+    ),
+    rule(
+        "WIRE-PULL",
+        Replication,
+        "Log comes only when it was asked for, once, and in order; anything else is an error.",
+    ),
+    rule("WIRE-DURABLE", Replication, "A primary serves durable bytes, and no others."),
+    rule(
+        "WIRE-RAW",
+        Replication,
+        "Log travels as the bytes of the file, never encoded anew, and no frame holds bytes of two segments.",
+    ),
+    rule(
+        "WIRE-PARK",
+        Replication,
+        "A fetch at the durable end waits there, costs nothing, and is answered when the end moves.",
+    ),
+    rule(
+        "WIRE-BOUND",
+        Replication,
+        "What a replica costs its primary is bounded in memory and in each turn, whatever it sends or leaves unread.",
+    ),
+    rule(
+        "REPL-POSITIONS",
+        Replication,
+        "On a replica applied, validated, received and asked never pass one another, and none of them goes back while it runs.",
+    ),
+    rule(
+        "REPL-WINDOW",
+        Replication,
+        "What a replica has asked for and not applied is bounded; a slow stage stops those before it.",
+    ),
+    rule(
+        "REPL-SEGMENT",
+        Replication,
+        "A replica begins a segment where its own proof ended the one before, so its sealed segments are the primary's, byte for byte.",
+    ),
+    rule(
+        "REPL-HALT",
+        Replication,
+        "The first fault of a replica is the one that counts; a halt is kept over restarts until an order clears it by name.",
+    ),
+    rule(
+        "REPL-RECONNECT",
+        Replication,
+        "A lost connection is made again only by a stated policy, and each time is counted and shown.",
+    ),
+    rule(
+        "REPL-STATE",
+        Replication,
+        "What a replica knows of itself is kept in two generations, of which a crash leaves one whole; a log that ends before what it says was applied is refused.",
+    ),
+    rule(
         "A-SECTOR",
         Ground,
         "A crash leaves an aligned sector of 512 bytes as it was or as it was written, never a mixture.",

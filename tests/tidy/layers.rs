@@ -12,7 +12,11 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
     ("doors", true, &["sync", "queue", "published", "observed", "clock", "disk", "entropy", "wire"]),
     ("formats", true, &["codec", "frame", "record", "batch", "snapshot_format", "resp"]),
     ("stores", false, &["wal", "store", "identity", "replica_state"]),
-    ("components", false, &["committer", "maintenance", "receiver", "validator", "applier", "gate", "bootstrap"]),
+    (
+        "components",
+        false,
+        &["committer", "maintenance", "feeder", "receiver", "validator", "applier", "gate", "bootstrap"],
+    ),
     (
         "composition",
         true,
