@@ -6,6 +6,12 @@
 /// How long a poll waits that is not to wait.
 pub const NO_TIME: std::time::Duration = std::time::Duration::ZERO;
 
+/// How long a delay is that a policy states in seconds.
+#[must_use]
+pub fn seconds(count: u32) -> std::time::Duration {
+    std::time::Duration::from_secs(count.into())
+}
+
 /// Measures how long something took, for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(std::time::Instant);

@@ -79,12 +79,44 @@ macro_rules! strict {
     };
 }
 
+/// An enumeration whose values are words: what a machine can be in, and what can happen to it.
+#[cfg(feature = "replication")]
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$attribute:meta])* $value:ident $word:literal)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$attribute])* $value,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [$name] = &[$($name::$value,)*];
+
+            /// The word that is shown.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $($name::$value => $word,)* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
 strict! {
     batch codec commit_id config error id identity limits position reason record rules store wal
+    #[cfg(feature = "replication")] chunk
     #[cfg(feature = "replication")] frame
     #[cfg(feature = "server")] resp
 }
 
+#[cfg(feature = "replication")]
+pub mod applier;
 pub mod backup;
 pub mod clock;
 pub mod committer;
@@ -96,10 +128,14 @@ pub mod node;
 pub mod observed;
 pub mod published;
 pub mod queue;
+#[cfg(feature = "replication")]
+pub mod receiver;
 pub mod recovery;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod sync;
+#[cfg(feature = "replication")]
+pub mod validator;
 pub mod verify;
 #[cfg(feature = "server")]
 pub mod wire;

@@ -90,6 +90,29 @@ impl<T> Cell<T> {
     }
 }
 
+/// A small value that one thread sets and all may read.
+#[derive(Debug)]
+pub struct Fact<T>(Mutex<T>);
+
+impl<T: Copy> Fact<T> {
+    /// A fact that begins so.
+    #[must_use]
+    pub fn new(value: T) -> Fact<T> {
+        Fact(Mutex::new(value))
+    }
+
+    /// The fact now.
+    #[must_use]
+    pub fn get(&self) -> T {
+        *sync::lock(&self.0)
+    }
+
+    /// Changes it.
+    pub fn set(&self, value: T) {
+        *sync::lock(&self.0) = value;
+    }
+}
+
 /// The first failure of its kind; later ones do not replace it.
 #[derive(Debug, Default)]
 pub struct FirstFault(Mutex<Option<Error>>);

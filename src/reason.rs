@@ -30,6 +30,30 @@ impl fmt::Display for Retry {
     }
 }
 
+impl Reason {
+    /// Whether it halts a replica: a fact contradicts what must hold, and stays one over restarts (REPL-HALT). After any other failure a
+    /// restart may help.
+    #[must_use]
+    pub fn halts(self) -> bool {
+        matches!(
+            self,
+            Reason::ProtocolMalformed
+                | Reason::ProtocolUnexpected
+                | Reason::ReplicationGap
+                | Reason::ReplicationNotAsked
+                | Reason::SegmentRejected
+                | Reason::HistoryAhead
+                | Reason::HistoryDiverged
+                | Reason::HistoryRetired
+                | Reason::IdentityOtherDatabase
+                | Reason::IdentityOtherEpoch
+                | Reason::IdentityOtherParameters
+                | Reason::StateDiverged
+                | Reason::WalCorrupt
+        )
+    }
+}
+
 macro_rules! reasons {
     ($($variant:ident $number:literal $name:literal $retry:ident $sentence:literal $remedy:literal)*) => {
         /// Why something was refused, stopped or failed.

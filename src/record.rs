@@ -298,6 +298,38 @@ pub fn prove(bytes: &[u8], before: LogPoint) -> Result<Record<'_>, Fault> {
     Ok(Record { before, after: after(record, commit, before), content })
 }
 
+/// Reads records that were proven before, one after the other, without hashing them again: the history behind a record stands in the next.
+#[derive(Clone, Debug)]
+pub struct ProvenRecords<'a> {
+    bytes: &'a [u8],
+    point: LogPoint,
+    end: LogPoint,
+}
+
+impl<'a> ProvenRecords<'a> {
+    /// The records that these bytes are, from one point of the log to another.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], before: LogPoint, end: LogPoint) -> ProvenRecords<'a> {
+        ProvenRecords { bytes, point: before, end }
+    }
+}
+
+impl<'a> Iterator for ProvenRecords<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        let header = Header::decode(self.bytes).ok()?;
+        let (record, rest) = self.bytes.split_at_checked(header.record_len())?;
+        let payload = Reader::new(record.get(HEADER_BYTES..)?).take(header.payload_len)?;
+        let history = if rest.is_empty() { self.end.history } else { Header::decode(rest).ok()?.history };
+        let position = self.point.position.after(u64::try_from(record.len()).ok()?);
+        let after = LogPoint { position, history, commit: header.commit };
+        let before = std::mem::replace(&mut self.point, after);
+        self.bytes = rest;
+        Some(Record { before, after, content: content(header.kind, payload)? })
+    }
+}
+
 fn content(kind: Kind, payload: &[u8]) -> Option<Content<'_>> {
     match kind {
         Kind::Commit => Operations::decode(payload).ok().map(Content::Commit),

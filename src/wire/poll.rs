@@ -5,7 +5,7 @@
 //!
 //! Used by one thread; only a [`Waker`] may be used by others.
 
-use crate::clock::NO_TIME;
+use crate::clock::{self, NO_TIME};
 use mio::event::Source;
 use mio::{Events, Interest, Token};
 use rustix::io::Errno;
@@ -20,6 +20,7 @@ const EVENTS: usize = 1024;
 const WAITING_MAX: i32 = 4096;
 
 /// What one thread waits for.
+#[derive(Debug)]
 pub struct Poll {
     poll: mio::Poll,
     events: Events,
@@ -55,6 +56,15 @@ impl Poll {
     /// Those of the operating system; a signal is none.
     pub fn wait(&mut self, sleep: bool) -> io::Result<()> {
         let at_most = (!sleep).then_some(NO_TIME);
+        uninterrupted(|| self.poll.poll(&mut self.events, at_most))
+    }
+
+    /// Waits until a source is ready, at most so many seconds, if that is said.
+    ///
+    /// # Errors
+    /// Those of the operating system; a signal is none.
+    pub fn wait_seconds(&mut self, at_most: Option<u32>) -> io::Result<()> {
+        let at_most = at_most.map(clock::seconds);
         uninterrupted(|| self.poll.poll(&mut self.events, at_most))
     }
 
@@ -163,6 +173,31 @@ impl Stream {
         let stream = std::net::TcpStream::connect(address)?;
         stream.set_nonblocking(true)?;
         Ok(Stream(mio::net::TcpStream::from_std(stream)))
+    }
+
+    /// Begins to connect, and is told of under this name: there is room to write once the connection stands, or can't be made.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn begin(poll: &Poll, name: usize, address: SocketAddr) -> io::Result<Stream> {
+        let mut stream = mio::net::TcpStream::connect(address)?;
+        poll.add(&mut stream, name, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Stream(stream))
+    }
+
+    /// Whether the connection that was begun stands.
+    ///
+    /// # Errors
+    /// Why there will be none.
+    pub fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.0.take_error()? {
+            return Err(error);
+        }
+        match self.0.peer_addr() {
+            Ok(_) => self.0.set_nodelay(true).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Is told of under this name; what is written leaves at once.

@@ -1,0 +1,417 @@
+//! The Receiver without its thread and its socket: bytes of the connection in; log made durable, chunks, and bytes to send out.
+//!
+//! Assumes that its caller gives it the bytes of one connection in order, and hands its chunks on in order. Promises: `asked` is never
+//! beyond the window; what it hands on is durable; a segment begins where the proof of the one before ended.
+
+use super::incoming::{Came, Incoming};
+use super::machine::{self, Event, State};
+use crate::chunk::{Chunk, Validated};
+use crate::error::{Error, Result};
+use crate::frame::{self, Fetch, Frame, Hello, Refuse, Segment, Shape, Welcome};
+use crate::identity::{Id, Identity};
+use crate::limits;
+use crate::observed::Observed;
+use crate::position::{LogPoint, Position};
+use crate::published::Fact;
+use crate::reason::Reason;
+use crate::sync::Arc;
+use crate::wal::FollowedLog;
+use std::collections::VecDeque;
+
+/// Chunks that came in small pieces are put together up to this length.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Why a session ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// There is no connection any more; another one may go on where it ended.
+    Lost(Error),
+    /// What arrived, or the disk, contradicts what must hold.
+    Failed(Error),
+}
+
+/// What goes on, or how the session ended.
+pub type Session = std::result::Result<(), End>;
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        End::Failed(error)
+    }
+}
+
+/// How far the stages behind have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What the Validator has proven.
+    pub validated: Validated,
+    /// What the Applier has applied.
+    pub applied: Position,
+    /// Log before this is not needed here any more.
+    pub keep_from: Position,
+}
+
+/// Whose log it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The primary's node id.
+    pub node_id: Id,
+    /// The durable end that it named at the handshake: what this replica is to reach.
+    pub target: LogPoint,
+    /// The durable end that it named last.
+    pub durable: LogPoint,
+    /// The oldest position that it named.
+    pub oldest: Position,
+}
+
+/// What the Receiver shows: positions and counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Received {
+    /// Everything before it is durable here.
+    pub received: Position,
+    /// Everything before it was asked for.
+    pub asked: Position,
+    /// The oldest position that is kept here.
+    pub oldest: Position,
+    /// Who serves it, and how far; known since the first handshake.
+    pub origin: Option<Origin>,
+    /// Attempts to connect.
+    pub attempts: u64,
+    /// Sessions in which the primary served this replica.
+    pub sessions: u64,
+    /// Connections that were lost, or not made.
+    pub lost: u64,
+    /// Fetches that were sent.
+    pub fetches: u64,
+    /// Frames with log that came.
+    pub segments: u64,
+    /// Log bytes that came.
+    pub bytes: u64,
+    /// Times that log was made durable.
+    pub syncs: u64,
+}
+
+/// The core of the Receiver.
+pub struct Receiver {
+    log: FollowedLog,
+    identity: Identity,
+    incoming: Incoming,
+    /// What came and is not written.
+    arrived: VecDeque<Chunk>,
+    /// Where the log byte stands that comes next.
+    expected: Position,
+    /// A segment ended here; the next begins once its `Seal` is proven.
+    sealed: bool,
+    /// HELLO was sent on this connection.
+    introduced: bool,
+    /// To be sent.
+    output: Vec<u8>,
+    handed: Vec<Chunk>,
+    state: State,
+    observed: Arc<Observed<State>>,
+    shown: Received,
+    received: Arc<Fact<Received>>,
+}
+
+impl Receiver {
+    /// A Receiver that goes on where the proven log ends.
+    #[must_use]
+    pub fn new(log: FollowedLog, identity: Identity) -> Receiver {
+        let end = log.received();
+        let shown = Received { received: end, asked: end, oldest: log.oldest(), ..Received::default() };
+        Receiver {
+            log,
+            identity,
+            incoming: Incoming::default(),
+            arrived: VecDeque::new(),
+            expected: end,
+            sealed: false,
+            introduced: false,
+            output: Vec::new(),
+            handed: Vec::new(),
+            state: State::Idle,
+            observed: Arc::new(Observed::new("receiver", State::Idle)),
+            shown,
+            received: Arc::new(Fact::new(shown)),
+        }
+    }
+
+    /// Where it shows its state.
+    #[must_use]
+    pub fn observed(&self) -> Arc<Observed<State>> {
+        Arc::clone(&self.observed)
+    }
+
+    /// Where it shows how far it has come.
+    #[must_use]
+    pub fn received(&self) -> Arc<Fact<Received>> {
+        Arc::clone(&self.received)
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The only place where the state changes: an edge that the machine does not have is our own mistake.
+    fn step(&mut self, event: Event, blocked: Option<String>) {
+        let next = machine::next(self.state, event);
+        assert!(next.is_some(), "the receiver has no edge {event} from {}", self.state);
+        if let Some(next) = next {
+            self.state = next;
+            self.observed.transition(next, event.name(), blocked);
+        }
+        self.received.set(self.shown);
+    }
+
+    /// A connection is being made.
+    pub fn connect(&mut self) {
+        self.shown.attempts += 1;
+        self.step(Event::Connect, None);
+    }
+
+    /// There is a connection.
+    pub fn connected(&mut self) {
+        self.incoming = Incoming::default();
+        self.introduced = false;
+        self.step(Event::Connected, None);
+    }
+
+    /// The session has ended, and why; what came whole is kept.
+    pub fn ended(&mut self, end: &End) {
+        self.output.clear();
+        match end {
+            End::Lost(why) => {
+                self.shown.lost += 1;
+                self.step(Event::Lost, Some(why.to_string()));
+            }
+            End::Failed(fault) => self.step(Event::Failed, Some(fault.to_string())),
+        }
+    }
+
+    /// Ends: what is proven is marked.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn close(&mut self) -> Result<()> {
+        let closed = if self.state == State::Failed { Ok(()) } else { self.log.close() };
+        self.step(Event::Close, None);
+        closed
+    }
+
+    /// Whether it takes more bytes: not while it holds what it can't write yet.
+    #[must_use]
+    pub fn may_read(&self) -> bool {
+        let connected = matches!(self.state, State::Handshaking | State::Streaming);
+        connected && self.arrived.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>() < limits::REPLICA_WINDOW_BYTES / 2
+    }
+
+    /// Where the next bytes of the connection go.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.incoming.space()
+    }
+
+    /// So many bytes have been put there.
+    ///
+    /// # Errors
+    /// What ends the session.
+    pub fn filled(&mut self, count: usize) -> Session {
+        let (streaming, asked, mut expected) = (self.state == State::Streaming, self.shown.asked, self.expected);
+        let mut durable = self.shown.origin.map(|origin| origin.durable);
+        let came = self.incoming.filled(count, |segment| {
+            if !streaming {
+                return Err(unexpected(&Frame::Segment(*segment)));
+            }
+            check_segment(segment, expected, asked, durable)?;
+            expected = expected.after(segment.bytes as u64);
+            durable = Some(segment.durable);
+            Ok(())
+        })?;
+        for came in came {
+            match came {
+                Came::Log(segment, bytes) => self.arrive(&segment, bytes),
+                Came::Frame(Frame::Welcome(welcome)) if self.state == State::Handshaking && self.introduced => {
+                    self.welcome(&welcome)?;
+                }
+                Came::Frame(Frame::Refuse(refuse)) => return Err(refused(&refuse)),
+                Came::Frame(frame) => return Err(unexpected(&frame).into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, segment: &Segment, bytes: Vec<u8>) {
+        self.expected = segment.from.after(bytes.len() as u64);
+        self.shown.segments += 1;
+        self.shown.bytes += bytes.len() as u64;
+        if let Some(origin) = &mut self.shown.origin {
+            origin.durable = segment.durable;
+        }
+        match self.arrived.back_mut() {
+            Some(last) if !last.ends_segment && last.bytes.len() + bytes.len() <= CHUNK_BYTES => {
+                last.bytes.extend_from_slice(&bytes);
+                last.ends_segment = segment.ends_segment;
+            }
+            _ => self.arrived.push_back(Chunk { from: segment.from, bytes, ends_segment: segment.ends_segment }),
+        }
+    }
+
+    /// Compares who serves with who should (WIRE-HELLO).
+    fn welcome(&mut self, welcome: &Welcome) -> Result<()> {
+        let Welcome { version, database_id, node_id, epoch, shape, oldest, durable } = *welcome;
+        let (here, at) = (&self.identity, self.log.validated());
+        if version != frame::VERSION {
+            return Err(Error::new(Reason::ProtocolUnexpected).with("version", version));
+        }
+        if database_id != here.database_id {
+            let other = Error::new(Reason::IdentityOtherDatabase);
+            return Err(other.with("expected", here.database_id).with("found", database_id));
+        }
+        if epoch != here.epoch {
+            return Err(Error::new(Reason::IdentityOtherEpoch).with("expected", here.epoch).with("found", epoch));
+        }
+        if shape != Shape::from(here.parameters) {
+            let other = Error::new(Reason::IdentityOtherParameters);
+            return Err(other.with("expected", format!("{:?}", here.parameters)).with("found", format!("{shape:?}")));
+        }
+        if durable.position < self.log.received() {
+            return Err(Error::new(Reason::HistoryAhead).with("here", at).with("primary", durable));
+        }
+        if durable.position == at.position && durable != at {
+            return Err(Error::new(Reason::HistoryDiverged).with("here", at).with("primary", durable));
+        }
+        if oldest > at.position {
+            return Err(Error::new(Reason::HistoryRetired).with("here", at).with("oldest", oldest));
+        }
+        self.shown.origin = Some(Origin { node_id, target: durable, durable, oldest });
+        self.shown.sessions += 1;
+        self.step(Event::Welcomed, None);
+        Ok(())
+    }
+
+    /// Goes on with what there is to do: writes what came, begins the next segment, introduces itself, asks for more.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn turn(&mut self, progress: &Progress) -> Result<()> {
+        self.log.prove(progress.validated.point);
+        self.store()?;
+        if self.state == State::Handshaking && !self.introduced && self.is_drained(progress) {
+            self.introduce(progress.validated.point);
+        }
+        if self.state == State::Streaming {
+            self.ask(progress);
+        }
+        self.log.retire(progress.keep_from, limits::RETIRED_SEGMENTS_MAX)?;
+        self.shown.oldest = self.log.oldest();
+        self.received.set(self.shown);
+        Ok(())
+    }
+
+    /// Whether it waits for the stages behind it: to begin a segment, to introduce itself, or for the window.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        let introduces = self.state == State::Handshaking && !self.introduced;
+        self.sealed || introduces || (self.state == State::Streaming && self.expected == self.shown.asked)
+    }
+
+    /// What is to be sent, which is taken.
+    #[must_use]
+    pub fn output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// What is durable and goes to the Validator, which is taken.
+    #[must_use]
+    pub fn handed(&mut self) -> Vec<Chunk> {
+        std::mem::take(&mut self.handed)
+    }
+
+    /// Makes what came durable, up to the end of the segment; then the next begins once that end is proven (REPL-SEGMENT).
+    fn store(&mut self) -> Result<()> {
+        if self.sealed {
+            if self.log.validated().position < self.log.received() {
+                return Ok(());
+            }
+            self.log.roll()?;
+            self.sealed = false;
+        }
+        let handed = self.handed.len();
+        while let Some(chunk) = self.arrived.pop_front() {
+            self.log.write(&chunk.bytes)?;
+            self.sealed = chunk.ends_segment;
+            self.handed.push(chunk);
+            if self.sealed {
+                break;
+            }
+        }
+        if self.handed.len() > handed {
+            self.shown.received = self.log.sync()?;
+            self.shown.syncs += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing that was received waits for a proof.
+    fn is_drained(&self, progress: &Progress) -> bool {
+        self.arrived.is_empty() && !self.sealed && progress.validated.seen == self.log.received()
+    }
+
+    fn introduce(&mut self, validated: LogPoint) {
+        let Identity { database_id, node_id, epoch, parameters, .. } = self.identity;
+        let versions = (frame::VERSION, frame::VERSION);
+        let shape = Shape::from(parameters);
+        let hello = Hello { versions, has_nothing: false, database_id, node_id, epoch, shape, validated };
+        Frame::Hello(hello).encode(&mut self.output);
+        self.introduced = true;
+        self.expected = self.log.received();
+        self.shown.asked = self.expected;
+    }
+
+    /// Asks for what the window allows, once that is worth a frame (REPL-WINDOW).
+    fn ask(&mut self, progress: &Progress) {
+        let window = limits::REPLICA_WINDOW_BYTES;
+        let from = self.shown.asked;
+        let upto = progress.applied.after(window).max(progress.validated.wanted);
+        let upto = upto.min(from.after(limits::FETCH_BYTES_MAX));
+        if upto > from && (upto.since(from) >= window / 4 || from == self.expected) {
+            Frame::Fetch(Fetch { from, upto }).encode(&mut self.output);
+            self.shown.asked = upto;
+            self.shown.fetches += 1;
+        }
+    }
+}
+
+/// Log comes in order, once, as far as it was asked for (WIRE-PULL).
+fn check_segment(segment: &Segment, expected: Position, asked: Position, durable: Option<LogPoint>) -> Result<()> {
+    let refused = |reason| Error::new(reason).with("position", segment.from).with("expected", expected);
+    let end = segment.from.after(segment.bytes as u64);
+    if segment.from > expected {
+        return Err(refused(Reason::ReplicationGap));
+    }
+    if segment.from < expected || end > asked {
+        return Err(refused(Reason::ReplicationNotAsked).with("end", end).with("asked", asked));
+    }
+    match durable {
+        Some(before) if segment.durable.position < before.position => {
+            Err(refused(Reason::ProtocolUnexpected).with("durable", segment.durable).with("before", before))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unexpected(frame: &Frame) -> Error {
+    Error::new(Reason::ProtocolUnexpected).with("frame", frame.kind())
+}
+
+/// What a refusal of the primary means here: a contradiction, or only that it does not serve now.
+fn refused(refuse: &Refuse) -> End {
+    let known = Reason::ALL.iter().find(|reason| u16::from(reason.number()) == refuse.reason);
+    let Some(reason) = known.copied() else {
+        let unknown = Error::new(Reason::ProtocolUnexpected).with("frame", frame::Kind::Refuse);
+        return End::Failed(unknown.with("reason", refuse.reason).with("primary", &refuse.text));
+    };
+    let told = Error::new(reason).with("primary", refuse.durable).with("oldest", refuse.oldest);
+    let told = told.with("told", &refuse.text);
+    if reason.halts() { End::Failed(told) } else { End::Lost(told) }
+}

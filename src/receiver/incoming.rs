@@ -1,0 +1,99 @@
+//! Putting frames together from what a socket gives, without copying log bytes.
+//!
+//! Heads are read into a small buffer, and with them whatever small frames came along. The log bytes of a large SEGMENT are read straight
+//! into the buffer that goes to the Validator, and with them the head of the next frame.
+
+use crate::error::{Error, Result};
+use crate::frame::{Frame, SEGMENT_HEAD_BYTES, Segment};
+use crate::reason::Reason;
+
+/// More than the longest frame without log bytes.
+const HEAD_BYTES: usize = 8 * 1024;
+
+/// A frame that has come whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// Any but a SEGMENT.
+    Frame(Frame),
+    /// A SEGMENT with its log bytes.
+    Log(Segment, Vec<u8>),
+}
+
+/// A frame that is coming.
+pub(super) struct Incoming {
+    head: Vec<u8>,
+    head_filled: usize,
+    /// A SEGMENT whose log bytes are coming, with room behind them for the next head.
+    log: Option<(Segment, Vec<u8>, usize)>,
+}
+
+impl Default for Incoming {
+    fn default() -> Incoming {
+        Incoming { head: vec![0; HEAD_BYTES], head_filled: 0, log: None }
+    }
+}
+
+impl Incoming {
+    /// Where the next bytes of the connection go.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        match &mut self.log {
+            Some((_, bytes, filled)) => &mut bytes[*filled..],
+            None => &mut self.head[self.head_filled..],
+        }
+    }
+
+    /// So many bytes have been put there; the frames that have come whole with them. `check` sees each SEGMENT before memory is taken for
+    /// its log bytes.
+    ///
+    /// # Errors
+    /// `protocol.malformed`; those of `check`.
+    pub(super) fn filled(
+        &mut self,
+        count: usize,
+        mut check: impl FnMut(&Segment) -> Result<()>,
+    ) -> Result<Vec<Came>> {
+        let mut came = Vec::new();
+        match &mut self.log {
+            Some((segment, _, filled)) => {
+                *filled += count;
+                if *filled < segment.bytes {
+                    return Ok(came);
+                }
+            }
+            None => self.head_filled += count,
+        }
+        if let Some((segment, mut bytes, filled)) = self.log.take() {
+            let next = &bytes[segment.bytes..filled];
+            self.head[..next.len()].copy_from_slice(next);
+            self.head_filled = next.len();
+            bytes.truncate(segment.bytes);
+            came.push(Came::Log(segment, bytes));
+        }
+        let mut at = 0;
+        while self.log.is_none() {
+            let malformed = |fault| Error::new(Reason::ProtocolMalformed).with("fault", fault);
+            let Some((frame, taken)) = Frame::decode(&self.head[at..self.head_filled]).map_err(malformed)? else {
+                break;
+            };
+            at += taken;
+            let Frame::Segment(segment) = frame else {
+                came.push(Came::Frame(frame));
+                continue;
+            };
+            check(&segment)?;
+            let here = &self.head[at..self.head_filled];
+            let here = &here[..here.len().min(segment.bytes)];
+            at += here.len();
+            if here.len() == segment.bytes {
+                came.push(Came::Log(segment, here.to_vec()));
+            } else {
+                let mut bytes = vec![0; segment.bytes + SEGMENT_HEAD_BYTES];
+                bytes[..here.len()].copy_from_slice(here);
+                self.log = Some((segment, bytes, here.len()));
+            }
+        }
+        self.head.copy_within(at..self.head_filled, 0);
+        self.head_filled -= at;
+        Ok(came)
+    }
+}

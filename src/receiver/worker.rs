@@ -1,0 +1,184 @@
+//! The Receiver's thread: one inbox, one link, one loop that sleeps in the link and nowhere else.
+//!
+//! It is woken by the connection, by an order, and, only while it waits for them, by the stages behind it. It ends when it is told to, when
+//! nobody gives orders any more, when the Validator is gone, or when something failed; what it handed on before is proven and applied.
+
+use super::core::{End, Progress, Receiver, Session};
+use super::machine::State;
+use crate::chunk::Chunk;
+use crate::error::{Error, Result};
+use crate::queue::{self, Sender, TryRecv};
+use crate::reason::Reason;
+use std::io;
+
+/// Most bytes that a turn reads before they are made durable.
+const TURN_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the Receiver is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Connect, after so many seconds.
+    Connect {
+        /// The delay that the policy states.
+        after_seconds: u32,
+    },
+    /// End.
+    Stop,
+}
+
+/// A connection that is made, lost and made again, and the place where its owner sleeps.
+pub trait Link {
+    /// Begins to connect.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn connect(&mut self) -> io::Result<()>;
+    /// Whether the connection stands.
+    ///
+    /// # Errors
+    /// Why there will be none.
+    fn is_connected(&mut self) -> io::Result<bool>;
+    /// Reads what there is: nothing at the end; `None` where it would have to wait.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>>;
+    /// Writes what there is room for; `None` where it would have to wait.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>>;
+    /// Ends the connection, if there is one.
+    fn close(&mut self);
+    /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()>;
+}
+
+/// How the stages behind wake the Receiver.
+pub trait Wakes {
+    /// Asks to be woken when they have come further. The look at how far they are comes after this.
+    fn listen(&self);
+}
+
+/// What the thread works with.
+pub struct Surroundings<'a, L, W> {
+    /// The connection.
+    pub link: L,
+    /// What it is told.
+    pub inbox: &'a queue::Receiver<Order>,
+    /// Where chunks go.
+    pub out: &'a Sender<Chunk>,
+    /// Who wakes it.
+    pub bell: &'a W,
+}
+
+/// The body of the thread. `progress` tells how far the stages behind are; `moved` is called when there is something to be seen.
+///
+/// # Errors
+/// What failed.
+pub fn run<L: Link, W: Wakes>(
+    mut core: Receiver,
+    mut around: Surroundings<'_, L, W>,
+    progress: impl Fn() -> Progress,
+    moved: impl Fn(),
+) -> Result<()> {
+    let mut unsent = Vec::new();
+    let mut due = None;
+    let outcome = loop {
+        match around.inbox.try_recv() {
+            Ok(Order::Connect { after_seconds }) => due = Some(after_seconds),
+            Ok(Order::Stop) | Err(TryRecv::Disconnected) => break Ok(()),
+            Err(TryRecv::Empty) => {}
+        }
+        if due == Some(0) {
+            due = None;
+            core.connect();
+            unsent.clear();
+            if let Err(error) = around.link.connect() {
+                lose(&mut core, &mut around.link, unreachable(&error));
+            }
+        }
+        let seen = progress();
+        match session(&mut core, &mut around, &mut unsent, &seen) {
+            Ok(()) => {}
+            Err(End::Lost(why)) => lose(&mut core, &mut around.link, why),
+            Err(End::Failed(fault)) => {
+                core.ended(&End::Failed(fault.clone()));
+                break Err(fault);
+            }
+        }
+        // A Validator that is gone has said why.
+        if core.handed().into_iter().any(|chunk| around.out.send(chunk).is_err()) {
+            break Ok(());
+        }
+        moved();
+        if core.waits() {
+            around.bell.listen();
+            if progress() != seen {
+                continue;
+            }
+        }
+        if let Err(error) = around.link.sleep(due) {
+            break Err(Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error));
+        }
+        if due.is_some() && core.state() != State::Connecting {
+            due = Some(0);
+        }
+    };
+    around.link.close();
+    outcome.and(core.close())
+}
+
+/// What can be done for the session now.
+fn session<L: Link, W>(
+    core: &mut Receiver,
+    around: &mut Surroundings<'_, L, W>,
+    unsent: &mut Vec<u8>,
+    progress: &Progress,
+) -> Session {
+    if core.state() == State::Connecting {
+        if !around.link.is_connected().map_err(|error| End::Lost(unreachable(&error)))? {
+            return Ok(());
+        }
+        core.connected();
+    }
+    let mut read = 0;
+    while read < TURN_BYTES && core.may_read() {
+        match around.link.read(core.space()).map_err(|error| lost(&error))? {
+            Some(0) => {
+                // What came whole before the end is kept.
+                core.turn(progress)?;
+                return Err(lost(&"the primary ended it"));
+            }
+            Some(count) => {
+                core.filled(count)?;
+                read += count;
+            }
+            None => break,
+        }
+    }
+    core.turn(progress)?;
+    unsent.extend(core.output());
+    while !unsent.is_empty()
+        && let Some(count) = around.link.write(unsent).map_err(|error| lost(&error))?
+    {
+        unsent.drain(..count);
+    }
+    Ok(())
+}
+
+fn lose(core: &mut Receiver, link: &mut impl Link, why: Error) {
+    link.close();
+    core.ended(&End::Lost(why));
+}
+
+fn lost(error: &dyn std::fmt::Display) -> End {
+    End::Lost(Error::new(Reason::ReplicationDisconnected).with("error", error))
+}
+
+fn unreachable(error: &io::Error) -> Error {
+    Error::new(Reason::ReplicationUnreachable).with("error", error)
+}
