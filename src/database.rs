@@ -12,7 +12,7 @@
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
 use crate::committer::{
-    Answers, Decision, Latest, Order, Orders, machine as committer_machine, worker as committer_worker,
+    Answers, Committer, Decision, Latest, Order, Orders, Retention, machine as committer_machine, worker as committer_worker,
 };
 use crate::disk::LockGuard;
 use crate::error::{Error, Result};
@@ -26,8 +26,9 @@ use crate::queue::{self, Receiver};
 use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Recovered, Report};
-use crate::store::{Store, View};
+use crate::store::{Applier, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
+use crate::wal::LogWriter;
 
 /// What an operator sees of a database.
 #[derive(Clone, Debug)]
@@ -77,7 +78,11 @@ pub struct Database {
 }
 
 /// What a thread does until it ends.
-type Body = Box<dyn FnOnce() -> Result<()> + Send>;
+pub(crate) type Body = Box<dyn FnOnce() -> Result<()> + Send>;
+
+pub(crate) fn refused(error: std::io::Error) -> Error {
+    Error::new(Reason::ProcessThreadFailed).with("error", error)
+}
 
 impl Database {
     /// Makes a new directory.
@@ -95,39 +100,58 @@ impl Database {
     pub fn open(options: Options) -> Result<Database> {
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
-        Database::start(recovered, calls, sync::spawn)
+        Database::start(recovered, options.retention, calls, sync::spawn)
     }
 
     /// Starts the threads. Where one is refused, dropping the database ends the other before it lets go of the lock.
     fn start(
         recovered: Recovered,
+        retention: Retention,
         calls: Receiver<()>,
         spawn: impl Fn(&str, Body) -> std::io::Result<JoinHandle<Result<()>>>,
     ) -> Result<Database> {
+        let (mut database, log, applier) = Database::maintained(recovered, calls, &spawn)?;
+        let core = Committer::new(log, applier, retention);
         let (sender, inbox) = queue::bounded(limits::COMMIT_QUEUE_MAX);
+        database.orders = Some(Orders::new(sender));
+        database.committer_seen = core.observed();
+        database.durable_seen = core.durable();
+        let body = database.guarded("committer", move || committer_worker::run(core, &inbox));
+        database.committer = Some(spawn("committer", body).map_err(refused)?);
+        Ok(database)
+    }
+
+    /// Starts maintenance. Who writes the log and applies it is up to the caller: a committer, or the stages of a replica.
+    pub(crate) fn maintained(
+        recovered: Recovered,
+        calls: Receiver<()>,
+        spawn: &impl Fn(&str, Body) -> std::io::Result<JoinHandle<Result<()>>>,
+    ) -> Result<(Database, LogWriter, Applier)> {
+        let Recovered { lock, report, store, log, applier, maintenance: core } = recovered;
         let mut database = Database {
-            identity: recovered.report.identity,
-            report: recovered.report,
-            store: recovered.store,
-            orders: Some(Orders::new(sender)),
+            identity: report.identity,
+            report,
+            store,
+            orders: None,
             committer: None,
             maintenance: None,
-            committer_seen: recovered.committer.observed(),
-            maintenance_seen: recovered.maintenance.observed(),
-            durable_seen: recovered.committer.durable(),
-            lock: Some(recovered.lock),
+            committer_seen: Arc::new(Observed::new("committer", committer_machine::State::Closed)),
+            maintenance_seen: core.observed(),
+            durable_seen: Arc::new(Observed::new("log", log.durable())),
+            lock: Some(lock),
         };
-        let refused = |error: std::io::Error| Error::new(Reason::ProcessThreadFailed).with("error", error);
-        let core = recovered.maintenance;
         let body = database.guarded("maintenance", move || {
             maintenance_worker::run(core, &calls);
             Ok(())
         });
         database.maintenance = Some(spawn("maintenance", body).map_err(refused)?);
-        let core = recovered.committer;
-        let body = database.guarded("committer", move || committer_worker::run(core, &inbox));
-        database.committer = Some(spawn("committer", body).map_err(refused)?);
-        Ok(database)
+        Ok((database, log, applier))
+    }
+
+    /// The store, for what is composed of it.
+    #[cfg(feature = "replication")]
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     /// The body of a thread. If it fails an assertion, writing ends, and whoever waits for the thread is woken.
@@ -251,7 +275,7 @@ impl Database {
     /// # Errors
     /// `view.beyond_applied`, `view.below_floor`; after a halt, what halted the node.
     pub fn view(&self, at: Option<CommitId>) -> Result<View> {
-        self.store.view(at)
+        self.readable()?.view(at)
     }
 
     /// The newest value of a key.
@@ -259,7 +283,7 @@ impl Database {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`; after a halt, what halted the node.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.store.get(key)
+        self.readable()?.get(key)
     }
 
     /// The length of the newest value of a key; the value is not copied.
@@ -267,7 +291,15 @@ impl Database {
     /// # Errors
     /// As [`Database::get`].
     pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.store.len(key)
+        self.readable()?.len(key)
+    }
+
+    /// The store, on a node whose reads need no proof beyond its own: one that makes history.
+    fn readable(&self) -> Result<&Arc<Store>> {
+        if self.identity.role.writes() {
+            return Ok(&self.store);
+        }
+        Err(Error::new(Reason::ReadBlocked).with("role", self.identity.role).with("applied_commit", self.store.commit()))
     }
 
     /// What an operator sees.
@@ -346,7 +378,7 @@ mod tests {
             let (call, calls) = queue::bounded(1);
             let recovered = recovery::open(&options, Some(call)).unwrap();
             let store = Arc::downgrade(&recovered.store);
-            let outcome = Database::start(recovered, calls, |name, body| {
+            let outcome = Database::start(recovered, Retention::All, calls, |name, body| {
                 if name == refused { Err(io::ErrorKind::WouldBlock.into()) } else { sync::spawn(name, body) }
             });
             assert_eq!(outcome.err().map(|error| error.reason()), Some(Reason::ProcessThreadFailed));

@@ -45,7 +45,7 @@ impl Node {
     pub fn open(options: &Options) -> Result<Node> {
         let recovered = recovery::open(options, None)?;
         Ok(Node {
-            committer: recovered.committer,
+            committer: Committer::new(recovered.log, recovered.applier, options.retention),
             maintenance: recovered.maintenance,
             store: recovered.store,
             report: recovered.report,

@@ -8,7 +8,7 @@
 //! Used by: [`crate::node`], which owns the result. Deliberately absent: repair. What does not verify is refused, by name.
 
 use crate::commit_id::CommitId;
-use crate::committer::{Committer, Retention};
+use crate::committer::Retention;
 use crate::disk::{Disk, LockGuard, RealDisk, SECTOR};
 use crate::entropy;
 use crate::error::{Error, Result};
@@ -134,7 +134,8 @@ pub(crate) struct Recovered {
     pub(crate) lock: Box<dyn LockGuard>,
     pub(crate) report: Report,
     pub(crate) store: Arc<Store>,
-    pub(crate) committer: Committer,
+    pub(crate) log: LogWriter,
+    pub(crate) applier: Applier,
     pub(crate) maintenance: Maintenance,
 }
 
@@ -329,8 +330,7 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
     applier.publish();
     let report =
         Report { identity, checkpoint, floor: store.state().floor, log: log_report, records_replayed, removed };
-    let committer = Committer::new(log, applier, options.retention);
-    Ok(Recovered { lock, report, store, committer, maintenance })
+    Ok(Recovered { lock, report, store, log, applier, maintenance })
 }
 
 /// Makes runs of sealed tables until another may be sealed.

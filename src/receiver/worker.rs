@@ -48,6 +48,8 @@ pub trait Link {
     /// # Errors
     /// Those of the operating system.
     fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>>;
+    /// Whether there may be something to read at once: nobody is told of that again.
+    fn is_readable(&self) -> bool;
     /// Ends the connection, if there is one.
     fn close(&mut self);
     /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
@@ -55,6 +57,30 @@ pub trait Link {
     /// # Errors
     /// Those of the operating system.
     fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()>;
+}
+
+impl Link for crate::wire::link::TcpLink {
+    fn connect(&mut self) -> io::Result<()> {
+        Self::connect(self)
+    }
+    fn is_connected(&mut self) -> io::Result<bool> {
+        Self::is_connected(self)
+    }
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        Self::read(self, bytes)
+    }
+    fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        Self::write(self, bytes)
+    }
+    fn is_readable(&self) -> bool {
+        Self::is_readable(self)
+    }
+    fn close(&mut self) {
+        Self::close(self);
+    }
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()> {
+        Self::sleep(self, at_most_seconds)
+    }
 }
 
 /// How the stages behind wake the Receiver.
@@ -115,6 +141,9 @@ pub fn run<L: Link, W: Wakes>(
             break Ok(());
         }
         moved();
+        if core.may_read() && around.link.is_readable() {
+            continue;
+        }
         if core.waits() {
             around.bell.listen();
             if progress() != seen {

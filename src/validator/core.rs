@@ -176,3 +176,6 @@ impl Validator {
         rejected.with("history", history).with("commit", commit)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,12 @@ impl TcpLink {
         Ok(written)
     }
 
+    /// Whether there may be something to read at once: nobody is told of that again.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.readable && self.stream.is_some()
+    }
+
     /// Ends the connection, if there is one.
     pub fn close(&mut self) {
         self.stream = None;

@@ -1,0 +1,445 @@
+//! A replica: a node that follows a primary, with its threads.
+//!
+//! ```text
+//! Receiver ──chunks──► Validator ──proven──► Applier ──► store ◄── maintenance
+//!     └───────── facts, faults ─┴──────────────┴──► Supervisor ── connect, stop ──► Receiver
+//! ```
+//!
+//! Each stage has its thread, and a bounded queue before it. What a stage hands on it has finished with, so a stop goes through them from
+//! the front: the Receiver ends, then the Validator behind the last chunk, then the Applier behind the last proven record. A replica that was halted opens,
+//! proves what it holds, shows what halted it, and does no more.
+//!
+//! Reads are refused: what proves them safe comes with the read gate.
+
+use crate::applier::{self, ReplicaApplier};
+use crate::chunk::Validated;
+use crate::commit_id::CommitId;
+use crate::committer::Retention;
+use crate::database::{self, Body, Database, refused};
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::id::Id;
+use crate::identity::{Identity, Parameters, Role};
+use crate::observed::{Observation, Observed};
+use crate::position::{LogPoint, Position};
+use crate::published::{Doorbell, Fact, FirstFault};
+use crate::queue::{self, Sender};
+use crate::reason::Reason;
+use crate::receiver::{self, Progress, Received, Receiver, worker::Order};
+use crate::recovery::{self, Init, Options};
+use crate::replica_state::{Halt, StateStore};
+use crate::store::Store;
+use crate::supervisor::{self, Action, Facts, Reconnect, Supervisor};
+use crate::sync::{self, Arc, JoinHandle};
+use crate::validator::{self, Validator};
+use crate::wal::FollowedLog;
+use crate::wire::link::TcpLink;
+use crate::wire::{Waker, blocking};
+use std::path::Path;
+
+/// How a replica is opened.
+#[derive(Clone)]
+pub struct ReplicaOptions {
+    /// The directory, and how it is opened.
+    pub options: Options,
+    /// Where the primary serves its log: `host:port`.
+    pub primary: String,
+    /// What becomes of a lost connection.
+    pub reconnect: Reconnect,
+}
+
+/// What an operator sees of a replica.
+#[derive(Clone, Debug)]
+pub struct ReplicaStatus {
+    /// Where the primary is looked for.
+    pub primary: String,
+    /// The replica as a whole.
+    pub replica: Observation<supervisor::machine::State>,
+    /// The Receiver.
+    pub receiver: Observation<receiver::machine::State>,
+    /// The Validator.
+    pub validator: Observation<validator::machine::State>,
+    /// The Applier.
+    pub applier: Observation<applier::machine::State>,
+    /// What was received, and from whom.
+    pub received: Received,
+    /// What is proven.
+    pub validated: Validated,
+    /// What is applied.
+    pub applied: LogPoint,
+    /// The first fault since the start.
+    pub fault: Option<Error>,
+    /// What halted the replica, in this run or an earlier one.
+    pub halt: Option<Halt>,
+    /// The database: its store and maintenance.
+    pub database: database::Status,
+}
+
+/// What all threads of a replica see.
+struct Shared {
+    store: Arc<Store>,
+    fault: FirstFault,
+    halt: sync::Mutex<Option<Halt>>,
+    receiver_seen: Arc<Observed<receiver::machine::State>>,
+    received: Arc<Fact<Received>>,
+    validated: Arc<Fact<Validated>>,
+    applied: Arc<Fact<LogPoint>>,
+    /// Calls the Supervisor; gone once the replica stops.
+    calls: sync::Mutex<Option<Sender<()>>>,
+    /// Wakes the Receiver.
+    doorbell: Doorbell,
+    waker: Arc<Waker>,
+    retention: Retention,
+}
+
+impl receiver::worker::Wakes for Shared {
+    fn listen(&self) {
+        self.doorbell.listen();
+    }
+}
+
+impl Shared {
+    /// Says that there is something to be seen. A call that is pending already counts for this one.
+    fn call(&self) {
+        if let Some(calls) = sync::lock(&self.calls).as_ref() {
+            let _ = calls.try_send(());
+        }
+    }
+
+    /// Says that a stage behind the Receiver has come further.
+    fn moved(&self) {
+        if self.doorbell.ring() {
+            self.wake();
+        }
+        self.call();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            log::error!("the receiver can't be woken: {error}");
+        }
+    }
+
+    /// Keeps what ended a component, if it is the first, and says so.
+    fn failed(&self, component: &'static str, error: Error) {
+        let error = error.with("component", component);
+        if self.fault.set(&error) {
+            log::error!(target: component, code = error.reason().name(); "{error}");
+        }
+        self.call();
+    }
+
+    /// What the Receiver may know of the stages behind it. Applied is looked at first: it is never ahead.
+    fn progress(&self) -> Progress {
+        let applied = self.applied.get().position;
+        let keep_from = match self.retention {
+            Retention::All => Position::GENESIS,
+            Retention::Bytes(bytes) => {
+                self.store.state().checkpoint.position.min(Position(applied.0.saturating_sub(bytes)))
+            }
+        };
+        Progress { validated: self.validated.get(), applied, keep_from }
+    }
+
+    /// The facts, each looked at before the one that is never behind it.
+    fn facts(&self) -> Facts {
+        let applied = self.applied.get();
+        let validated = self.validated.get();
+        let received = self.received.get();
+        Facts { receiver: self.receiver_seen.load().state, received, validated, applied }
+    }
+}
+
+/// An open replica.
+pub struct Replica {
+    database: Arc<Database>,
+    primary: String,
+    shared: Arc<Shared>,
+    replica_seen: Arc<Observed<supervisor::machine::State>>,
+    validator_seen: Arc<Observed<validator::machine::State>>,
+    applier_seen: Arc<Observed<applier::machine::State>>,
+    orders: Sender<Order>,
+    /// In the order in which they end.
+    stages: Vec<(&'static str, JoinHandle<Result<()>>)>,
+    supervisor: Option<JoinHandle<Result<()>>>,
+}
+
+impl Replica {
+    /// Opens a replica's directory, proves what it holds, and starts its threads.
+    ///
+    /// # Errors
+    /// What does not verify, or is not what the options expect, by name; `replica.state_corrupt`, `replica.log_lost`,
+    /// `process.thread_failed`.
+    pub fn open(options: ReplicaOptions) -> Result<Replica> {
+        let ReplicaOptions { options, primary, reconnect } = options;
+        let options = Options { role: Some(Role::Replica), ..options };
+        let (call, calls) = queue::bounded(1);
+        let recovered = recovery::open(&options, Some(call))?;
+        let identity = recovered.report.identity;
+        let kept = StateStore::open(&options.disk, &options.dir, identity.database_id, identity.node_id)?;
+        check_nothing_lost(&kept, recovered.log.durable())?;
+        let (database, log, applier) = Database::maintained(recovered, calls, &sync::spawn)?;
+
+        let point = log.durable();
+        let receiver = Receiver::new(FollowedLog::new(log), identity);
+        let validator = Validator::new(point);
+        let applier = ReplicaApplier::new(applier);
+        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes);
+        let (link, waker) = TcpLink::new(&primary)
+            .map_err(|error| Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error))?;
+        let (call, calls) = queue::bounded(1);
+        let shared = Arc::new(Shared {
+            store: Arc::clone(database.store()),
+            fault: FirstFault::new(),
+            halt: sync::Mutex::new(supervisor.halt().cloned()),
+            receiver_seen: receiver.observed(),
+            received: receiver.received(),
+            validated: validator.validated(),
+            applied: applier.applied(),
+            calls: sync::Mutex::new(Some(call)),
+            doorbell: Doorbell::default(),
+            waker,
+            retention: options.retention,
+        });
+        let (orders, inbox) = queue::bounded(4);
+        let mut replica = Replica {
+            database: Arc::new(database),
+            primary,
+            replica_seen: supervisor.observed(),
+            validator_seen: validator.observed(),
+            applier_seen: applier.observed(),
+            orders,
+            stages: Vec::new(),
+            supervisor: None,
+            shared,
+        };
+        let halted = supervisor.halt().is_some();
+        if halted {
+            replica.shared.close_reads();
+        } else {
+            let (chunks, to_prove) = queue::bounded(limits_of_queue());
+            let (proven, to_apply) = queue::bounded(limits_of_queue());
+            replica.start("receiver", move |shared: &Arc<Shared>| {
+                let around =
+                    receiver::worker::Surroundings { link, inbox: &inbox, out: &chunks, bell: shared.as_ref() };
+                receiver::worker::run(receiver, around, || shared.progress(), || shared.call())
+            })?;
+            replica.start("validator", move |shared: &Arc<Shared>| {
+                validator::worker::run(validator, &to_prove, &proven, || shared.moved())
+            })?;
+            replica.start("applier", move |shared: &Arc<Shared>| {
+                applier::worker::run(applier, &to_apply, || shared.moved())
+            })?;
+        }
+        let shared = Arc::clone(&replica.shared);
+        let orders = replica.orders.clone();
+        let body: Body = Box::new(move || {
+            let seen = Arc::clone(&shared);
+            supervisor::worker::run(
+                supervisor,
+                &calls,
+                || seen.facts(),
+                || seen.fault.get(),
+                |action, supervisor| shared.act(action, supervisor, &orders),
+            )
+        });
+        replica.supervisor = Some(sync::spawn("supervisor", body).map_err(refused)?);
+        Ok(replica)
+    }
+
+    /// Starts a stage. If it fails an assertion of its own, that is a fault like any other.
+    fn start(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce(&Arc<Shared>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let body: Body = Box::new(move || {
+            let outcome = sync::caught(|| body(&shared)).unwrap_or_else(|assertion| {
+                Err(Error::new(Reason::ComponentPanicked).with("assertion", assertion))
+            });
+            if let Err(error) = &outcome {
+                shared.failed(name, error.clone());
+            }
+            outcome
+        });
+        self.stages.push((name, sync::spawn(name, body).map_err(refused)?));
+        Ok(())
+    }
+
+    /// The database, for who serves it. It makes no history and answers no reads.
+    #[must_use]
+    pub fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// Whose directory it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        self.database.identity()
+    }
+
+    /// What is applied, and published.
+    #[must_use]
+    pub fn applied(&self) -> LogPoint {
+        self.shared.applied.get()
+    }
+
+    /// The last commit that is applied.
+    #[must_use]
+    pub fn commit(&self) -> CommitId {
+        self.applied().commit
+    }
+
+    /// What an operator sees.
+    #[must_use]
+    pub fn status(&self) -> ReplicaStatus {
+        let Facts { received, validated, applied, .. } = self.shared.facts();
+        ReplicaStatus {
+            primary: self.primary.clone(),
+            replica: self.replica_seen.load(),
+            receiver: self.shared.receiver_seen.load(),
+            validator: self.validator_seen.load(),
+            applier: self.applier_seen.load(),
+            received,
+            validated,
+            applied,
+            fault: self.shared.fault.get(),
+            halt: sync::lock(&self.shared.halt).clone(),
+            database: self.database.status(),
+        }
+    }
+
+    /// Stops: what was received is proven and applied, what is applied is recorded, the threads have ended.
+    ///
+    /// # Errors
+    /// What a component ended with; those of the disk.
+    pub fn close(mut self) -> Result<()> {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        // A Receiver that has ended takes no orders.
+        let _ = self.orders.send(Order::Stop);
+        self.shared.wake();
+        let mut outcome = Ok(());
+        for (component, stage) in self.stages.drain(..) {
+            outcome = outcome.and(ended(component, stage));
+        }
+        drop(sync::lock(&self.shared.calls).take());
+        if let Some(supervisor) = self.supervisor.take() {
+            outcome = outcome.and(ended("supervisor", supervisor));
+        }
+        outcome
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            log::error!(code = error.reason().name(); "closing: {error}");
+        }
+    }
+}
+
+impl Shared {
+    fn act(&self, action: Action, supervisor: &Supervisor, orders: &Sender<Order>) {
+        let order = match action {
+            Action::Connect(after_seconds) => Order::Connect { after_seconds },
+            Action::Halt => {
+                *sync::lock(&self.halt) = supervisor.halt().cloned();
+                self.close_reads();
+                Order::Stop
+            }
+            Action::Stop => Order::Stop,
+        };
+        // A Receiver that has ended takes no orders.
+        let _ = orders.send(order);
+        self.wake();
+    }
+
+    /// Ends reading: the replica has halted.
+    fn close_reads(&self) {
+        let halt = sync::lock(&self.halt).as_ref().map_or_else(|| "not kept".to_owned(), Halt::to_string);
+        self.store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
+    }
+}
+
+/// Waits for the end of a thread.
+fn ended(component: &'static str, thread: JoinHandle<Result<()>>) -> Result<()> {
+    let panicked = |_| Err(Error::new(Reason::ComponentPanicked).with("component", component));
+    thread.join().unwrap_or_else(panicked)
+}
+
+fn limits_of_queue() -> usize {
+    crate::limits::REPLICA_QUEUE_MAX
+}
+
+/// Refuses a log that ends before what was applied: it was shown as proven, and the primary may count on it (REPL-STATE).
+fn check_nothing_lost(kept: &StateStore, end: LogPoint) -> Result<()> {
+    let applied = kept.state().applied;
+    let lost = applied.position > end.position || (applied.position == end.position && applied != end);
+    if lost { Err(Error::new(Reason::ReplicaLogLost).with("applied", applied).with("log_end", end)) } else { Ok(()) }
+}
+
+/// Asks a primary whose log it serves, and makes the directory of a replica of it.
+///
+/// # Errors
+/// `replication.unreachable`, `replication.disconnected`, `protocol.malformed`, `protocol.unexpected`; what the primary refuses with; as
+/// [`recovery::init`].
+pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity> {
+    let welcome = introduction::ask(primary)?;
+    recovery::init(&Init {
+        role: Role::Replica,
+        parameters: Parameters::from(welcome.shape),
+        database_id: Some(welcome.database_id),
+        disk: Arc::clone(disk),
+        ..Init::standalone(dir)
+    })
+}
+
+mod introduction {
+    //! The one conversation of a replica that has no directory yet.
+
+    use super::{Error, Id, Reason, Result, blocking};
+    use crate::frame::{self, Frame, Hello, Shape, Welcome};
+    use crate::position::LogPoint;
+
+    pub(super) fn ask(primary: &str) -> Result<Welcome> {
+        let nothing = Shape { segment_bytes: 0, table_bytes: 0, block_bytes: 0, fanout: 0 };
+        let hello = Hello {
+            versions: (frame::VERSION, frame::VERSION),
+            has_nothing: true,
+            database_id: Id([0; 16]),
+            node_id: Id([0; 16]),
+            epoch: 0,
+            shape: nothing,
+            validated: LogPoint::default(),
+        };
+        let mut bytes = Vec::new();
+        Frame::Hello(hello).encode(&mut bytes);
+        let unreachable =
+            |error| Error::new(Reason::ReplicationUnreachable).with("primary", primary).with("error", error);
+        let lost = |error: std::io::Error| Error::new(Reason::ReplicationDisconnected).with("error", error);
+        let mut connection = blocking::Connection::open(primary).map_err(unreachable)?;
+        connection.send(&bytes).map_err(lost)?;
+        let (mut came, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let malformed = |fault| Error::new(Reason::ProtocolMalformed).with("fault", fault);
+            match Frame::decode(&came).map_err(malformed)? {
+                Some((Frame::Welcome(welcome), _)) => return Ok(welcome),
+                Some((Frame::Refuse(refuse), _)) => {
+                    let known = Reason::ALL.iter().find(|reason| u16::from(reason.number()) == refuse.reason);
+                    let reason = known.copied().unwrap_or(Reason::ProtocolUnexpected);
+                    return Err(Error::new(reason).with("told", refuse.text));
+                }
+                Some((frame, _)) => return Err(Error::new(Reason::ProtocolUnexpected).with("frame", frame.kind())),
+                None => {}
+            }
+            match connection.receive(&mut buffer).map_err(lost)? {
+                0 => return Err(Error::new(Reason::ReplicationDisconnected).with("error", "the primary ended it")),
+                count => came.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The Supervisor without its thread: facts in, what is to be done.
+
+use super::machine::{self, Event, State};
+use crate::chunk::Validated;
+use crate::error::{Error, Result};
+use crate::observed::Observed;
+use crate::position::{LogPoint, Position};
+use crate::reason::Reason;
+use crate::receiver::{Received, machine::State as ReceiverState};
+use crate::replica_state::{Halt, StateStore};
+use crate::sync::Arc;
+
+/// What becomes of a lost connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconnect {
+    /// It stays lost.
+    Never,
+    /// It is made again after so many seconds, each time.
+    After(u32),
+}
+
+/// What the components show.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// What the Receiver is doing.
+    pub receiver: ReceiverState,
+    /// What it has received, and from whom.
+    pub received: Received,
+    /// What is proven.
+    pub validated: Validated,
+    /// What is applied.
+    pub applied: LogPoint,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The Receiver is to connect after so many seconds.
+    Connect(u32),
+    /// The Receiver is to end, and reads with it: the replica has halted.
+    Halt,
+    /// The Receiver is to end; what is proven is applied.
+    Stop,
+}
+
+/// The core of the Supervisor.
+pub struct Supervisor {
+    state: State,
+    observed: Arc<Observed<State>>,
+    kept: StateStore,
+    reconnect: Reconnect,
+    /// The applied point is recorded each time that so much more is applied.
+    record_bytes: u64,
+    /// It has told the Receiver to connect, and the Receiver has not begun yet.
+    attempts: Option<u64>,
+    faulted: bool,
+}
+
+impl Supervisor {
+    /// A Supervisor of a directory that is open, and what its replica was halted by, if it was.
+    #[must_use]
+    pub fn new(kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Supervisor {
+        let observed = Arc::new(Observed::new("replica", State::Disabled));
+        let mut supervisor =
+            Supervisor { state: State::Disabled, observed, kept, reconnect, record_bytes, attempts: None, faulted: false };
+        supervisor.step(Event::Start, None);
+        supervisor.step(Event::Opened, None);
+        if let Some(halt) = supervisor.kept.state().halt.as_ref().map(Halt::to_string) {
+            supervisor.faulted = true;
+            supervisor.step(Event::Halt, Some(halt));
+        }
+        supervisor
+    }
+
+    /// Where it shows the state of the replica.
+    #[must_use]
+    pub fn observed(&self) -> Arc<Observed<State>> {
+        Arc::clone(&self.observed)
+    }
+
+    /// The state of the replica.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What the replica was halted by.
+    #[must_use]
+    pub fn halt(&self) -> Option<&Halt> {
+        self.kept.state().halt.as_ref()
+    }
+
+    /// The only place where the state changes: an edge that the machine does not have is our own mistake.
+    fn step(&mut self, event: Event, blocked: Option<String>) {
+        let next = machine::next(self.state, event);
+        assert!(next.is_some(), "the replica has no edge {event} from {}", self.state);
+        if let Some(next) = next {
+            self.state = next;
+            self.observed.transition(next, event.name(), blocked);
+        }
+    }
+
+    /// Looks at everything, and says what is to be done. The first fault counts; it is kept before anybody is told.
+    pub fn look(&mut self, facts: &Facts, fault: Option<&Error>) -> Vec<Action> {
+        let Received { received, asked, .. } = facts.received;
+        let (validated, applied) = (facts.validated.point.position, facts.applied.position);
+        assert!(applied <= validated && validated <= received && received <= asked, "the law of positions: {facts:?}");
+        if self.faulted {
+            return Vec::new();
+        }
+        if let Some(fault) = fault {
+            self.faulted = true;
+            return vec![self.fault(fault, facts)];
+        }
+        if let Err(error) = self.record(facts.applied) {
+            self.faulted = true;
+            return vec![self.fault(&error, facts)];
+        }
+        self.show(facts);
+        self.connect(facts)
+    }
+
+    /// Ends: what is applied is recorded.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn close(&mut self, applied: LogPoint) -> Result<()> {
+        let recorded = if self.faulted { Ok(()) } else { self.kept.record_applied(applied) };
+        self.step(Event::Close, None);
+        recorded
+    }
+
+    fn fault(&mut self, fault: &Error, facts: &Facts) -> Action {
+        if fault.reason().halts() {
+            let named = fault.fact("position").and_then(|position| position.parse().ok()).map(Position);
+            let position = named.unwrap_or(facts.validated.point.position);
+            let halt = Halt { reason: fault.reason(), position, evidence: fault.to_string() };
+            match self.kept.halt(halt) {
+                Ok(_) => {
+                    self.step(Event::Halt, Some(fault.to_string()));
+                    return Action::Halt;
+                }
+                // It is not kept, and said so: reads end all the same.
+                Err(error) => {
+                    let lost = Error::new(Reason::ReplicationStopped).with("failure", fault).with("not_kept", error);
+                    self.step(Event::Fail, Some(lost.to_string()));
+                    return Action::Halt;
+                }
+            }
+        }
+        self.step(Event::Fail, Some(fault.to_string()));
+        Action::Stop
+    }
+
+    fn record(&mut self, applied: LogPoint) -> Result<()> {
+        let recorded = self.kept.state().applied.position;
+        if applied.position.since(recorded) < self.record_bytes {
+            return Ok(());
+        }
+        self.kept.record_applied(applied)
+    }
+
+    /// Shows which stage is behind what the primary named as durable at the handshake.
+    fn show(&mut self, facts: &Facts) {
+        let validated = facts.validated.point.position;
+        let behind = match facts.received.origin.map(|origin| origin.target.position) {
+            None => Event::Receive,
+            Some(target) if facts.received.received < target => Event::Receive,
+            Some(target) if validated < target => Event::Validate,
+            Some(target) if facts.applied.position < target => Event::Apply,
+            Some(_) => Event::Reach,
+        };
+        if machine::next(self.state, behind) != Some(self.state) {
+            self.step(behind, None);
+        }
+    }
+
+    fn connect(&mut self, facts: &Facts) -> Vec<Action> {
+        let attempts = facts.received.attempts;
+        if self.attempts == Some(attempts) {
+            return Vec::new();
+        }
+        let after = match (facts.receiver, self.reconnect) {
+            (ReceiverState::Idle, _) => 0,
+            (ReceiverState::Disconnected, Reconnect::After(seconds)) => seconds,
+            (ReceiverState::Disconnected, Reconnect::Never)
+            | (
+                ReceiverState::Connecting
+                | ReceiverState::Handshaking
+                | ReceiverState::Streaming
+                | ReceiverState::Failed
+                | ReceiverState::Closed,
+                _,
+            ) => return Vec::new(),
+        };
+        self.attempts = Some(attempts);
+        vec![Action::Connect(after)]
+    }
+}

@@ -1,0 +1,31 @@
+//! The Supervisor's thread: it waits to be called, looks, and acts.
+//!
+//! A call that is pending counts for all that come before it is taken, so nobody waits to call. When the last caller is gone it ends.
+
+use super::core::{Action, Facts, Supervisor};
+use crate::error::{Error, Result};
+use crate::queue::Receiver;
+
+/// The body of the thread.
+///
+/// # Errors
+/// What recording the end met.
+pub fn run(
+    mut core: Supervisor,
+    calls: &Receiver<()>,
+    facts: impl Fn() -> Facts,
+    fault: impl Fn() -> Option<Error>,
+    mut act: impl FnMut(Action, &Supervisor),
+) -> Result<()> {
+    loop {
+        // The fault first: what is seen later is at least as new.
+        let fault = fault();
+        for action in core.look(&facts(), fault.as_ref()) {
+            act(action, &core);
+        }
+        if calls.recv().is_err() {
+            break;
+        }
+    }
+    core.close(facts().applied)
+}
