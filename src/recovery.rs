@@ -22,7 +22,7 @@ use crate::record;
 use crate::store::manifest::Manifest;
 use crate::store::{Applier, Store, StoreOptions};
 use crate::sync::Arc;
-use crate::wal::{self, Cover, Lineage, LogOptions, LogReport, LogWriter};
+use crate::wal::{self, Cover, Keeper, Lineage, LogOptions, LogReport, LogWriter};
 use std::path::{Path, PathBuf};
 
 /// The file whose lock stands for the directory.
@@ -223,6 +223,7 @@ pub(crate) fn log_options(disk: &Arc<dyn Disk>, dir: &Path, identity: &Identity,
         disk: Arc::clone(disk),
         directory: wal::directory(dir),
         lineage: lineage(identity),
+        keeper: if identity.role.writes() { Keeper::Writer } else { Keeper::Follower },
         segment_bytes: identity.parameters.segment_bytes,
         // No more than a segment can need: a small one is not worth a large stretch of blank.
         extend_bytes: extend_bytes.min(identity.parameters.segment_bytes.next_multiple_of(SECTOR)),

@@ -173,6 +173,7 @@ fn blank_space_is_what_the_page_says() {
         disk: Arc::clone(&disk),
         directory: "/wal".into(),
         lineage: Lineage { database_id: DATABASE, epoch: 1 },
+        keeper: wal::Keeper::Writer,
         segment_bytes: 4096,
         extend_bytes: 512,
     };

@@ -188,6 +188,7 @@ impl Bench {
             disk: log_disk,
             directory: wal::directory(&dir),
             lineage: recovery::lineage(&identity),
+            keeper: wal::Keeper::Writer,
             segment_bytes: parameters.segment_bytes,
             extend_bytes: 1024,
         };

@@ -60,6 +60,12 @@ pub(crate) fn tell_recovery(report: &Report) {
         let dropped = report.log.torn_bytes;
         log::warn!("recovery dropped {dropped} bytes behind the last record: no record, and never acknowledged");
     }
+    if report.log.unproven_bytes > 0 {
+        let dropped = report.log.unproven_bytes;
+        log::warn!(
+            "recovery dropped {dropped} bytes that were received and do not prove themselves: they were never applied"
+        );
+    }
     for name in report.log.removed.iter().chain(&report.removed) {
         log::warn!("recovery removed {name}, which was never put to use");
     }

@@ -47,6 +47,9 @@ fn node_text(node: &Node, out: &mut Output) -> Result<()> {
     row("proven from", &format_args!("position {}", report.log.proven_from))?;
     row("replayed", &format_args!("{} records", report.records_replayed))?;
     row("torn tail", &format_args!("{} bytes dropped", report.log.torn_bytes))?;
+    if !report.identity.role.writes() {
+        row("unproven", &format_args!("{} bytes dropped", report.log.unproven_bytes))?;
+    }
     let bytes: u64 = state.runs.iter().map(|run| run.info().size).sum();
     row("runs", &format_args!("{}, {bytes} bytes, {} merges due", state.runs.len(), state.merges_due))?;
     for run in state.runs.iter().rev() {
@@ -89,6 +92,7 @@ fn node_json(node: &Node, out: &mut Output) -> Result<()> {
             "marked": output::point(report.log.marked),
             "records_replayed": report.records_replayed,
             "torn_bytes": report.log.torn_bytes,
+            "unproven_bytes": report.log.unproven_bytes,
             "roll_finished": report.log.roll_finished,
             "removed": report.log.removed.iter().chain(&report.removed).collect::<Vec<_>>(),
         },

@@ -78,6 +78,7 @@ fn tail(tail: &TailProof) -> String {
     };
     add(tail.unmarked_bytes, "of proven records lie above the mark and are accepted");
     add(tail.torn_bytes, "behind the last record are no record: never acknowledged, and dropped by the next opening");
+    add(tail.unproven_bytes, "were received and are not proven: dropped by the next opening");
     add(tail.beyond_bytes, "behind the allocated space are cut off by the next opening");
     if tail.unfinished_roll {
         parts.push("the next segment is begun by the next opening".to_owned());
@@ -89,6 +90,7 @@ fn tail_json(tail: &TailProof) -> Value {
     json!({
         "unmarked_bytes": tail.unmarked_bytes,
         "torn_bytes": tail.torn_bytes,
+        "unproven_bytes": tail.unproven_bytes,
         "blank_bytes": tail.blank_bytes,
         "beyond_bytes": tail.beyond_bytes,
         "unfinished_roll": tail.unfinished_roll,

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! * [`LogWriter`]: appends groups of records, one fsync each; seals, begins and retires segments.
+//! * `FollowedLog`: the same for bytes that a replica received, which are proven later or never.
 //! * [`open`](fn@open): proves the log from the checkpoint on, judges its tail, replays it.
 //! * [`inspect`]: the same proof of the whole log, for who only looks.
 //! * [`adopt`](fn@adopt): makes a log of segments that were copied.
@@ -21,6 +22,8 @@
 mod adopt;
 mod blank;
 mod cursor;
+#[cfg(feature = "replication")]
+mod follower;
 mod mark;
 mod open;
 mod segment;
@@ -29,9 +32,11 @@ mod writer;
 
 pub use adopt::adopt;
 pub use cursor::LogCursor;
+#[cfg(feature = "replication")]
+pub use follower::FollowedLog;
 pub use mark::{MARK_FILE, Mark};
 pub use open::{Cover, Inspection, LogReport, TailProof, inspect, open};
 pub use segment::{
     Lineage, Next, SEGMENT_HEADER_BYTES, SegmentReader, decode_header, encode_header, file_name, offset, parse_name,
 };
-pub use writer::{LogOptions, LogWriter, Pushed, directory};
+pub use writer::{Keeper, LogOptions, LogWriter, Pushed, directory};

@@ -9,6 +9,9 @@
 //! 6. what was accepted above the mark is written again and fsynced (a failed fsync of an earlier process may have left it in the
 //!    cache alone), what lies behind it is blanked, a leftover of an unfinished roll is removed, and the mark is made exact.
 //!
+//! A follower's log differs in step 5 alone: above the mark stands what was received, in any amount, so what does not prove itself is
+//! dropped whatever it is, and told (F-R2); and records beyond the space that the mark names say nothing of the mark's age.
+//!
 //! [`inspect`] does the reading half of it, from the oldest record on, and writes nothing.
 //!
 //! Opening a log that was closed well changes no byte; opening it twice gives the same (P5-I11). Nothing that the mark covers is
@@ -18,7 +21,7 @@ use super::blank::is_blank;
 use super::mark::{MARK_FILE, Mark};
 use super::segment::{self, Next, SEGMENT_HEADER_BYTES, SegmentReader, offset};
 use super::tail::{self, Tail};
-use super::writer::{LogOptions, LogWriter, write_blank};
+use super::writer::{Keeper, LogOptions, LogWriter, write_blank};
 use crate::disk::{Access, File, SECTOR};
 use crate::error::{Error, Result};
 use crate::position::{LogPoint, Position};
@@ -40,6 +43,9 @@ pub struct LogReport {
     pub marked: LogPoint,
     /// Bytes of a torn tail that were dropped, counted to the last one that was not blank.
     pub torn_bytes: u64,
+    /// Bytes that a follower had received, that did not prove themselves, and that were dropped; counted to the last word that was not
+    /// blank.
+    pub unproven_bytes: u64,
     /// Files that an unfinished roll had left, removed.
     pub removed: Vec<String>,
     /// Whether a roll was finished that a crash had interrupted.
@@ -53,6 +59,8 @@ pub struct TailProof {
     pub unmarked_bytes: u64,
     /// Bytes of a torn tail, counted to the last one that is not blank; they are dropped.
     pub torn_bytes: u64,
+    /// Bytes that a follower has received and that are not proven, counted to the last word that is not blank; they are dropped.
+    pub unproven_bytes: u64,
     /// Bytes that were never written.
     pub blank_bytes: u64,
     /// Bytes behind the allocated space, or behind the last `Seal`; they are cut off.
@@ -102,12 +110,15 @@ pub fn open(
     remove_leftovers(&options, &survey.leftovers)?;
     let Survey { mark, mark_file, segments, leftovers, .. } = survey;
     let Proven { walk, segment, tail } = proven;
+    // A follower's file may have grown by what it received since the mark was written.
+    let mark = Mark { allocated: mark.allocated.max(walk.end.position), ..mark };
     let mut report = LogReport {
         oldest: segments.front().copied().unwrap_or(mark.segment),
         proven_from: walk.start.position,
         end: walk.end,
         marked: mark.durable,
         torn_bytes: tail.torn_bytes,
+        unproven_bytes: tail.unproven_bytes,
         removed: leftovers,
         roll_finished: false,
     };
@@ -152,10 +163,12 @@ pub fn inspect(
     let Proven { walk, tail, .. } = prove(options, &survey, ProveFrom::Oldest, checkpoint, &mut |record, _| visit(record))?;
     let mark = &survey.mark;
     let behind = if walk.sealed { 0 } else { mark.allocated.since(walk.end.position) };
+    let written = tail.torn_bytes.max(tail.unproven_bytes);
     let tail = TailProof {
         unmarked_bytes: walk.end.position.since(mark.durable.position),
         torn_bytes: tail.torn_bytes,
-        blank_bytes: behind.saturating_sub(tail.torn_bytes),
+        unproven_bytes: tail.unproven_bytes,
+        blank_bytes: behind.saturating_sub(written),
         beyond_bytes: tail.beyond_bytes,
         unfinished_roll: walk.sealed,
     };
@@ -237,20 +250,16 @@ fn prove(
     let path = options.directory.join(segment::file_name(mark.segment));
     let segment = options.disk.open(&path, survey.access)?;
     let segment = segment.ok_or_else(|| Error::new(Reason::WalSegmentMissing).with("file", path.display()))?;
-    let tail = if walk.sealed {
-        check_sealed_tail(segment.as_ref(), mark, walk.end)
-    } else {
-        check_tail(segment.as_ref(), mark, &walk)
-    };
+    let tail = check_tail(options.keeper, segment.as_ref(), mark, &walk);
     let tail = tail.map_err(|error| error.with("file", path.display()))?;
     Ok(Proven { walk, segment, tail })
 }
 
 /// Refuses a mark that is older than the log, on the evidence of the log itself. The mark is durable before space is used that it did
-/// not name, and before a segment is. So no record lies beyond the allocated space; and behind the segment that it names there is at most
+/// not name, and before a segment is. So no record of a writer lies beyond the allocated space, which a follower's may; and behind the segment that it names there is at most
 /// the next one, begun at that one's `Seal`, without a record.
 fn check_mark_is_not_behind(options: &LogOptions, survey: &Survey, walk: &Walk) -> Result<()> {
-    if walk.end.position > survey.mark.allocated {
+    if options.keeper == Keeper::Writer && walk.end.position > survey.mark.allocated {
         return Err(mark_behind(options, &survey.mark, "records_up_to", walk.end));
     }
     for name in &survey.leftovers {
@@ -419,40 +428,66 @@ fn corrupt(path: &std::path::Path, point: LogPoint, fault: Fault) -> Error {
     Error::new(Reason::WalCorrupt).with("file", path.display()).with("position", point.position).with("fault", fault)
 }
 
-/// A sealed newest segment: its file is cut already, or still as long as it was allocated.
-fn check_sealed_tail(file: &dyn File, mark: &Mark, end: LogPoint) -> Result<FoundTail> {
-    let found = file.len()?;
-    let cut = offset(mark.segment, end.position);
-    let allocated = offset(mark.segment, mark.allocated);
-    if found == cut || found >= allocated {
-        return Ok(FoundTail { torn_bytes: 0, beyond_bytes: found.saturating_sub(cut) });
-    }
-    Err(Error::new(Reason::WalTruncated).with("expected_bytes", allocated).with("found_bytes", found))
-}
-
+#[derive(Default)]
 struct FoundTail {
     torn_bytes: u64,
+    unproven_bytes: u64,
     beyond_bytes: u64,
 }
 
 /// Judges what stands behind the proven log in the newest segment.
-fn check_tail(file: &dyn File, mark: &Mark, walk: &Walk) -> Result<FoundTail> {
+fn check_tail(keeper: Keeper, file: &dyn File, mark: &Mark, walk: &Walk) -> Result<FoundTail> {
+    let found = FoundTail { beyond_bytes: check_len(file, mark, walk)?, ..FoundTail::default() };
+    match keeper {
+        Keeper::Writer if walk.sealed => Ok(found),
+        Keeper::Writer => Ok(FoundTail { torn_bytes: torn_bytes(file, mark, walk)?, ..found }),
+        Keeper::Follower => Ok(FoundTail { unproven_bytes: unproven_bytes(file, mark, walk.end.position)?, ..found }),
+    }
+}
+
+/// Proves that the file of the newest segment reaches as far as the mark says; if it is sealed, it may be cut already. Returns how many
+/// bytes of it lie behind what is kept.
+fn check_len(file: &dyn File, mark: &Mark, walk: &Walk) -> Result<u64> {
     let found = file.len()?;
+    let end = offset(mark.segment, walk.end.position);
     let allocated = offset(mark.segment, mark.allocated);
-    if found < allocated {
+    if found < allocated && !(walk.sealed && found == end) {
         return Err(Error::new(Reason::WalTruncated).with("expected_bytes", allocated).with("found_bytes", found));
     }
-    let beyond_bytes = found.saturating_sub(allocated);
+    Ok(found.saturating_sub(if walk.sealed { end } else { allocated.max(end) }))
+}
+
+/// A writer's tail: how many bytes of it are torn.
+fn torn_bytes(file: &dyn File, mark: &Mark, walk: &Walk) -> Result<u64> {
     let at = walk.end.position;
     let mut bytes = vec![0; usize::try_from(mark.allocated.since(at)).unwrap_or(0)];
     let read = file.read_at(offset(mark.segment, at), &mut bytes)?;
     bytes.truncate(read);
     match tail::judge(mark.blank_seed, at, &bytes, walk.fault) {
-        Tail::End => Ok(FoundTail { torn_bytes: 0, beyond_bytes }),
-        Tail::Torn => Ok(FoundTail { torn_bytes: last_written(mark, at, &bytes), beyond_bytes }),
+        Tail::End => Ok(0),
+        Tail::Torn => Ok(last_written(mark, at, &bytes)),
         Tail::Corrupt(fault) => {
             Err(Error::new(Reason::WalCorrupt).with("position", at).with("fault", fault).with("durable", mark.durable))
         }
+    }
+}
+
+/// A follower's tail: how many bytes were received and do not prove themselves. Nothing is asked of them: they are log only once they
+/// are proven.
+fn unproven_bytes(file: &dyn File, mark: &Mark, end: Position) -> Result<u64> {
+    const PIECE_BYTES: usize = 1 << 20;
+    let mut piece = vec![0; PIECE_BYTES];
+    let (mut at, mut unproven) = (end, 0);
+    loop {
+        let read = file.read_at(offset(mark.segment, at), &mut piece)?;
+        if read == 0 {
+            return Ok(unproven);
+        }
+        let written = last_written(mark, at, piece.get(..read).unwrap_or_default());
+        if written > 0 {
+            unproven = at.after(written).since(end);
+        }
+        at = at.after(u64::try_from(read).unwrap_or(u64::MAX));
     }
 }
 

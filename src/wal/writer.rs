@@ -15,7 +15,7 @@
 //! The first failed write or fsync poisons the writer for good (D-FSYNC): every later call is refused with the failure as
 //! evidence. The log is a function of the records alone: how they were grouped leaves no trace (R-DETERMINISM).
 //!
-//! Owned by one thread: the committer on a writer, the receiver on a replica.
+//! Owned by one thread: the committer. On a replica it is what `open` returns, and what `FollowedLog` writes through.
 
 use super::blank;
 use super::mark::{MARK_FILE, Mark};
@@ -32,6 +32,26 @@ use std::path::{Path, PathBuf};
 /// The buffer is given back to the allocator once a group needed more than this.
 const BUFFER_KEPT_BYTES: usize = 16 * 1024 * 1024;
 
+/// Who writes a log, and with it what may stand above its mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// A writer: records of its own, one group at a time. Above the mark stands at most one group that was never acknowledged; what does
+    /// not verify there is a torn tail or corruption, and the two are told apart (D-TAIL).
+    Writer,
+    /// A follower: bytes that it received, as many as arrived. Above the mark stands what a restart proves, or drops whatever it is (F-R2).
+    Follower,
+}
+
+impl Keeper {
+    /// What a log of this keeper refuses with once a write of it has failed.
+    fn stopped(self) -> Reason {
+        match self {
+            Keeper::Writer => Reason::CommitStopped,
+            Keeper::Follower => Reason::ReplicationStopped,
+        }
+    }
+}
+
 /// Where and how a log is written.
 #[derive(Clone)]
 pub struct LogOptions {
@@ -41,6 +61,8 @@ pub struct LogOptions {
     pub directory: PathBuf,
     /// Whose log.
     pub lineage: Lineage,
+    /// By whom.
+    pub keeper: Keeper,
     /// A segment is sealed before the record that would make it larger.
     pub segment_bytes: u64,
     /// The newest segment is blanked in stretches of this length, a multiple of the sector.
@@ -205,14 +227,14 @@ impl LogWriter {
         Ok(())
     }
 
-    fn refuse_if_stopped(&self) -> Result<()> {
+    pub(super) fn refuse_if_stopped(&self) -> Result<()> {
         match &self.fault {
-            Some(fault) => Err(Error::new(Reason::CommitStopped).with("failure", fault)),
+            Some(fault) => Err(Error::new(self.options.keeper.stopped()).with("failure", fault)),
             None => Ok(()),
         }
     }
 
-    fn keep_fault<T>(&mut self, outcome: Result<T>) -> Result<T> {
+    pub(super) fn keep_fault<T>(&mut self, outcome: Result<T>) -> Result<T> {
         if let Err(error) = &outcome {
             self.fault = Some(error.clone());
         }
@@ -253,13 +275,13 @@ impl LogWriter {
     }
 
     /// The end of the stretch of blank space that includes the byte before `end`.
-    fn stretch(&self, end: Position) -> Position {
+    pub(super) fn stretch(&self, end: Position) -> Position {
         let stretches = end.since(self.mark.segment).div_ceil(self.options.extend_bytes.max(SECTOR));
         self.mark.segment.after(stretches.saturating_mul(self.options.extend_bytes.max(SECTOR)))
     }
 
     /// Writes blank from one position to another.
-    fn blank(&self, from: Position, to: Position) -> Result<()> {
+    pub(super) fn blank(&self, from: Position, to: Position) -> Result<()> {
         write_blank(self.segment.as_ref(), self.mark.segment, self.mark.blank_seed, from, to)
     }
 
@@ -293,11 +315,14 @@ pub(super) fn write_blank(file: &dyn File, first: Position, seed: u64, from: Pos
     let mut at = from;
     let mut piece = Vec::new();
     while at < to {
-        let len = to.since(at).min(PIECE_BYTES);
-        piece.resize(usize::try_from(len).unwrap_or(0), 0);
-        blank::fill(seed, at, &mut piece);
-        file.write_at(offset(first, at), &piece)?;
-        at = at.after(len);
+        // What a follower received may end inside a word: then the rest of the word is blank too.
+        let word = Position(at.0 & !7);
+        let end = at.after(to.since(at).min(PIECE_BYTES));
+        piece.resize(usize::try_from(end.since(word)).unwrap_or(0), 0);
+        blank::fill(seed, word, &mut piece);
+        let skipped = usize::try_from(at.since(word)).unwrap_or(0);
+        file.write_at(offset(first, at), piece.get(skipped..).unwrap_or_default())?;
+        at = end;
     }
     Ok(())
 }
