@@ -12,6 +12,7 @@ use crate::id::Id;
 use crate::limits;
 use crate::position::{LogPoint, Position};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// The version of the protocol that this program speaks.
 pub const VERSION: u16 = 1;
@@ -21,6 +22,7 @@ pub const HEADER_BYTES: usize = 16;
 pub const SEGMENT_HEAD_BYTES: usize = HEADER_BYTES + SEGMENT_FIELDS_BYTES;
 
 const SEGMENT_FIELDS_BYTES: usize = 40;
+const REFUSE_FIELDS_BYTES: usize = 40;
 const HELLO_MAGIC: &[u8; 8] = b"AEROREPL";
 const ENDS_SEGMENT: u32 = 1;
 const HAS_NOTHING: u32 = 1;
@@ -70,13 +72,13 @@ impl Kind {
         }
     }
 
-    /// The longest body of this kind.
-    fn body_bytes_max(self) -> usize {
+    /// The shortest and the longest body of this kind.
+    fn body_bytes(self) -> RangeInclusive<usize> {
         match self {
-            Kind::Hello | Kind::Welcome => 104,
-            Kind::Refuse => 40 + limits::REFUSAL_BYTES_MAX,
-            Kind::Fetch => 16,
-            Kind::Segment => SEGMENT_FIELDS_BYTES + limits::SEGMENT_FRAME_BYTES_MAX,
+            Kind::Hello | Kind::Welcome => 104..=104,
+            Kind::Refuse => REFUSE_FIELDS_BYTES..=REFUSE_FIELDS_BYTES + limits::REFUSAL_BYTES_MAX,
+            Kind::Fetch => 16..=16,
+            Kind::Segment => SEGMENT_FIELDS_BYTES + 1..=SEGMENT_FIELDS_BYTES + limits::SEGMENT_FRAME_BYTES_MAX,
         }
     }
 }
@@ -88,7 +90,7 @@ impl fmt::Display for Kind {
 }
 
 /// What shapes the files of a database, as it travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Bytes of a segment.
     pub segment_bytes: u64,
@@ -105,7 +107,7 @@ pub struct Shape {
 pub struct Hello {
     /// The versions of the protocol that it speaks, from and to.
     pub versions: (u16, u16),
-    /// It has no directory yet, and asks only whose log this is: database, epoch, shape and point say nothing.
+    /// It has no directory yet, and asks only whose log this is: database, epoch, shape and point are zero.
     pub has_nothing: bool,
     /// Whose log it follows.
     pub database_id: Id,
@@ -117,6 +119,22 @@ pub struct Hello {
     pub shape: Shape,
     /// The end of the log that it has proven.
     pub validated: LogPoint,
+}
+
+impl Hello {
+    /// What a node says that has no directory yet.
+    #[must_use]
+    pub fn of_nothing(versions: (u16, u16), node_id: Id) -> Hello {
+        Hello {
+            versions,
+            has_nothing: true,
+            database_id: Id::default(),
+            node_id,
+            epoch: 0,
+            shape: Shape::default(),
+            validated: LogPoint::default(),
+        }
+    }
 }
 
 /// Who the primary is, and where it stands.
@@ -310,18 +328,18 @@ impl Frame {
         if reader.array::<3>() != Some([0; 3]) {
             return Err(Fault::Kind);
         }
-        if len > kind.body_bytes_max() {
+        if !kind.body_bytes().contains(&len) {
             return Err(Fault::Length);
         }
-        let read = if kind == Kind::Segment { SEGMENT_FIELDS_BYTES.min(len) } else { len };
+        let read = if kind == Kind::Segment { SEGMENT_FIELDS_BYTES } else { len };
         let taken = HEADER_BYTES.saturating_add(read);
         let Some(body) = bytes.get(HEADER_BYTES..taken) else { return Ok(None) };
         if reader.u32() != Some(crc32c::crc32c(body)) {
             return Err(Fault::BodyChecksum);
         }
         let mut reader = Reader::new(body);
-        let frame = decode_body(kind, &mut reader, len).ok_or(Fault::Field)?;
-        if reader.is_empty() { Ok(Some((frame, taken))) } else { Err(Fault::Length) }
+        let frame = decode_body(kind, &mut reader, len).filter(|_| reader.is_empty());
+        frame.map(|frame| Some((frame, taken))).ok_or(Fault::Field)
     }
 }
 
@@ -333,7 +351,7 @@ fn decode_body(kind: Kind, reader: &mut Reader<'_>, len: usize) -> Option<Frame>
             }
             let versions = (reader.u16()?, reader.u16()?);
             let has_nothing = flag(reader.u32()?, HAS_NOTHING)?;
-            Frame::Hello(Hello {
+            let hello = Hello {
                 versions,
                 has_nothing,
                 database_id: Id(reader.array()?),
@@ -341,7 +359,11 @@ fn decode_body(kind: Kind, reader: &mut Reader<'_>, len: usize) -> Option<Frame>
                 epoch: reader.u64()?,
                 shape: shape(reader)?,
                 validated: point(reader)?,
-            })
+            };
+            if has_nothing && hello != Hello::of_nothing(versions, hello.node_id) {
+                return None;
+            }
+            Frame::Hello(hello)
         }
         Kind::Welcome => {
             let version = reader.u16()?;
