@@ -12,7 +12,8 @@
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
 use crate::committer::{
-    Answers, Committer, Decision, Latest, Order, Orders, Retention, machine as committer_machine, worker as committer_worker,
+    Answers, Committer, Decision, Latest, Order, Orders, Retention, machine as committer_machine,
+    worker as committer_worker,
 };
 use crate::disk::LockGuard;
 use crate::error::{Error, Result};
@@ -299,7 +300,9 @@ impl Database {
         if self.identity.role.writes() {
             return Ok(&self.store);
         }
-        Err(Error::new(Reason::ReadBlocked).with("role", self.identity.role).with("applied_commit", self.store.commit()))
+        Err(Error::new(Reason::ReadBlocked)
+            .with("role", self.identity.role)
+            .with("applied_commit", self.store.commit()))
     }
 
     /// What an operator sees.

@@ -31,11 +31,8 @@ fn chunks(bytes: &[u8], ends: &[usize], cuts: &[usize]) -> Vec<Chunk> {
     borders.dedup();
     let mut from = 0;
     let cut = |to: usize| {
-        let chunk = Chunk {
-            from: Position(from as u64),
-            bytes: bytes[from..to].to_vec(),
-            ends_segment: ends.contains(&to),
-        };
+        let chunk =
+            Chunk { from: Position(from as u64), bytes: bytes[from..to].to_vec(), ends_segment: ends.contains(&to) };
         from = to;
         chunk
     };
