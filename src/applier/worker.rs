@@ -44,7 +44,9 @@ impl Core for ReplicaApplier {
 /// What ended the work.
 pub fn run(mut core: impl Core, inbox: &Receiver<Proven>, moved: impl Fn()) -> Result<()> {
     let mut outcome = Ok(());
-    while outcome.is_ok() && let Ok(proven) = inbox.recv() {
+    while outcome.is_ok()
+        && let Ok(proven) = inbox.recv()
+    {
         core.give(proven);
         outcome = loop {
             let step = core.step();
