@@ -68,6 +68,8 @@ pub struct Database {
     identity: Identity,
     report: Report,
     store: Arc<Store>,
+    /// Where the writer is, on a node that follows one.
+    primary: Option<String>,
     /// Gone once the database was closed.
     orders: Option<Orders>,
     committer: Option<JoinHandle<Result<()>>>,
@@ -135,6 +137,7 @@ impl Database {
             identity: report.identity,
             report,
             store,
+            primary: None,
             orders: None,
             committer: None,
             maintenance: None,
@@ -150,6 +153,12 @@ impl Database {
         });
         database.maintenance = Some(spawn("maintenance", body).map_err(refused)?);
         Ok((database, log, applier))
+    }
+
+    /// Says where the writer is: whoever is refused is told.
+    #[cfg(feature = "replication")]
+    pub(crate) fn follow(&mut self, primary: &str) {
+        self.primary = Some(primary.to_owned());
     }
 
     /// The store, for what is composed of it.
@@ -256,9 +265,20 @@ impl Database {
         Ok(cut)
     }
 
+    /// Refuses to make history on a node whose role does not (R-WRITER), and says who does.
+    ///
+    /// # Errors
+    /// `role.not_writer`.
+    pub fn check_writer(&self) -> Result<()> {
+        writer(self.identity.role).map_err(|refused| match &self.primary {
+            Some(primary) => refused.with("primary", primary),
+            None => refused,
+        })
+    }
+
     /// Where orders go, on a node that makes history.
     fn orders(&self) -> Result<&Orders> {
-        writer(self.identity.role)?;
+        self.check_writer()?;
         self.orders.as_ref().ok_or_else(|| Error::new(Reason::DatabaseClosed))
     }
 

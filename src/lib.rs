@@ -55,6 +55,9 @@
 //! | formats | [`codec`], [`record`], [`batch`], `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`] | who calls them |
 //! | components | [`committer`], [`maintenance`], `feeder` | one another |
+//! | formats | [`codec`], [`record`], [`batch`], `frame`, `resp` | disks and threads; they never panic |
+//! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
+//! | components | [`committer`], [`maintenance`] | one another |
 //! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
@@ -112,6 +115,7 @@ strict! {
     batch codec commit_id config error id identity limits position reason record rules store wal
     #[cfg(feature = "replication")] chunk
     #[cfg(feature = "replication")] frame
+    #[cfg(feature = "replication")] replica_state
     #[cfg(feature = "server")] resp
 }
 
@@ -133,8 +137,12 @@ pub mod queue;
 #[cfg(feature = "replication")]
 pub mod receiver;
 pub mod recovery;
+#[cfg(feature = "replication")]
+pub mod replica;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "replication")]
+pub mod supervisor;
 pub mod sync;
 #[cfg(feature = "replication")]
 pub mod validator;

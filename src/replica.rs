@@ -20,6 +20,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::identity::{Identity, Parameters, Role};
+use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::{LogPoint, Position};
 use crate::published::{Doorbell, Fact, FirstFault};
@@ -90,6 +91,7 @@ struct Shared {
     doorbell: Doorbell,
     waker: Arc<Waker>,
     retention: Retention,
+    applier_hook: sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl receiver::worker::Wakes for Shared {
@@ -126,7 +128,17 @@ impl Shared {
         if self.fault.set(&error) {
             log::error!(target: component, code = error.reason().name(); "{error}");
         }
+        self.tell_applier_failure();
         self.call();
+    }
+
+    fn tell_applier_failure(&self) {
+        let failed =
+            self.fault.get().is_some_and(|fault| fault.fact("component") == Some("applier") && !fault.reason().halts());
+        let hook = if failed { sync::lock(&self.applier_hook).take() } else { None };
+        if let Some(hook) = hook {
+            hook();
+        }
     }
 
     /// What the Receiver may know of the stages behind it. Applied is looked at first: it is never ahead.
@@ -152,7 +164,8 @@ impl Shared {
 
 /// An open replica.
 pub struct Replica {
-    database: Arc<Database>,
+    /// Gone once the replica was closed.
+    database: Option<Arc<Database>>,
     primary: String,
     shared: Arc<Shared>,
     replica_seen: Arc<Observed<supervisor::machine::State>>,
@@ -176,9 +189,10 @@ impl Replica {
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
         let identity = recovered.report.identity;
-        let kept = StateStore::open(&options.disk, &options.dir, identity.database_id, identity.node_id)?;
-        check_nothing_lost(&kept, recovered.log.durable())?;
-        let (database, log, applier) = Database::maintained(recovered, calls, &sync::spawn)?;
+        let kept = StateStore::open(options.disk.as_ref(), &options.dir, identity.database_id, identity.node_id)?;
+        kept.state().check_log(recovered.log.durable())?;
+        let (mut database, log, applier) = Database::maintained(recovered, calls, &sync::spawn)?;
+        database.follow(&primary);
 
         let point = log.durable();
         let receiver = Receiver::new(FollowedLog::new(log), identity);
@@ -200,10 +214,11 @@ impl Replica {
             doorbell: Doorbell::default(),
             waker,
             retention: options.retention,
+            applier_hook: sync::Mutex::new(None),
         });
         let (orders, inbox) = queue::bounded(4);
         let mut replica = Replica {
-            database: Arc::new(database),
+            database: Some(Arc::new(database)),
             primary,
             replica_seen: supervisor.observed(),
             validator_seen: validator.observed(),
@@ -217,8 +232,8 @@ impl Replica {
         if halted {
             replica.shared.close_reads();
         } else {
-            let (chunks, to_prove) = queue::bounded(limits_of_queue());
-            let (proven, to_apply) = queue::bounded(limits_of_queue());
+            let (chunks, to_prove) = queue::bounded(limits::REPLICA_QUEUE_MAX);
+            let (proven, to_apply) = queue::bounded(limits::REPLICA_QUEUE_MAX);
             replica.start("receiver", move |shared: &Arc<Shared>| {
                 let around =
                     receiver::worker::Surroundings { link, inbox: &inbox, out: &chunks, bell: shared.as_ref() };
@@ -255,9 +270,8 @@ impl Replica {
     ) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let body: Body = Box::new(move || {
-            let outcome = sync::caught(|| body(&shared)).unwrap_or_else(|assertion| {
-                Err(Error::new(Reason::ComponentPanicked).with("assertion", assertion))
-            });
+            let outcome = sync::caught(|| body(&shared))
+                .unwrap_or_else(|assertion| Err(Error::new(Reason::ComponentPanicked).with("assertion", assertion)));
             if let Err(error) = &outcome {
                 shared.failed(name, error.clone());
             }
@@ -270,13 +284,13 @@ impl Replica {
     /// The database, for who serves it. It makes no history and answers no reads.
     #[must_use]
     pub fn database(&self) -> &Arc<Database> {
-        &self.database
+        self.database.as_ref().expect("it is there until the replica is closed")
     }
 
     /// Whose directory it is.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        self.database.identity()
+        self.database().identity()
     }
 
     /// What is applied, and published.
@@ -306,8 +320,22 @@ impl Replica {
             applied,
             fault: self.shared.fault.get(),
             halt: sync::lock(&self.shared.halt).clone(),
-            database: self.database.status(),
+            database: self.database().status(),
         }
+    }
+
+    /// Calls `hook` once the Applier has failed: what is to follow is recovery, which opening the directory again is.
+    pub fn on_applier_failure(&self, hook: impl FnOnce() + Send + 'static) {
+        *sync::lock(&self.shared.applier_hook) = Some(Box::new(hook));
+        self.shared.tell_applier_failure();
+    }
+
+    /// Where the Applier failed, if it did; a halt is no failure that opening again could mend.
+    #[must_use]
+    pub fn applier_failed(&self) -> Option<Position> {
+        let fault = self.shared.fault.get()?;
+        let failed = fault.fact("component") == Some("applier") && !fault.reason().halts();
+        failed.then(|| self.applied().position)
     }
 
     /// Stops: what was received is proven and applied, what is applied is recorded, the threads have ended.
@@ -330,7 +358,9 @@ impl Replica {
         if let Some(supervisor) = self.supervisor.take() {
             outcome = outcome.and(ended("supervisor", supervisor));
         }
-        outcome
+        // Whoever else has it closes it when they let go of it.
+        let closed = self.database.take().and_then(Arc::into_inner).map_or(Ok(()), Database::close);
+        outcome.and(closed)
     }
 }
 
@@ -371,15 +401,15 @@ fn ended(component: &'static str, thread: JoinHandle<Result<()>>) -> Result<()> 
     thread.join().unwrap_or_else(panicked)
 }
 
-fn limits_of_queue() -> usize {
-    crate::limits::REPLICA_QUEUE_MAX
-}
-
-/// Refuses a log that ends before what was applied: it was shown as proven, and the primary may count on it (REPL-STATE).
-fn check_nothing_lost(kept: &StateStore, end: LogPoint) -> Result<()> {
-    let applied = kept.state().applied;
-    let lost = applied.position > end.position || (applied.position == end.position && applied != end);
-    if lost { Err(Error::new(Reason::ReplicaLogLost).with("applied", applied).with("log_end", end)) } else { Ok(()) }
+/// Clears what halted the replica of a directory that nobody has open; the halt that was cleared.
+///
+/// # Errors
+/// `halt.other` when it is another, or none; what opening the directory would refuse with; those of the disk.
+pub fn resume(options: &Options, reason: Reason, position: Position) -> Result<Halt> {
+    let options = Options { role: Some(Role::Replica), ..options.clone() };
+    let (_lock, identity) = recovery::enter(&options)?;
+    let Identity { database_id, node_id, .. } = identity;
+    StateStore::open(options.disk.as_ref(), &options.dir, database_id, node_id)?.clear(reason, position)
 }
 
 /// Asks a primary whose log it serves, and makes the directory of a replica of it.
@@ -389,6 +419,9 @@ fn check_nothing_lost(kept: &StateStore, end: LogPoint) -> Result<()> {
 /// [`recovery::init`].
 pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity> {
     let welcome = introduction::ask(primary)?;
+    if welcome.oldest > Position::GENESIS {
+        return Err(Error::new(Reason::HistoryRetired).with("here", Position::GENESIS).with("oldest", welcome.oldest));
+    }
     recovery::init(&Init {
         role: Role::Replica,
         parameters: Parameters::from(welcome.shape),

@@ -33,6 +33,8 @@ use crate::entropy;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::reason::Reason;
+#[cfg(feature = "replication")]
+use crate::replica::Replica;
 use crate::sync::Arc;
 use crate::wire::{Listener, Pipe, Poll, Waker, signals};
 use bell::Bell;
@@ -59,6 +61,9 @@ pub struct Options {
     pub max_clients: u32,
     /// Memory for the buffers of all connections.
     pub client_memory: u64,
+    /// The replica whose database it is, if it is one: shown, and never asked for anything else.
+    #[cfg(feature = "replication")]
+    pub replica: Option<Arc<Replica>>,
     /// Whether SIGTERM and SIGINT end the server, rather than the process.
     pub catch_signals: bool,
 }
@@ -74,6 +79,8 @@ impl Options {
             allow_remote: false,
             max_clients: 10_000,
             client_memory: 256 << 20,
+            #[cfg(feature = "replication")]
+            replica: None,
             catch_signals: false,
         }
     }

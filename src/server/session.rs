@@ -15,7 +15,6 @@ use crate::commit_id::CommitId;
 use crate::committer::{Decision, Order};
 use crate::database::Database;
 use crate::error::{Error, Result};
-use crate::node::writer;
 use crate::position::LogPoint;
 use crate::reason::Reason;
 use crate::resp::{Out, Request, Version};
@@ -168,7 +167,7 @@ impl Session {
             client.commands = client.commands.saturating_add(1);
         }
         if command.run.writes()
-            && let Err(error) = writer(context.database.identity().role)
+            && let Err(error) = context.database.check_writer()
         {
             return self.reject(&refusal(&error), out);
         }
