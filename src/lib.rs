@@ -52,13 +52,10 @@
 //! |---|---|---|
 //! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`], [`config`] | anything |
 //! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], `wire` | what passes through them |
-//! | formats | [`codec`], [`record`], [`batch`], `resp` | disks and threads; they never panic |
-//! | stores | [`identity`], [`wal`], [`store`] | who calls them |
-//! | components | [`committer`], [`maintenance`], `feeder` | one another |
-//! | formats | [`codec`], [`record`], [`batch`], `frame`, `resp` | disks and threads; they never panic |
+//! | formats | [`codec`], [`record`], [`batch`], `frame`, `chunk`, `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
-//! | components | [`committer`], [`maintenance`] | one another |
-//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server` | |
+//! | components | [`committer`], [`maintenance`], `feeder`, `receiver`, `validator`, `applier` | one another |
+//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server`, `supervisor`, `replica` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
 
