@@ -1,3 +1,7 @@
+//! Frames: every kind survives, every flip, truncation and false length is refused, in whatever pieces the bytes come (WIRE-FRAME).
+//!
+//! The vectors of `protocol.md` are read by `tests/protocol.rs`.
+
 use super::*;
 use crate::position::History;
 

@@ -1,3 +1,7 @@
+//! The state of a replica: what survives, what is refused.
+//!
+//! Crashes and failing calls are in `tests/replica_state.rs`.
+
 use super::*;
 use crate::codec::{Put, SECTOR_BYTES};
 use crate::commit_id::CommitId;
