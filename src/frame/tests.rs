@@ -1,6 +1,7 @@
-//! Frames: every kind survives, every flip, truncation and false length is refused, in whatever pieces the bytes come (WIRE-FRAME).
+//! Frames of every kind, and what must not be taken for one (WIRE-FRAME).
 //!
-//! The vectors of `protocol.md` are read by `tests/protocol.rs`.
+//! Each of them whole, cut at every byte, and with every bit turned; and with checksums that hold over what can't be. Streams, the vectors
+//! of the page and random bytes are in `tests/protocol.rs`.
 
 use super::*;
 use crate::position::History;

@@ -1,6 +1,7 @@
-//! The state of a replica: what survives, what is refused.
+//! One generation as bytes, and what is left of one (FMT-REPLICA).
 //!
-//! Crashes and failing calls are in `tests/replica_state.rs`.
+//! Every bit turned, every set of sectors that a crash leaves, every field that can't be. Two files together, crashes and failing calls
+//! are in `tests/replica_state.rs`.
 
 use super::*;
 use crate::codec::{Put, SECTOR_BYTES};
