@@ -204,8 +204,8 @@ impl Database {
 
     /// Calls `hook` whenever commits have become readable, and once for the first fault that ends reading and the first that ends writing;
     /// on the thread that made it so, which it must not hold up, and so perhaps by two threads at once. It may read this
-    /// database, and add a hook, which is called from the next time on. Where it fails an assertion, that is logged, and the other hooks
-    /// are called all the same. A hook is kept as long as the database is open.
+    /// database, and add a hook, which is called from the next time on. Where it fails an assertion, and the program is built
+    /// to unwind, that is logged, and the other hooks are called all the same. A hook is kept as long as the database is open.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.store.on_publish(hook);
     }

@@ -306,7 +306,7 @@ impl Store {
 
     /// Calls `hook` whenever commits have become readable, and once for the first fault that ends reading and the first that ends writing;
     /// on the thread that made it so, so it may be called by two at once. No lock is held meanwhile: it may read, and add a hook, which is
-    /// called from the next time on. Where it fails an assertion that is logged, and the other hooks are called.
+    /// called from the next time on. Where it fails an assertion, in a program that unwinds, that is logged, and the other hooks are called.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
         Arc::make_mut(&mut sync::lock(&self.hooks)).push(Arc::new(hook));
     }
