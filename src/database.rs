@@ -239,9 +239,10 @@ impl Database {
         self.orders()?.order(Order::Decide(Decision::new(decide))).map(|point| point.commit)
     }
 
-    /// Calls `hook` whenever the log has become longer and commits readable, and when it is known that none will any more; on the thread that made it so,
-    /// which it must not hold up. A hook is kept as long as the database is open.
-    /// It must not read this database, nor add a hook, nor fail: hooks are called one after the other, under a lock.
+    /// Calls `hook` whenever the log has become longer or commits readable, and once for the first fault that ends reading and that ends writing;
+    /// on the thread that made it so, which it must not hold up, and so perhaps by two threads at once. It may read this
+    /// database, and add a hook, which is called from the next time on. Where it fails an assertion, and the program is built
+    /// to unwind, that is logged, and the other hooks are called all the same. A hook is kept as long as the database is open.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.store.on_publish(hook);
     }

@@ -14,7 +14,7 @@ pub const BATCH_OPS_MAX: usize = 1 << 20;
 /// Largest payload of a record.
 pub const PAYLOAD_BYTES_MAX: usize = BATCH_BYTES_MAX;
 
-/// A group takes no further commit once its records hold this much.
+/// A group takes no further order once its records hold this much, whoever made the batches in them.
 pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most commits in a group.
 pub const GROUP_COMMITS_MAX: usize = 4096;
@@ -27,7 +27,7 @@ pub const COMMIT_QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1 << 30);
 /// Times that MARK is read beside a writer until it verifies.
 pub const MARK_READS_MAX: usize = 16;
-/// Segments that go at once where retention lets more go; the next orders come first.
+/// Segments that go between two groups where retention lets more go: so many removals the next group may wait for.
 pub const RETIRED_SEGMENTS_MAX: usize = 4;
 /// Smallest and largest share of log that one table holds.
 pub const TABLE_BYTES: (u64, u64) = (1024, 1 << 30);

@@ -1,4 +1,5 @@
-//! Log that neither the checkpoint nor the retention needs goes behind the answers, a few segments at a time (docs/recovery.md).
+//! Log that neither the checkpoint nor the retention needs goes behind the answers of a group, at most four segments before the next
+//! (docs/recovery.md).
 
 mod world;
 

@@ -228,6 +228,7 @@ pub struct Rows {
     fault: Option<Error>,
     /// The row that was returned last.
     row: Row,
+    /// How many may follow; none once the end was met.
     left: usize,
 }
 
@@ -252,8 +253,8 @@ impl Rows {
         Ok(Rows { hold: Hold::new(store, at, cursor), fault: None, row: Row::default(), left: range.limit })
     }
 
-    /// The next row: key and value. `None` at the end of the range or of the limit. After an error there is no further row, only the
-    /// error again; corruption halts the node (D-CORRUPT).
+    /// The next row: key and value. `None` at the end of the range or of the limit, and ever after, without another look. After an error
+    /// there is no further row, only the error again; corruption halts the node (D-CORRUPT).
     ///
     /// # Errors
     /// `view.revoked`, `store.block_corrupt`, `disk.read_failed`.
@@ -266,7 +267,10 @@ impl Rows {
         loop {
             match self.hold.advance(|cursor| cursor.step(&mut self.row)) {
                 Ok(Step::Tombstone) => {}
-                Ok(Step::End) => return Ok(None),
+                Ok(Step::End) => {
+                    self.left = 0;
+                    return Ok(None);
+                }
                 Ok(Step::Row) => {
                     self.left = left;
                     return Ok(Some((&self.row.key, &self.row.value)));

@@ -149,6 +149,12 @@ impl RunCursor {
             };
             let Some((view, placed)) = self.placed(index) else { return Ok(()) };
             let key = view.key(&placed);
+            // Nearly every key has one version: then neither a search nor another look at this one is needed.
+            let before = index.checked_sub(1).and_then(|before| view.placed(before));
+            if placed.commit <= self.at && before.is_some_and(|before| view.key(&before) != key) {
+                self.shown = Some(placed);
+                return Ok(());
+            }
             // Either all versions of this key are too new, and what counts lies before them, or the newest visible is wanted.
             let visible = placed.commit <= self.at;
             let target = if visible { VersionKey::at(key, self.at) } else { VersionKey::before(key) };
