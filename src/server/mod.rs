@@ -145,9 +145,9 @@ impl Server {
     /// the clients take at once is sent. The database is left open.
     ///
     /// # Errors
-    /// `server.listen_failed`: the operating system ended the poll.
+    /// `server.poll_failed`: it ended as if it had been asked to.
     pub fn run(mut self) -> Result<Stop> {
-        self.event_loop.run().map_err(failed)
+        self.event_loop.run().map_err(|error| Error::new(Reason::ServerPollFailed).with("error", error))
     }
 }
 

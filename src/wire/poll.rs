@@ -69,6 +69,12 @@ impl Poll {
         })
     }
 
+    /// Lets every further wait fail as the operating system fails it: there is no room for what it would tell.
+    #[cfg(test)]
+    pub(crate) fn fail(&mut self) {
+        self.events = Events::with_capacity(0);
+    }
+
     fn add(&self, source: &mut impl Source, name: usize, interest: Interest) -> io::Result<()> {
         self.poll.registry().register(source, Token(name), interest)
     }
