@@ -10,7 +10,7 @@ use aerodb::resp::{Responses, Value};
 use aerodb::{CommitId, Parameters, Reason, limits};
 use std::collections::BTreeMap;
 use talk::{Talk, Waits, shown, words};
-use world::Dice;
+use world::{Dice, tiny};
 
 /// A scan's page: the next cursor and the keys.
 fn page(reply: &[u8]) -> (String, Vec<String>) {
@@ -170,6 +170,45 @@ fn a_long_reply_gives_way_and_shows_one_commit() {
         }
         talk.ask(writer, "EXEC");
         fill(&mut talk, writer, 5000);
+    }
+}
+
+/// RESP-TURN: keys that have no value are work too, whether they were deleted or came later.
+#[test]
+fn a_walk_over_keys_without_a_value_gives_way_resp_turn() {
+    let mut talk = Talk::with_parameters(Parameters { table_bytes: 4 << 20, segment_bytes: 4 << 20, ..tiny() });
+    let client = talk.client();
+    // From each end the sixteenth of the keys that came later has a value in an older run.
+    talk.ask(client, "MSET k00015 low k19984 high");
+    talk.database.checkpoint().unwrap();
+    talk.ask(client, "SET k10000x middle");
+    let keys: Vec<String> = (0..20_000).map(|key| format!("k{key:05}")).collect();
+    let pairs = keys.iter().flat_map(|key| [key.clone(), "v".to_owned()]);
+    talk.ask_bytes(client, std::iter::once("MSET".to_owned()).chain(pairs).collect());
+    talk.ask_bytes(client, std::iter::once("DEL".to_owned()).chain(keys).collect());
+    let (row, low, high) = ("$7¶k10000x¶$6¶middle¶", "$6¶k00015¶$3¶low¶", "$6¶k19984¶$4¶high¶");
+    let scanned_then = "*2¶$1¶0¶*3¶$6¶k00015¶$7¶k10000x¶$6¶k19984¶";
+    for place in ["in tables", "in runs"] {
+        // At the second commit the keys have no version, and one of sixteen is a place.
+        for (request, reply, least, most) in [
+            ("DBSIZE", ":1¶".to_owned(), 20, 21),
+            ("SCAN 0", "*2¶$1¶0¶*1¶$7¶k10000x¶".to_owned(), 20, 21),
+            ("AERO.RANGE  ", format!("*2¶{row}"), 30, 32),
+            ("AERO.RANGE   REV", format!("*2¶{row}"), 30, 32),
+            ("AERO.RANGE b c", "*0¶".to_owned(), 1, 1),
+            ("AERO.AT 2 SCAN 0", scanned_then.to_owned(), 2, 3),
+            ("AERO.AT 2 RANGE  ", format!("*6¶{low}{row}{high}"), 4, 6),
+            ("AERO.AT 2 RANGE   REV", format!("*6¶{high}{row}{low}"), 4, 6),
+        ] {
+            let (mut waits, mut turns) = (talk.send(client, words(request)), 1);
+            while waits == Waits::ForTurn {
+                turns += 1;
+                waits = talk.go_on(client);
+            }
+            assert_eq!(shown(&talk.received(client)), reply, "{request} {place}");
+            assert!((least..=most).contains(&turns), "{turns} turns for {request} {place}");
+        }
+        talk.database.checkpoint().unwrap();
     }
 }
 

@@ -150,7 +150,7 @@ fn a_cursor_shows_nothing_before_its_first_seek_and_stays_behind_the_end() {
         cursor.advance().unwrap();
         assert_eq!(cursor.current(), None);
         cursor.seek(Bound::Unbounded).unwrap();
-        assert_eq!(cursor.current(), Some((&b"k"[..], None)));
+        assert_eq!(cursor.current(), Some((&b"k"[..], Sight::Tombstone)));
         for _ in 0..3 {
             cursor.advance().unwrap();
             assert_eq!(cursor.current(), None);
