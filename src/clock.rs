@@ -6,6 +6,12 @@
 /// How long a poll waits that is not to wait.
 pub const NO_TIME: std::time::Duration = std::time::Duration::ZERO;
 
+/// So many seconds, for the operating system to count.
+#[must_use]
+pub fn seconds(seconds: u32) -> std::time::Duration {
+    std::time::Duration::from_secs(seconds.into())
+}
+
 /// Measures how long something took, for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(std::time::Instant);

@@ -54,6 +54,8 @@ pub struct Options {
     pub max_clients: u32,
     /// Memory for the buffers of all connections.
     pub client_memory: u64,
+    /// Seconds of silence after which the operating system tries whether a client is still there; 0: never.
+    pub tcp_keepalive: u32,
     /// Whether SIGTERM and SIGINT end the server, rather than the process.
     pub catch_signals: bool,
 }
@@ -68,6 +70,7 @@ impl Options {
             allow_remote: false,
             max_clients: 10_000,
             client_memory: 256 << 20,
+            tcp_keepalive: 300,
             catch_signals: false,
         }
     }
