@@ -60,9 +60,9 @@ impl Kind {
         match self {
             Kind::Path => "a path".to_owned(),
             Kind::Address => "an IP address and a port, as 127.0.0.1:6380 or [::1]:6380".to_owned(),
-            Kind::Bytes => "a number of bytes, or of K, M or G (KiB, MiB, GiB)".to_owned(),
-            Kind::BytesOrAll => "all, or a number of bytes, or of K, M or G (KiB, MiB, GiB)".to_owned(),
-            Kind::Count => "a number".to_owned(),
+            Kind::Bytes => "a number of bytes, or of K, M or G (KiB, MiB, GiB), that is not negative".to_owned(),
+            Kind::BytesOrAll => "all, or a number of bytes, or of K, M or G (KiB, MiB, GiB), that is not negative".to_owned(),
+            Kind::Count => "a number that is not negative".to_owned(),
             Kind::Flag => "true or false".to_owned(),
             Kind::Words(words) => words.join(" or "),
         }

@@ -8,6 +8,7 @@
 use crate::error::Result;
 use crate::position::LogPoint;
 use crate::published::Doorbell;
+use crate::reason::Reason;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{self, Condvar, Mutex};
 use crate::wire::Waker;
@@ -95,7 +96,7 @@ impl Bell {
 
     fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            log::error!("the loop of the server can't be woken: {error}");
+            log::error!(code = Reason::ServerPollFailed.name(); "the loop of the server can't be woken: {error}");
         }
     }
 }

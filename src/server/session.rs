@@ -307,7 +307,8 @@ impl Session {
             }
             Err(error) if begun => {
                 // Half of a reply is sent: there is no other way to say that the rest will not come.
-                log::warn!("client {}: a reply ends before its end: {error}", self.id);
+                let code = error.reason().name();
+                log::warn!(code, client:% = self.id; "closed: its reply ends before its end: {error}");
                 out.truncate(start);
                 Step::Last
             }
