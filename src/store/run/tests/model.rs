@@ -179,6 +179,23 @@ fn a_second_read_comes_from_the_cache_and_merges_leave_it_alone() {
     assert!(cache.stats().bytes < bytes, "the partition went with its run");
 }
 
+/// FMT-RUN
+#[test]
+fn a_large_value_is_read_for_its_own_sake_alone() {
+    let world = World::new();
+    let mut rows: Vec<Row> = (0..30).map(|key| (format!("k{key:02}").into_bytes(), 1, Some(vec![b'v'; 20]))).collect();
+    rows[15].2 = Some(vec![b'v'; 500_000]);
+    let run = world.open(world.write(&rows)).unwrap();
+    for (key, ..) in rows.iter().filter(|(key, ..)| key != b"k15") {
+        get(&run, key, 1).unwrap().unwrap();
+    }
+    // A page that begins behind a key, also behind the large one.
+    for (key, ..) in rows.iter().filter(|(key, ..)| key != b"k14") {
+        RunCursor::new(Pin::clone(&run), CommitId(1), Direction::Forward).seek(Bound::Excluded(key)).unwrap();
+    }
+    assert!(run.cache_stats().bytes < 100_000, "{:?}", run.cache_stats());
+}
+
 #[test]
 fn r_determinism_runs_of_equal_entries_are_equal_byte_for_byte() {
     let rows = Random(5).rows(300, 100);
