@@ -21,11 +21,12 @@ use crate::limits;
 use crate::maintenance::{machine as maintenance_machine, worker as maintenance_worker};
 use crate::node::writer;
 use crate::observed::{Observation, Observed};
-use crate::position::LogPoint;
+use crate::position::{LogPoint, Position};
 use crate::queue::{self, Receiver};
 use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Recovered, Report};
+use crate::store::run::RunInfo;
 use crate::store::{Store, View};
 use crate::sync::{self, Arc, JoinHandle};
 
@@ -38,6 +39,8 @@ pub struct Status {
     pub commit: CommitId,
     /// The durable end of the log.
     pub durable: LogPoint,
+    /// The oldest position of the log that is kept.
+    pub log_oldest: Position,
     /// The lowest commit that can be read.
     pub floor: CommitId,
     /// The runs hold everything up to here.
@@ -48,8 +51,8 @@ pub struct Status {
     pub maintenance: Observation<maintenance_machine::State>,
     /// Sealed tables that wait to become runs.
     pub sealed_tables: usize,
-    /// Runs, and the bytes in them.
-    pub runs: (usize, u64),
+    /// The runs, oldest first.
+    pub runs: Vec<RunInfo>,
     /// Merges that were decided and are not done.
     pub merges_due: usize,
     /// Views that exist.
@@ -72,6 +75,7 @@ pub struct Database {
     committer_seen: Arc<Observed<committer_machine::State>>,
     maintenance_seen: Arc<Observed<maintenance_machine::State>>,
     durable_seen: Arc<Observed<LogPoint>>,
+    oldest_seen: Arc<Observed<Position>>,
     /// Held until everything else is gone.
     lock: Option<Box<dyn LockGuard>>,
 }
@@ -115,6 +119,7 @@ impl Database {
             committer_seen: recovered.committer.observed(),
             maintenance_seen: recovered.maintenance.observed(),
             durable_seen: recovered.committer.durable(),
+            oldest_seen: recovered.committer.oldest(),
             lock: Some(recovered.lock),
         };
         let refused = |error: std::io::Error| Error::new(Reason::ProcessThreadFailed).with("error", error);
@@ -278,12 +283,13 @@ impl Database {
             identity: self.identity,
             commit: self.store.commit(),
             durable: self.durable_seen.load().state,
+            log_oldest: self.oldest_seen.load().state,
             floor: state.floor,
             checkpoint: state.checkpoint,
             committer: self.committer_seen.load(),
             maintenance: self.maintenance_seen.load(),
             sealed_tables: state.sealed.len(),
-            runs: (state.runs.len(), state.runs.iter().map(|run| run.info().size).sum()),
+            runs: state.runs.iter().rev().map(|run| run.info()).collect(),
             merges_due: state.merges_due,
             views: self.store.views(),
             halted: self.store.halted(),

@@ -314,14 +314,20 @@ fn reads_at_a_commit_show_it_and_only_it() {
     let client = talk.client();
     assert_eq!(talk.ask(client, "AERO.COMMITID"), ":0¶");
     assert_eq!(talk.ask(client, "AERO.LAST"), "$-1¶");
+    assert_eq!(talk.ask(client, "AERO.LAST POINT"), "$-1¶");
     for request in ["MSET a 1 b 2", "SET a 3", "DEL b", "SET c 44"] {
         talk.ask(client, request);
     }
+    let durable = talk.database.status().durable;
+    let point = format!("*3¶:4¶:{}¶$16¶{}¶", durable.position, durable.history);
+    assert_eq!(talk.ask(client, "aero.last point"), point);
     let unknown =
         "-ERR AERO.AT reads with GET, MGET, EXISTS, STRLEN, TYPE, SCAN or RANGE and their arguments, not with";
     for (request, expected) in [
         ("AERO.COMMITID", ":4"),
         ("AERO.LAST", ":4"),
+        ("AERO.LAST NOPE", "-ERR syntax error"),
+        ("AERO.LAST POINT POINT", "-ERR syntax error"),
         ("AERO.FLOOR", ":0"),
         ("AERO.AT 0 GET a", "$-1"),
         ("AERO.AT 1 GET a", "$1¶1"),

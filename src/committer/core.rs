@@ -77,6 +77,7 @@ pub struct Committer {
     state: State,
     observed: Arc<Observed<State>>,
     durable: Arc<Observed<LogPoint>>,
+    oldest: Arc<Observed<Position>>,
 }
 
 impl Committer {
@@ -84,8 +85,9 @@ impl Committer {
     #[must_use]
     pub fn new(log: LogWriter, applier: Applier, retention: Retention) -> Committer {
         let durable = Arc::new(Observed::new("log", log.durable()));
+        let oldest = Arc::new(Observed::new("log", log.oldest()));
         let observed = Arc::new(Observed::new("committer", State::Idle));
-        Committer { log, applier, retention, state: State::Idle, observed, durable }
+        Committer { log, applier, retention, state: State::Idle, observed, durable, oldest }
     }
 
     /// Where it shows its state.
@@ -98,6 +100,12 @@ impl Committer {
     #[must_use]
     pub fn durable(&self) -> Arc<Observed<LogPoint>> {
         Arc::clone(&self.durable)
+    }
+
+    /// Where it shows the oldest position of the log that is kept.
+    #[must_use]
+    pub fn oldest(&self) -> Arc<Observed<Position>> {
+        Arc::clone(&self.oldest)
     }
 
     /// The log.
@@ -255,6 +263,10 @@ impl Committer {
         let checkpoint = self.store().state().checkpoint.position;
         let kept_from = Position(self.log.durable().position.0.saturating_sub(kept));
         let more = self.log.retire(checkpoint.min(kept_from), limits::RETIRED_SEGMENTS_MAX);
+        let oldest = self.log.oldest();
+        if self.oldest.load().state != oldest {
+            self.oldest.transition(oldest, "retired", None);
+        }
         if let Err(error) = &more {
             self.fail(error);
         }

@@ -112,7 +112,7 @@ enum Kept {
 pub struct Session {
     pub(super) id: ClientId,
     pub(super) version: Version,
-    pub(super) last: Option<CommitId>,
+    pub(super) last: Option<LogPoint>,
     pub(super) multi: Option<Multi>,
     pub(super) watched: Watched,
     kept: Option<Kept>,
@@ -193,13 +193,13 @@ impl Session {
         let start = out.len();
         let told = match reply {
             Reply::Fixed(bytes) => outcome.map(|point| {
-                self.last = Some(point.commit);
+                self.last = Some(point);
                 out.extend_from_slice(bytes);
             }),
             Reply::Decided(deposit) => outcome.map(|point| {
                 let answer = deposit.take();
                 if answer.wrote {
-                    self.last = Some(point.commit);
+                    self.last = Some(point);
                 }
                 out.extend_from_slice(&answer.bytes);
             }),
