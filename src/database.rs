@@ -22,12 +22,13 @@ use crate::limits;
 use crate::maintenance::{machine as maintenance_machine, worker as maintenance_worker};
 use crate::node::writer;
 use crate::observed::{Observation, Observed};
-use crate::position::LogPoint;
+use crate::position::{LogPoint, Position};
 use crate::published::Fact;
 use crate::queue::{self, Receiver};
 use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Recovered, Report};
+use crate::store::run::RunInfo;
 use crate::store::{Applier, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::wal::{Extent, LogOptions, LogWriter};
@@ -41,6 +42,8 @@ pub struct Status {
     pub commit: CommitId,
     /// The durable end of the log.
     pub durable: LogPoint,
+    /// The oldest position of the log that is kept.
+    pub log_oldest: Position,
     /// The lowest commit that can be read.
     pub floor: CommitId,
     /// The runs hold everything up to here.
@@ -51,8 +54,8 @@ pub struct Status {
     pub maintenance: Observation<maintenance_machine::State>,
     /// Sealed tables that wait to become runs.
     pub sealed_tables: usize,
-    /// Runs, and the bytes in them.
-    pub runs: (usize, u64),
+    /// The runs, oldest first.
+    pub runs: Vec<RunInfo>,
     /// Merges that were decided and are not done.
     pub merges_due: usize,
     /// Views that exist.
@@ -349,12 +352,13 @@ impl Database {
             identity: self.identity,
             commit: self.store.commit(),
             durable: self.extent.get().durable,
+            log_oldest: self.extent.get().oldest,
             floor: state.floor,
             checkpoint: state.checkpoint,
             committer: self.committer_seen.load(),
             maintenance: self.maintenance_seen.load(),
             sealed_tables: state.sealed.len(),
-            runs: (state.runs.len(), state.runs.iter().map(|run| run.info().size).sum()),
+            runs: state.runs.iter().rev().map(|run| run.info()).collect(),
             merges_due: state.merges_due,
             views: self.store.views(),
             halted: self.store.halted(),

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::limits;
 use crate::position::LogPoint;
 use crate::queue::{Receiver, TryRecv};
+use crate::reason::Reason;
 use crate::sync::{self, seeded};
 use std::collections::VecDeque;
 
@@ -94,7 +95,7 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
             let own = outcomes.drain(..count).collect();
             // What is wrong with one caller's answer is not to cost the others theirs.
             if let Err(assertion) = sync::caught(|| answer(own)) {
-                log::error!("the answer to an order failed an assertion of its own: {assertion}");
+                log::error!(code = Reason::ComponentPanicked.name(); "the answer to an order failed an assertion of its own: {assertion}");
             }
         }
         more_to_retire = core.retire();

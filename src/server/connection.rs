@@ -412,6 +412,8 @@ impl Connection {
     /// # Errors
     /// Those of the socket: nobody is there any more.
     pub(super) fn finish(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        // Nobody tells of room any more: it is tried.
+        self.writable = true;
         loop {
             // There is no further turn: all that is due is written.
             context.read_bytes = 0;

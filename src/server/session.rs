@@ -114,7 +114,7 @@ enum Kept {
 pub struct Session {
     pub(super) id: ClientId,
     pub(super) version: Version,
-    pub(super) last: Option<CommitId>,
+    pub(super) last: Option<LogPoint>,
     pub(super) multi: Option<Multi>,
     pub(super) watched: Watched,
     kept: Option<Kept>,
@@ -195,13 +195,13 @@ impl Session {
         let start = out.len();
         let told = match reply {
             Reply::Fixed(bytes) => outcome.map(|point| {
-                self.last = Some(point.commit);
+                self.last = Some(point);
                 out.extend_from_slice(bytes);
             }),
             Reply::Decided(deposit) => outcome.map(|point| {
                 let answer = deposit.take();
                 if answer.wrote {
-                    self.last = Some(point.commit);
+                    self.last = Some(point);
                 }
                 out.extend_from_slice(&answer.bytes);
             }),
@@ -309,7 +309,8 @@ impl Session {
             }
             Err(error) if begun => {
                 // Half of a reply is sent: there is no other way to say that the rest will not come.
-                log::warn!("client {}: a reply ends before its end: {error}", self.id);
+                let code = error.reason().name();
+                log::warn!(code, client:% = self.id; "closed: its reply ends before its end: {error}");
                 out.truncate(start);
                 Step::Last
             }

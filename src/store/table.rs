@@ -7,7 +7,7 @@
 //! Values are shared, so that a reader copies them outside the lock.
 
 use super::key::Key;
-use super::run::{self, Direction, key_hash};
+use super::run::{self, Direction, PASSED_KEYS, Sight, key_hash};
 use super::sieve::Sieve;
 use crate::batch::Operation;
 use crate::commit_id::CommitId;
@@ -143,7 +143,8 @@ impl Table {
     }
 }
 
-/// Walks the keys of a table that have a version at a commit.
+/// Walks the keys of a table that have a version at a commit. The others are passed; where many follow one another, one of them is shown
+/// now and then, so that no step is long.
 pub(super) struct TableCursor {
     table: Pin<Table>,
     at: CommitId,
@@ -154,7 +155,7 @@ pub(super) struct TableCursor {
     items: Vec<(usize, Option<Arc<[u8]>>)>,
     index: usize,
     chunk_keys: usize,
-    /// The last key that was looked at, if the table may hold more behind it.
+    /// The last key that was looked at, if the table may hold more behind it. The cursor stands there if the chunk is empty.
     more: Option<Vec<u8>>,
 }
 
@@ -178,29 +179,27 @@ impl TableCursor {
     pub(super) fn seek(&mut self, bound: Bound<&[u8]>) {
         self.chunk_keys = CHUNK_KEYS.0;
         self.load(bound);
-        self.load_more();
     }
 
     /// Goes to the next key of the direction.
     pub(super) fn advance(&mut self) {
         self.index = self.index.saturating_add(1);
-        self.load_more();
-    }
-
-    /// Loads chunks until there is a key here, or none is left.
-    fn load_more(&mut self) {
-        while self.index >= self.items.len() {
-            let Some(last) = self.more.take() else { return };
+        if self.index >= self.items.len()
+            && let Some(last) = self.more.take()
+        {
             self.chunk_keys = self.chunk_keys.saturating_mul(2).min(CHUNK_KEYS.1);
             self.load(Bound::Excluded(&last));
         }
     }
 
-    /// The key here and its value; `None` in it is a tombstone.
+    /// The key here, and what the view sees there.
     #[must_use]
-    pub(super) fn current(&self) -> Option<(&[u8], Option<&[u8]>)> {
+    pub(super) fn current(&self) -> Option<(&[u8], Sight<'_>)> {
+        if self.items.is_empty() {
+            return self.more.as_ref().map(|passed| (passed.as_slice(), Sight::Nothing));
+        }
         let (_, value) = self.items.get(self.index)?;
-        Some((self.key(self.index)?, value.as_deref()))
+        Some((self.key(self.index)?, value.as_deref().map_or(Sight::Tombstone, Sight::Value)))
     }
 
     fn key(&self, index: usize) -> Option<&[u8]> {
@@ -212,21 +211,22 @@ impl TableCursor {
         self.keys.get(start..*end)
     }
 
-    /// Takes the next chunk from the table. Keys that have no version at the commit count too, so that the lock is held for a
+    /// Takes the next chunk from the table. Keys that have no version at the commit end it too, so that the lock is held for a
     /// bounded time; a chunk may hold none at all.
     fn load(&mut self, bound: Bound<&[u8]>) {
         self.keys.clear();
         self.items.clear();
         self.index = 0;
         let map = &sync::read(&self.table.keys).map;
-        let mut left = self.chunk_keys.saturating_mul(8);
+        let mut passed = 0_usize;
         let mut take = |(key, versions): (&Key, &Versions)| {
-            left = left.saturating_sub(1);
             if let Some(version) = versions.visible(self.at) {
                 self.keys.extend_from_slice(key.as_slice());
                 self.items.push((self.keys.len(), version.value.clone()));
+            } else {
+                passed = passed.saturating_add(1);
             }
-            (left == 0 || self.items.len() >= self.chunk_keys).then(|| key.as_slice().to_vec())
+            (passed >= PASSED_KEYS || self.items.len() >= self.chunk_keys).then(|| key.as_slice().to_vec())
         };
         self.more = match self.direction {
             Direction::Forward => map.range::<[u8], _>((bound, Bound::Unbounded)).find_map(&mut take),

@@ -3,6 +3,7 @@
 //! Only what is known is said. What would need a clock (uptime, rates) or a count of all keys is left out; DBSIZE counts. The level of
 //! compatibility is said as `redis_version`.
 
+use crate::position::LogPoint;
 use crate::server::commands::Words;
 use crate::server::feeds::{Feeds, Replica};
 use crate::server::session::{Context, Session, Step};
@@ -34,6 +35,12 @@ impl Section {
     fn line(&mut self, name: &str, value: impl Display) {
         let value = value.to_string().replace(['\r', '\n'], " ");
         self.0.push_str(&format!("{name}:{value}\r\n"));
+    }
+
+    fn point(&mut self, name: &str, point: LogPoint) {
+        self.line(&format!("{name}_position"), point.position);
+        self.line(&format!("{name}_history"), point.history);
+        self.line(&format!("{name}_commit"), point.commit);
     }
 }
 
@@ -131,25 +138,41 @@ fn replication(context: &Context<'_>, section: &mut Section) {
 
 fn aerodb(context: &Context<'_>, section: &mut Section) {
     let status = context.database.status();
+    let report = context.database.report();
     let fault = |fault: &Option<crate::error::Error>| fault.as_ref().map_or_else(String::new, ToString::to_string);
     section.line("database", status.identity.database_id);
     section.line("node", status.identity.node_id);
     section.line("role", status.identity.role);
     section.line("epoch", status.identity.epoch);
+    section.line("segment_bytes", status.identity.parameters.segment_bytes);
+    section.line("table_bytes", status.identity.parameters.table_bytes);
+    section.line("block_bytes", status.identity.parameters.block_bytes);
+    section.line("fanout", status.identity.parameters.fanout);
     section.line("commit", status.commit);
     section.line("floor", status.floor);
-    section.line("durable_position", status.durable.position);
-    section.line("durable_history", status.durable.history);
-    section.line("durable_commit", status.durable.commit);
-    section.line("checkpoint_position", status.checkpoint.position);
-    section.line("checkpoint_commit", status.checkpoint.commit);
+    section.point("durable", status.durable);
+    section.point("checkpoint", status.checkpoint);
+    section.line("log_oldest", status.log_oldest);
+    section.line("recovery_proven_from", report.log.proven_from);
+    section.point("recovery_marked", report.log.marked);
+    section.line("recovery_records_replayed", report.records_replayed);
+    section.line("recovery_torn_bytes", report.log.torn_bytes);
+    section.line("recovery_roll_finished", report.log.roll_finished);
+    for (number, name) in report.log.removed.iter().chain(&report.removed).enumerate() {
+        section.line(&format!("recovery_removed_{number}"), name);
+    }
     section.line("committer", status.committer.state);
     section.line("committer_blocked", status.committer.blocked.unwrap_or_default());
     section.line("maintenance", status.maintenance.state);
     section.line("maintenance_blocked", status.maintenance.blocked.unwrap_or_default());
     section.line("sealed_tables", status.sealed_tables);
-    section.line("runs", status.runs.0);
-    section.line("run_bytes", status.runs.1);
+    section.line("runs", status.runs.len());
+    section.line("run_bytes", status.runs.iter().map(|run| run.size).sum::<u64>());
+    for (number, run) in status.runs.iter().enumerate() {
+        section.line(&format!("run_{number}_file"), run.id.file_name());
+        section.line(&format!("run_{number}_bytes"), run.size);
+        section.line(&format!("run_{number}_hash"), format_args!("{:032x}", run.hash));
+    }
     section.line("merges_due", status.merges_due);
     section.line("views", status.views);
     section.line("halted", fault(&status.halted));
