@@ -164,6 +164,12 @@ impl Database {
         self.primary = Some(primary.to_owned());
     }
 
+    /// Where it is shown how far the log reaches: whoever writes the log of a follower says so there.
+    #[cfg(feature = "replication")]
+    pub(crate) fn extent_shown(&self) -> Arc<Fact<Extent>> {
+        Arc::clone(&self.extent)
+    }
+
     /// The store, for what is composed of it.
     #[cfg(feature = "replication")]
     pub(crate) fn store(&self) -> &Arc<Store> {

@@ -98,6 +98,15 @@ impl Seen {
         self.word("committer").is_some()
     }
 
+    /// What it says as a replica: what is known, in its order.
+    fn of_a_replica(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        #[cfg(feature = "replication")]
+        let names = aerodb::replica::FACTS;
+        #[cfg(not(feature = "replication"))]
+        let names = [];
+        names.into_iter().filter_map(|name: &'static str| Some((name, self.word(&format!("replica_{name}"))?)))
+    }
+
     fn text(&self, out: &mut Output) -> Result<()> {
         let word = |name: &str| self.word(name).unwrap_or_default();
         let point = |name: &str| {
@@ -134,6 +143,9 @@ impl Seen {
             row("maintenance", &component("maintenance"))?;
             row("halted", self.word("halted").unwrap_or("no"))?;
             row("write fault", self.word("write_fault").unwrap_or("none"))?;
+        }
+        for (name, value) in self.of_a_replica() {
+            row(&name.replace('_', " "), value)?;
         }
         Ok(())
     }
@@ -194,6 +206,16 @@ impl Seen {
             object["maintenance"] = component("maintenance");
             object["halted"] = json!(self.word("halted"));
             object["write_fault"] = json!(self.word("write_fault"));
+        }
+        if self.of_a_replica().next().is_some() {
+            // Hashes and ids are words, also where all their digits are decimal.
+            let is_word = |name: &str| name.ends_with("_history") || name.ends_with("_node");
+            let value = |name: &str, word: &str| match word.parse::<u64>() {
+                Ok(number) if !is_word(name) => json!(number),
+                _ => json!(word),
+            };
+            let facts = self.of_a_replica().map(|(name, word)| (name.to_owned(), value(name, word)));
+            object["replica"] = Value::Object(facts.collect());
         }
         object
     }

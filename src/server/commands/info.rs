@@ -4,6 +4,10 @@
 //! compatibility is said as `redis_version`.
 
 use crate::position::LogPoint;
+#[cfg(feature = "replication")]
+use crate::receiver;
+#[cfg(feature = "replication")]
+use crate::replica::ReplicaStatus;
 use crate::server::commands::Words;
 use crate::server::feeds::{Feeds, Replica};
 use crate::server::session::{Context, Session, Step};
@@ -118,6 +122,10 @@ fn stats(context: &Context<'_>, section: &mut Section) {
 
 fn replication(context: &Context<'_>, section: &mut Section) {
     section.line("role", role(context));
+    #[cfg(feature = "replication")]
+    if let Some(replica) = &context.options.replica {
+        return followed(&replica.status(), section);
+    }
     let replicas = context.feeds.map(Feeds::replicas).unwrap_or_default();
     section.line("connected_slaves", replicas.len());
     for (number, replica) in replicas.iter().enumerate() {
@@ -134,6 +142,21 @@ fn replication(context: &Context<'_>, section: &mut Section) {
     section.line("replica_connections", context.counters.replica_connections);
     section.line("replicas_refused", context.counters.replicas_refused);
     section.line("total_net_repl_output_bytes", context.counters.replication_bytes_out);
+}
+
+/// What Redis says of a node that follows another.
+#[cfg(feature = "replication")]
+fn followed(status: &ReplicaStatus, section: &mut Section) {
+    let (host, port) = status.primary.rsplit_once(':').unwrap_or_default();
+    let up = status.receiver.state == receiver::machine::State::Streaming;
+    section.line("master_host", host);
+    section.line("master_port", port);
+    section.line("master_link_status", if up { "up" } else { "down" });
+    section.line("slave_read_only", 1);
+    section.line("slave_read_repl_offset", status.received.received);
+    section.line("slave_repl_offset", status.applied.position);
+    section.line("connected_slaves", 0);
+    section.line("master_repl_offset", status.applied.position);
 }
 
 fn aerodb(context: &Context<'_>, section: &mut Section) {
@@ -157,6 +180,7 @@ fn aerodb(context: &Context<'_>, section: &mut Section) {
     section.point("recovery_marked", report.log.marked);
     section.line("recovery_records_replayed", report.records_replayed);
     section.line("recovery_torn_bytes", report.log.torn_bytes);
+    section.line("recovery_unproven_bytes", report.log.unproven_bytes);
     section.line("recovery_roll_finished", report.log.roll_finished);
     for (number, name) in report.log.removed.iter().chain(&report.removed).enumerate() {
         section.line(&format!("recovery_removed_{number}"), name);
@@ -177,4 +201,10 @@ fn aerodb(context: &Context<'_>, section: &mut Section) {
     section.line("views", status.views);
     section.line("halted", fault(&status.halted));
     section.line("write_fault", fault(&status.write_fault));
+    #[cfg(feature = "replication")]
+    if let Some(replica) = &context.options.replica {
+        for (name, value) in replica.status().facts() {
+            section.line(&format!("replica_{name}"), value);
+        }
+    }
 }
