@@ -26,7 +26,7 @@ use crate::queue::{self, Receiver};
 use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Recovered, Report};
-use crate::store::{Store, View};
+use crate::store::{Newest, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
 
 /// What an operator sees of a database.
@@ -259,15 +259,13 @@ impl Database {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`; after a halt, what halted the node.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.store.get(key)
+        self.newest().look(key, <[u8]>::to_vec)
     }
 
-    /// The length of the newest value of a key; the value is not copied.
-    ///
-    /// # Errors
-    /// As [`Database::get`].
-    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.store.len(key)
+    /// A reader of the newest values of many keys.
+    #[must_use]
+    pub fn newest(&self) -> Newest<'_> {
+        self.store.newest()
     }
 
     /// What an operator sees.

@@ -20,16 +20,19 @@ pub mod plan;
 pub mod run;
 
 mod applier;
+mod directory;
 mod hold;
 mod key;
+mod newest;
 mod rows;
-mod sieve;
 mod state;
 mod survivors;
 mod table;
+mod values;
 mod view;
 
 pub use applier::Applier;
+pub use newest::Newest;
 pub use rows::{Range, Rows};
 pub use run::Direction;
 pub use state::{SealedTable, State};
@@ -175,22 +178,10 @@ impl Store {
         Ok(View::new(self, commit, state))
     }
 
-    /// The newest value of a key: a view for one read.
-    ///
-    /// # Errors
-    /// As [`Store::view`] and [`View::get`].
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let (commit, state) = self.admit(None)?;
-        self.watch(state.get(key, commit))
-    }
-
-    /// The length of the newest value of a key; the value is not copied.
-    ///
-    /// # Errors
-    /// As [`Store::get`].
-    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
-        let (commit, state) = self.admit(None)?;
-        self.watch(state.len(key, commit))
+    /// A reader of the newest values.
+    #[must_use]
+    pub fn newest(&self) -> Newest<'_> {
+        Newest { store: self, admitted: None }
     }
 
     /// The commit to read at and a state that holds it.

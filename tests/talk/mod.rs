@@ -116,6 +116,7 @@ impl Talk {
         let out = if slots.is_empty() { output } else { &mut behind };
         let mut context = Context {
             database: &self.database,
+            newest: self.database.newest(),
             clients: &mut self.clients,
             cursors: &mut self.cursors,
             counters: &self.counters,
@@ -141,9 +142,9 @@ impl Talk {
     }
 
     /// A client sends a request; what it orders waits until [`Talk::commit`].
-    pub fn send(&mut self, client: usize, request: Request) -> Waits {
+    pub fn send(&mut self, client: usize, mut request: Request) -> Waits {
         assert_eq!(self.talkers[client].waits, Waits::No, "the client waits");
-        self.step(client, |session, waiting, context, out| session.request(request, waiting, context, out));
+        self.step(client, |session, waiting, context, out| session.request(&mut request, waiting, context, out));
         self.talkers[client].waits
     }
 
@@ -187,6 +188,7 @@ impl Talk {
                 Err(reply) => {
                     let mut context = Context {
                         database: &self.database,
+                        newest: self.database.newest(),
                         clients: &mut self.clients,
                         cursors: &mut self.cursors,
                         counters: &self.counters,
