@@ -23,13 +23,14 @@ use crate::maintenance::{machine as maintenance_machine, worker as maintenance_w
 use crate::node::writer;
 use crate::observed::{Observation, Observed};
 use crate::position::LogPoint;
+use crate::published::Fact;
 use crate::queue::{self, Receiver};
 use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Recovered, Report};
 use crate::store::{Applier, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
-use crate::wal::LogWriter;
+use crate::wal::{Extent, LogOptions, LogWriter};
 
 /// What an operator sees of a database.
 #[derive(Clone, Debug)]
@@ -73,7 +74,8 @@ pub struct Database {
     maintenance: Option<JoinHandle<Result<()>>>,
     committer_seen: Arc<Observed<committer_machine::State>>,
     maintenance_seen: Arc<Observed<maintenance_machine::State>>,
-    durable_seen: Arc<Observed<LogPoint>>,
+    extent: Arc<Fact<Extent>>,
+    log: LogOptions,
     /// Held until everything else is gone.
     lock: Option<Box<dyn LockGuard>>,
 }
@@ -116,7 +118,7 @@ impl Database {
         let (sender, inbox) = queue::bounded(limits::COMMIT_QUEUE_MAX);
         database.orders = Some(Orders::new(sender));
         database.committer_seen = core.observed();
-        database.durable_seen = core.durable();
+        database.extent = core.extent();
         let body = database.guarded("committer", move || committer_worker::run(core, &inbox));
         database.committer = Some(spawn("committer", body).map_err(refused)?);
         Ok(database)
@@ -138,7 +140,8 @@ impl Database {
             maintenance: None,
             committer_seen: Arc::new(Observed::new("committer", committer_machine::State::Closed)),
             maintenance_seen: core.observed(),
-            durable_seen: Arc::new(Observed::new("log", log.durable())),
+            extent: Arc::new(Fact::new(log.extent())),
+            log: log.options().clone(),
             lock: Some(lock),
         };
         let body = database.guarded("maintenance", move || {
@@ -227,7 +230,7 @@ impl Database {
         self.orders()?.order(Order::Decide(Decision::new(decide))).map(|point| point.commit)
     }
 
-    /// Calls `hook` whenever commits have become readable, and when it is known that none will any more; on the thread that made it so,
+    /// Calls `hook` whenever the log has become longer and commits readable, and when it is known that none will any more; on the thread that made it so,
     /// which it must not hold up. A hook is kept as long as the database is open.
     /// It must not read this database, nor add a hook, nor fail: hooks are called one after the other, under a lock.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
@@ -271,6 +274,18 @@ impl Database {
         self.store.state().floor
     }
 
+    /// How far the log reaches now. Whoever is told by [`Database::on_publish`] finds what it was told of.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        self.extent.get()
+    }
+
+    /// Where the log lies, for reading it up to its extent.
+    #[must_use]
+    pub fn log(&self) -> &LogOptions {
+        &self.log
+    }
+
     /// A view at a commit, or at the newest one.
     ///
     /// # Errors
@@ -312,7 +327,7 @@ impl Database {
         Status {
             identity: self.identity,
             commit: self.store.commit(),
-            durable: self.durable_seen.load().state,
+            durable: self.extent.get().durable,
             floor: state.floor,
             checkpoint: state.checkpoint,
             committer: self.committer_seen.load(),

@@ -54,7 +54,7 @@
 //! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], `wire` | what passes through them |
 //! | formats | [`codec`], [`record`], [`batch`], `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`] | who calls them |
-//! | components | [`committer`], [`maintenance`] | one another |
+//! | components | [`committer`], [`maintenance`], `feeder` | one another |
 //! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
@@ -123,6 +123,8 @@ pub mod committer;
 pub mod database;
 pub mod disk;
 pub mod entropy;
+#[cfg(feature = "replication")]
+pub mod feeder;
 pub mod maintenance;
 pub mod node;
 pub mod observed;

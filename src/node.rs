@@ -18,6 +18,7 @@ use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Report};
 use crate::store::{Store, View};
 use crate::sync::Arc;
+use crate::wal::{Extent, LogOptions};
 
 /// A node without threads.
 pub struct Node {
@@ -75,6 +76,18 @@ impl Node {
     #[must_use]
     pub fn oldest(&self) -> Position {
         self.committer.log().oldest()
+    }
+
+    /// How far the log reaches.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        self.committer.log().extent()
+    }
+
+    /// Where the log lies, for reading it up to its extent.
+    #[must_use]
+    pub fn log(&self) -> &LogOptions {
+        self.committer.log().options()
     }
 
     /// A view at a commit, or at the newest one.

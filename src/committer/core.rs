@@ -11,11 +11,12 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::observed::Observed;
 use crate::position::{LogPoint, Position};
+use crate::published::Fact;
 use crate::reason::Reason;
 use crate::record::{Content, Kind, Purpose, Record};
 use crate::store::{Applier, Store};
 use crate::sync::Arc;
-use crate::wal::{LogWriter, Pushed};
+use crate::wal::{Extent, LogWriter, Pushed};
 use std::cell::OnceCell;
 
 /// What a caller asks the writer to put into the log.
@@ -76,16 +77,16 @@ pub struct Committer {
     retention: Retention,
     state: State,
     observed: Arc<Observed<State>>,
-    durable: Arc<Observed<LogPoint>>,
+    extent: Arc<Fact<Extent>>,
 }
 
 impl Committer {
     /// A committer that goes on where log and applier end.
     #[must_use]
     pub fn new(log: LogWriter, applier: Applier, retention: Retention) -> Committer {
-        let durable = Arc::new(Observed::new("log", log.durable()));
+        let extent = Arc::new(Fact::new(log.extent()));
         let observed = Arc::new(Observed::new("committer", State::Idle));
-        Committer { log, applier, retention, state: State::Idle, observed, durable }
+        Committer { log, applier, retention, state: State::Idle, observed, extent }
     }
 
     /// Where it shows its state.
@@ -94,10 +95,10 @@ impl Committer {
         Arc::clone(&self.observed)
     }
 
-    /// Where it shows the durable end of the log.
+    /// Where it shows how far the log reaches.
     #[must_use]
-    pub fn durable(&self) -> Arc<Observed<LogPoint>> {
-        Arc::clone(&self.durable)
+    pub fn extent(&self) -> Arc<Fact<Extent>> {
+        Arc::clone(&self.extent)
     }
 
     /// The log.
@@ -145,6 +146,8 @@ impl Committer {
         let synced = self.log.sync();
         let durable = self.log.durable();
         let failure = self.log.fault().cloned();
+        // Before anybody is told: whoever waits for the end of the log to move looks here (WIRE-PARK).
+        self.extent.set(self.log.extent());
         let answers = group.into_iter().map(|placed| {
             let placed = placed?;
             if placed.until.position <= durable.position {
@@ -158,7 +161,6 @@ impl Committer {
         });
         let answers: Vec<_> = answers.collect();
         self.applier.publish();
-        self.durable.transition(durable, "group", None);
         match (synced, failure) {
             (Ok(_), None) => self.step(Event::Durable, None),
             (Err(error), None) | (_, Some(error)) => self.fail(&error),
@@ -255,6 +257,7 @@ impl Committer {
         let checkpoint = self.store().state().checkpoint.position;
         let kept_from = Position(self.log.durable().position.0.saturating_sub(kept));
         let more = self.log.retire(checkpoint.min(kept_from), limits::RETIRED_SEGMENTS_MAX);
+        self.extent.set(self.log.extent());
         if let Err(error) = &more {
             self.fail(error);
         }

@@ -24,6 +24,7 @@ pub use sim::{Crash, Fault, SimDisk, SimImage};
 use crate::error::{Error, Result};
 use crate::reason::Reason;
 use crate::sync::Arc;
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -132,6 +133,12 @@ pub trait File: Send + Sync {
     /// # Errors
     /// `disk.sync_failed`.
     fn sync_data(&self) -> Result<()>;
+
+    /// What the operating system knows the file by, so that it can send a part of it to a socket by itself; `None` where there is no such
+    /// thing.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// The error for a failed call of the operating system.

@@ -7,6 +7,7 @@ use super::{Access, Disk, File, LockGuard, failed};
 use crate::error::{Error, Result};
 use crate::reason::Reason;
 use crate::sync::Arc;
+use rustix::fd::{AsFd, BorrowedFd};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -184,6 +185,10 @@ impl File for RealFile {
 
     fn sync_data(&self) -> Result<()> {
         self.file.sync_data().map_err(|error| failed(Reason::DiskSyncFailed, "fdatasync", &self.path, &error))
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
     }
 }
 

@@ -39,4 +39,4 @@ pub use open::{Cover, Inspection, LogReport, TailProof, inspect, open};
 pub use segment::{
     Lineage, Next, SEGMENT_HEADER_BYTES, SegmentReader, decode_header, encode_header, file_name, offset, parse_name,
 };
-pub use writer::{Keeper, LogOptions, LogWriter, Pushed, directory};
+pub use writer::{Extent, Keeper, LogOptions, LogWriter, Pushed, directory};

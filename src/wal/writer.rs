@@ -69,6 +69,17 @@ pub struct LogOptions {
     pub extend_bytes: u64,
 }
 
+/// How far a log reaches: what may be read of it beside its writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The oldest position that is kept.
+    pub oldest: Position,
+    /// The first position of the newest segment. Every segment before it ends with its `Seal` and never changes.
+    pub segment: Position,
+    /// The durable end.
+    pub durable: LogPoint,
+}
+
 /// Where a pushed record stands, and the `Seal` that had to go before it, if one had to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pushed {
@@ -135,6 +146,19 @@ impl LogWriter {
     #[must_use]
     pub fn oldest(&self) -> Position {
         self.segments.front().copied().unwrap_or(self.mark.segment)
+    }
+
+    /// How far it reaches.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        let segment = self.segments.back().copied().unwrap_or(self.mark.segment);
+        Extent { oldest: self.oldest(), segment, durable: self.mark.durable }
+    }
+
+    /// How and where it is written.
+    #[must_use]
+    pub fn options(&self) -> &LogOptions {
+        &self.options
     }
 
     /// Bytes pushed and not yet written.
@@ -297,15 +321,15 @@ impl LogWriter {
     pub(super) fn roll(&mut self) -> Result<()> {
         let start = self.mark.durable;
         assert_eq!(start, self.appended, "a segment ends where everything is durable");
+        // It has ended, whether or not the next one can be begun: whoever reads beside this writer is to know (`Extent`).
+        self.segments.push_back(start.position);
         self.segment.set_len(offset(self.mark.segment, start.position))?;
         self.segment.sync_data()?;
         let allocated = start.position.after(self.options.extend_bytes);
         self.segment = create_segment(&self.options, start, self.mark.blank_seed, allocated)?;
         self.options.disk.sync_dir(&self.options.directory)?;
         self.write_mark(Mark { segment: start.position, allocated, ..self.mark })?;
-        self.mark_file.sync_data()?;
-        self.segments.push_back(start.position);
-        Ok(())
+        self.mark_file.sync_data()
     }
 }
 

@@ -8,9 +8,11 @@
 use crate::clock::{self, NO_TIME};
 use mio::event::Source;
 use mio::{Events, Interest, Token};
+use rustix::fd::BorrowedFd;
+use rustix::fs::sendfile;
 use rustix::io::Errno;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
 
 /// How many sources one wait tells of; those that are left are told by the next.
@@ -231,6 +233,23 @@ impl Stream {
     /// Those of the operating system.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
         at_once(|| self.0.write(bytes))
+    }
+
+    /// Sends a part of a file as far as there is room, without a copy through this process: nothing where the file ends before; `None`
+    /// where it would have to wait.
+    ///
+    /// # Errors
+    /// Those of the operating system, of the socket or of the file.
+    pub fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, bytes: usize) -> io::Result<Option<usize>> {
+        at_once(|| Ok(sendfile(&self.0, file, Some(&mut offset.clone()), bytes)?))
+    }
+
+    /// Says that nothing more will be written; what was written still arrives.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn finish(&self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
     }
 }
 

@@ -1,0 +1,351 @@
+//! One replica's connection, without the connection: bytes in, frames and parts of files out.
+//!
+//! Whoever drives it calls [`Session::receive`] with what arrives, in any pieces, and [`Session::serve`] for what is to be sent next, as
+//! long as the other side takes it; each time with how far the log reaches then. A fetch costs nothing until it is served: it is a number
+//! up to which may be sent. So what is held is a frame that has not arrived whole, a frame that is not handed out, and one open file.
+//!
+//! Assumes that what is handed out is sent, in order. Pure over the bytes, the [`Extent`] and the disk.
+
+use super::machine::{self, Event, State};
+use super::source::{Segment, Source};
+use crate::disk::File;
+use crate::error::{Error, Result};
+use crate::frame::{self, Fetch, Frame, Hello, Refuse, SEGMENT_HEAD_BYTES, Shape, Welcome};
+use crate::id::Id;
+use crate::identity::Identity;
+use crate::limits;
+use crate::observed::{Observation, Observed};
+use crate::position::Position;
+use crate::reason::Reason;
+use crate::sync::Arc;
+use crate::wal::Extent;
+
+/// Fewer log bytes than this are copied behind the head of their frame, so that one call sends both.
+const COPIED_BYTES: usize = 64 * 1024;
+
+/// What is to be sent next: a frame.
+#[derive(Clone, Default)]
+pub struct Outgoing {
+    /// The frame, or what of it comes first.
+    pub bytes: Vec<u8>,
+    /// The rest of it.
+    pub part: Option<Part>,
+}
+
+/// A part of a file that lends its descriptor.
+#[derive(Clone)]
+pub struct Part {
+    /// The file.
+    pub file: Arc<dyn File>,
+    /// Where the part begins.
+    pub offset: u64,
+    /// How long it is.
+    pub bytes: usize,
+}
+
+/// One replica's session.
+pub struct Session {
+    source: Arc<Source>,
+    state: State,
+    observed: Observed<State>,
+    /// What has arrived and is not a whole frame.
+    input: Vec<u8>,
+    /// A frame without log that is not handed out.
+    output: Vec<u8>,
+    replica: Option<Id>,
+    /// Whether log was asked for.
+    asked: bool,
+    /// Everything before was handed out, or not asked for.
+    next: Position,
+    /// The end of what was asked for.
+    upto: Position,
+    /// What is read.
+    segment: Option<Segment>,
+    refusal: Option<Error>,
+}
+
+impl Session {
+    /// A session that waits for its replica to say who it is.
+    #[must_use]
+    pub fn new(source: &Arc<Source>) -> Session {
+        Session {
+            source: Arc::clone(source),
+            state: State::AwaitingHello,
+            observed: Observed::new("feeder", State::AwaitingHello),
+            input: Vec::new(),
+            output: Vec::new(),
+            replica: None,
+            asked: false,
+            next: Position::GENESIS,
+            upto: Position::GENESIS,
+            segment: None,
+            refusal: None,
+        }
+    }
+
+    /// The state that it is in.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What it shows of itself.
+    #[must_use]
+    pub fn observed(&self) -> Observation<State> {
+        self.observed.load()
+    }
+
+    /// The replica's node, once it has said who it is.
+    #[must_use]
+    pub fn replica(&self) -> Option<Id> {
+        self.replica
+    }
+
+    /// Everything that was asked for before this position was handed out.
+    #[must_use]
+    pub fn sent(&self) -> Position {
+        self.next
+    }
+
+    /// The end of what was asked for.
+    #[must_use]
+    pub fn asked(&self) -> Position {
+        self.upto
+    }
+
+    /// Why the replica was refused, if it was.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Error> {
+        self.refusal.as_ref()
+    }
+
+    /// Whether there is something to be sent.
+    #[must_use]
+    pub fn is_due(&self, extent: &Extent) -> bool {
+        let asked = matches!(self.state, State::Serving | State::Parked);
+        !self.output.is_empty() || (asked && self.next < extent.durable.position)
+    }
+
+    /// Takes what has arrived. `full` says that as many replicas are served as may be.
+    pub fn receive(&mut self, bytes: &[u8], extent: &Extent, full: bool) {
+        let mut input = std::mem::take(&mut self.input);
+        input.extend_from_slice(bytes);
+        let mut left = input.as_slice();
+        while self.state != State::Ended {
+            let taken = match Frame::decode(left) {
+                Ok(Some((frame, taken))) => self.take(&frame, extent, full).map(|()| taken),
+                Ok(None) => break,
+                Err(fault) => Err(Error::new(Reason::ProtocolMalformed).with("fault", fault)),
+            };
+            match taken {
+                Ok(taken) => left = left.get(taken..).unwrap_or_default(),
+                Err(refusal) => self.refuse(refusal, extent),
+            }
+        }
+        if self.state != State::Ended {
+            self.input = left.to_vec();
+        }
+    }
+
+    /// The connection has ended.
+    pub fn disconnected(&mut self) {
+        if self.state != State::Ended {
+            self.end(None);
+        }
+    }
+
+    /// What is to be sent next, with at most so many bytes of log; `None` if there is nothing now.
+    pub fn serve(&mut self, extent: &Extent, log_bytes: usize) -> Option<Outgoing> {
+        if self.output.is_empty() && self.is_due(extent) && log_bytes > 0 {
+            if self.state == State::Parked {
+                self.step(Event::Moved);
+            }
+            match self.segment_frame(extent, log_bytes) {
+                Ok(outgoing) => {
+                    self.settle(extent);
+                    return Some(outgoing);
+                }
+                Err(refusal) => self.refuse(refusal, extent),
+            }
+        }
+        let bytes = std::mem::take(&mut self.output);
+        (!bytes.is_empty()).then_some(Outgoing { bytes, part: None })
+    }
+
+    /// The only place where the state changes: an edge that the machine does not have is our own mistake.
+    fn step(&mut self, event: Event) {
+        let next = machine::next(self.state, event);
+        assert!(next.is_some(), "the feeder has no edge {event} from {}", self.state);
+        if let Some(next) = next {
+            self.state = next;
+            let blocked = self.refusal.as_ref().map(ToString::to_string);
+            self.observed.transition(next, event.name(), blocked);
+        }
+    }
+
+    fn end(&mut self, refusal: Option<Error>) {
+        self.refusal = refusal;
+        self.segment = None;
+        self.step(Event::Ended);
+    }
+
+    fn refuse(&mut self, refusal: Error, extent: &Extent) {
+        let frame = Frame::Refuse(Refuse {
+            reason: refusal.reason().number().into(),
+            oldest: extent.oldest,
+            durable: extent.durable,
+            text: refusal.to_string(),
+        });
+        frame.encode(&mut self.output);
+        self.end(Some(refusal));
+    }
+
+    fn take(&mut self, frame: &Frame, extent: &Extent, full: bool) -> Result<()> {
+        match (frame, self.state) {
+            (Frame::Hello(hello), State::AwaitingHello) => self.hello(hello, extent, full),
+            (Frame::Fetch(fetch), State::Idle | State::Serving | State::Parked) => self.fetch(*fetch, extent),
+            (frame, state) => {
+                let refusal = Error::new(Reason::ProtocolUnexpected);
+                Err(refusal.with("frame", frame.kind()).with("state", state))
+            }
+        }
+    }
+
+    /// Compares what the replica is with what this node is, in the order of the protocol (WIRE-HELLO).
+    fn hello(&mut self, hello: &Hello, extent: &Extent, full: bool) -> Result<()> {
+        self.replica = Some(hello.node_id);
+        let (lowest, highest) = hello.versions;
+        if !(lowest..=highest).contains(&frame::VERSION) {
+            let spoken = format_args!("{lowest} to {highest}").to_string();
+            return Err(Error::new(Reason::ProtocolVersion).with("replica", spoken).with("primary", frame::VERSION));
+        }
+        if full {
+            return Err(Error::new(Reason::ReplicationBusy).with("replicas", limits::REPLICAS_MAX));
+        }
+        if !hello.has_nothing {
+            compare(hello, self.source.identity())?;
+            self.compare_history(hello, extent)?;
+        }
+        let Identity { database_id, node_id, epoch, parameters, .. } = *self.source.identity();
+        let welcome = Welcome {
+            version: frame::VERSION,
+            database_id,
+            node_id,
+            epoch,
+            shape: parameters.into(),
+            oldest: extent.oldest,
+            durable: extent.durable,
+        };
+        Frame::Welcome(welcome).encode(&mut self.output);
+        (self.next, self.upto) = (hello.validated.position, hello.validated.position);
+        self.step(if hello.has_nothing { Event::Introduction } else { Event::Hello });
+        Ok(())
+    }
+
+    /// Compares the replica's log with this one (R-DIVERGENCE).
+    fn compare_history(&self, hello: &Hello, extent: &Extent) -> Result<()> {
+        let theirs = hello.validated;
+        if theirs.position > extent.durable.position {
+            return Err(Error::new(Reason::HistoryAhead).with("replica", theirs).with("primary", extent.durable));
+        }
+        if theirs.position < extent.oldest {
+            let refusal = Error::new(Reason::HistoryRetired).with("position", theirs.position);
+            return Err(refusal.with("oldest", extent.oldest));
+        }
+        match self.source.before(theirs.position, extent)? {
+            Some(ours) if ours == (theirs.history, theirs.commit) => Ok(()),
+            ours => {
+                let ours = ours.map_or_else(
+                    || "no record begins there".to_owned(),
+                    |(history, commit)| format!("history {history} commit {commit}"),
+                );
+                Err(Error::new(Reason::HistoryDiverged).with("replica", theirs).with("primary", ours))
+            }
+        }
+    }
+
+    /// Takes an allowance (WIRE-PULL).
+    fn fetch(&mut self, fetch: Fetch, extent: &Extent) -> Result<()> {
+        let continues = if self.asked {
+            fetch.from == self.upto
+        } else {
+            (self.upto..=extent.durable.position).contains(&fetch.from)
+        };
+        if !continues {
+            let refusal = Error::new(Reason::ProtocolUnexpected).with("frame", "FETCH").with("from", fetch.from);
+            return Err(refusal.with("asked", self.upto).with("durable", extent.durable.position));
+        }
+        if !self.asked {
+            (self.asked, self.next) = (true, fetch.from);
+        }
+        self.upto = fetch.upto;
+        self.step(Event::Fetch);
+        self.settle(extent);
+        Ok(())
+    }
+
+    /// Notes that nothing is left to be served now, if that is so.
+    fn settle(&mut self, extent: &Extent) {
+        if self.state != State::Serving {
+            return;
+        }
+        if self.next >= self.upto {
+            self.step(Event::Served);
+        } else if self.next >= extent.durable.position {
+            self.step(Event::End);
+        }
+    }
+
+    /// The next frame of log: durable bytes of one segment, as they stand in its file (WIRE-DURABLE, WIRE-RAW).
+    fn segment_frame(&mut self, extent: &Extent, log_bytes: usize) -> Result<Outgoing> {
+        let from = self.next;
+        let mut segment = match self.segment.take() {
+            None => self.source.segment_at(from, extent)?,
+            Some(mut read) => match read.end(extent)? {
+                Some(end) if end == from => self.source.segment(end, extent)?,
+                _ => read,
+            },
+        };
+        let end = segment.end(extent)?;
+        if end.is_some_and(|end| end <= from) {
+            return Err(segment.truncated(from));
+        }
+        let (file, offset) = segment.place(from);
+        let sends_itself = file.descriptor().is_some();
+        let most = if sends_itself {
+            limits::SEGMENT_FRAME_BYTES_MAX
+        } else {
+            limits::REPLICA_OUTPUT_BYTES - SEGMENT_HEAD_BYTES
+        };
+        let until = self.upto.min(extent.durable.position).min(end.unwrap_or(Position(u64::MAX)));
+        let bytes = usize::try_from(until.since(from)).unwrap_or(usize::MAX).min(most).min(log_bytes);
+        let after = from.after(bytes as u64);
+        let mut outgoing = Outgoing::default();
+        let head = frame::Segment { from, bytes, ends_segment: end == Some(after), durable: extent.durable };
+        Frame::Segment(head).encode(&mut outgoing.bytes);
+        if sends_itself && bytes >= COPIED_BYTES {
+            outgoing.part = Some(Part { file: Arc::clone(file), offset, bytes });
+        } else {
+            let head_bytes = outgoing.bytes.len();
+            outgoing.bytes.resize(head_bytes + bytes, 0);
+            if file.read_at(offset, &mut outgoing.bytes[head_bytes..])? < bytes {
+                return Err(segment.truncated(from));
+            }
+        }
+        self.segment = Some(segment);
+        self.next = after;
+        Ok(outgoing)
+    }
+}
+
+/// Compares whose log the replica follows with whose this is.
+fn compare(hello: &Hello, ours: &Identity) -> Result<()> {
+    let differ = |reason, theirs: String, ours: String| {
+        if theirs == ours { Ok(()) } else { Err(Error::new(reason).with("replica", theirs).with("primary", ours)) }
+    };
+    let ids = (hello.database_id.to_string(), ours.database_id.to_string());
+    differ(Reason::IdentityOtherDatabase, ids.0, ids.1)?;
+    differ(Reason::IdentityOtherEpoch, hello.epoch.to_string(), ours.epoch.to_string())?;
+    let shown = |shape: Shape| format!("{shape:?}");
+    differ(Reason::IdentityOtherParameters, shown(hello.shape), shown(ours.parameters.into()))
+}
