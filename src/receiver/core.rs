@@ -18,8 +18,20 @@ use crate::sync::Arc;
 use crate::wal::FollowedLog;
 use std::collections::VecDeque;
 
-/// Chunks that came in small pieces are put together up to this length.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// How much a Receiver holds and asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Log that was asked for and is not applied (REPL-WINDOW).
+    pub window_bytes: u64,
+    /// Chunks that came in small pieces are put together up to this length.
+    pub chunk_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { window_bytes: limits::REPLICA_WINDOW_BYTES, chunk_bytes: 256 * 1024 }
+    }
+}
 
 /// Why a session ended.
 #[derive(Clone, Debug)]
@@ -94,6 +106,7 @@ pub struct Received {
 pub struct Receiver {
     log: FollowedLog,
     identity: Identity,
+    bounds: Bounds,
     incoming: Incoming,
     /// What came and is not written.
     arrived: VecDeque<Chunk>,
@@ -121,6 +134,7 @@ impl Receiver {
         Receiver {
             log,
             identity,
+            bounds: Bounds::default(),
             incoming: Incoming::default(),
             arrived: VecDeque::new(),
             expected: end,
@@ -133,6 +147,12 @@ impl Receiver {
             shown,
             received: Arc::new(Fact::new(shown)),
         }
+    }
+
+    /// The same with other bounds: in a simulation small ones, so that they are met.
+    #[must_use]
+    pub fn bounded(self, bounds: Bounds) -> Receiver {
+        Receiver { bounds, ..self }
     }
 
     /// Where it shows its state.
@@ -204,7 +224,7 @@ impl Receiver {
     pub fn may_read(&self) -> bool {
         let connected = matches!(self.state, State::Handshaking | State::Streaming);
         connected
-            && self.arrived.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>() < limits::REPLICA_WINDOW_BYTES / 2
+            && self.arrived.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>() < self.bounds.window_bytes / 2
     }
 
     /// Where the next bytes of the connection go.
@@ -249,7 +269,7 @@ impl Receiver {
             origin.durable = segment.durable;
         }
         match self.arrived.back_mut() {
-            Some(last) if !last.ends_segment && last.bytes.len() + bytes.len() <= CHUNK_BYTES => {
+            Some(last) if !last.ends_segment && last.bytes.len() + bytes.len() <= self.bounds.chunk_bytes => {
                 last.bytes.extend_from_slice(&bytes);
                 last.ends_segment = segment.ends_segment;
             }
@@ -371,7 +391,7 @@ impl Receiver {
 
     /// Asks for what the window allows, once that is worth a frame (REPL-WINDOW).
     fn ask(&mut self, progress: &Progress) {
-        let window = limits::REPLICA_WINDOW_BYTES;
+        let window = self.bounds.window_bytes;
         let from = self.shown.asked;
         let upto = progress.applied.after(window).max(progress.validated.wanted);
         let upto = upto.min(from.after(limits::FETCH_BYTES_MAX));
