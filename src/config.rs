@@ -426,9 +426,9 @@ settings! {
     listen "listen" SocketAddr, "127.0.0.1:6380", None,
         "Where clients connect. Port 0 lets the operating system choose one."
     remote "allow-remote-without-authentication" bool, "false", None,
-        "Listen elsewhere than on loopback. There is no authentication yet: whoever reaches the address reads and writes everything."
+        "Listen elsewhere than on loopback, for clients and replicas. There is no authentication yet: whoever reaches the address reads everything, and clients write everything."
     replication "replication" Option<SocketAddr>, "", None,
-        "Where replicas connect; makes a new directory a primary. Not supported yet: leave it empty."
+        "Where replicas connect; the directory must be that of a primary, and a new one is made so. Port 0 lets the operating system choose one."
     max_clients "max-clients" u32, "10000", Some(limits::CLIENTS),
         "Most connections of clients; the next one is refused. Each needs an open file."
     client_memory "client-memory" Bytes, "256M", Some(limits::CLIENT_MEMORY_BYTES),
@@ -488,17 +488,22 @@ impl Config {
     /// Refuses what a server can't be started with, whatever it finds in the directory.
     ///
     /// # Errors
-    /// `config.missing`, `config.not_supported`, `config.no_authentication`.
+    /// `config.missing`, `config.no_authentication`, `role.compiled_out`.
     pub fn check(&self) -> Result<()> {
         self.directory()?;
-        if let Some(address) = self.replication.value {
-            let refused = Error::new(Reason::ConfigNotSupported).with("setting", "replication");
-            return Err(refused.with("value", address).with("origin", &self.replication.origin));
+        if cfg!(not(feature = "replication")) && self.replication.value.is_some() {
+            let refused = Error::new(Reason::RoleCompiledOut).with("setting", "replication");
+            return Err(refused.with("origin", &self.replication.origin));
         }
-        let listen = &self.listen;
-        if !listen.value.ip().is_loopback() && !self.remote.value {
-            let refused = Error::new(Reason::ConfigNoAuthentication).with("setting", "listen");
-            return Err(refused.with("value", listen.value).with("origin", &listen.origin));
+        let (clients, replicas) = (&self.listen, &self.replication);
+        let addresses =
+            [("listen", Some(clients.value), &clients.origin), ("replication", replicas.value, &replicas.origin)];
+        for (setting, address, origin) in addresses {
+            let Some(address) = address.filter(|address| !address.ip().is_loopback() && !self.remote.value) else {
+                continue;
+            };
+            let refused = Error::new(Reason::ConfigNoAuthentication).with("setting", setting);
+            return Err(refused.with("value", address).with("origin", origin));
         }
         Ok(())
     }
@@ -614,27 +619,30 @@ mod tests {
         let file = word("replication", "127.0.0.1:6381", Origin::File("f".into(), 1));
         let data = word("data", "d", Origin::Flag);
         let config = Config::read(&[data.clone(), file.clone()]).unwrap();
-        assert_eq!(config.check().unwrap_err().reason(), Reason::ConfigNotSupported);
-        Config::read(&[data, file, word("replication", "", Origin::Flag)]).unwrap().check().unwrap();
+        assert!(config.replication.value.is_some());
+        let config = Config::read(&[data, file, word("replication", "", Origin::Flag)]).unwrap();
+        assert_eq!(config.replication.value, None);
     }
 
     /// There is no authentication: an address that others reach needs the word of whoever starts it.
     #[test]
     fn another_address_than_loopback_needs_the_flag_that_says_so() {
-        let check = |address: &str, remote: &str| {
+        let check = |setting: &str, address: &str, remote: &str| {
             let words = [
                 word("data", "d", Origin::Flag),
-                word("listen", address, Origin::Flag),
+                word(setting, address, Origin::Flag),
                 word("allow-remote-without-authentication", remote, Origin::Flag),
             ];
             Config::read(&words).unwrap().check().map_err(|error| error.reason())
         };
-        for loopback in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
-            assert_eq!(check(loopback, "false"), Ok(()));
-        }
-        for other in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
-            assert_eq!(check(other, "false"), Err(Reason::ConfigNoAuthentication), "{other}");
-            assert_eq!(check(other, "true"), Ok(()));
+        for setting in if cfg!(feature = "replication") { &["listen", "replication"][..] } else { &["listen"] } {
+            for loopback in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+                assert_eq!(check(setting, loopback, "false"), Ok(()));
+            }
+            for other in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
+                assert_eq!(check(setting, other, "false"), Err(Reason::ConfigNoAuthentication), "{setting} {other}");
+                assert_eq!(check(setting, other, "true"), Ok(()));
+            }
         }
     }
 

@@ -120,5 +120,7 @@ pub const REPLICA_WINDOW_BYTES: u64 = 16 << 20;
 pub const REPLICA_QUEUE_MAX: usize = 1024;
 /// Most replicas that a primary serves.
 pub const REPLICAS_MAX: usize = 64;
+/// Bytes that a turn of the primary's loop sends to one replica.
+pub const REPLICA_TURN_BYTES: usize = 1 << 20;
 /// A replica's output is not added to while so much of it is not sent.
 pub const REPLICA_OUTPUT_BYTES: usize = 256 * 1024;

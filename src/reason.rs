@@ -158,9 +158,6 @@ reasons! {
     ConfigMissing 24 "config.missing" Change
         "A setting that is needed was not given."
         "Give it as a flag, in the environment or in the configuration file."
-    ConfigNotSupported 25 "config.not_supported" Change
-        "The configuration asks for something that this version does not do yet."
-        "Remove the setting that is named."
     ConfigNoAuthentication 26 "config.no_authentication" Change
         "The address can be reached by others, and there is no authentication yet."
         "Listen on loopback, or say that you want this with --allow-remote-without-authentication."

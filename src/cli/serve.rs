@@ -14,7 +14,7 @@ use crate::cli::{args, logs, settings};
 use aerodb::committer::Retention;
 use aerodb::config::{Bytes, Config, Given, Origin, Retained};
 use aerodb::disk::{Disk, RealDisk, room};
-use aerodb::server::{self, Server};
+use aerodb::server::{self, Server, feeds};
 use aerodb::sync::Arc;
 use aerodb::wire::notify::{self, State};
 use aerodb::{Database, Error, Identity, Init, Options, Parameters, Reason, Result, Role, limits, recovery};
@@ -28,7 +28,8 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     config.check()?;
     logs::start(config.log_level.value, config.log_format.value);
     let dir = config.directory()?;
-    check_open_files(room::open_files(), config.max_clients.value)?;
+    let replicas = if config.replication.value.is_some() { feeds::FILES } else { 0 };
+    check_open_files(room::open_files(), config.max_clients.value, replicas)?;
     prepare(&config, dir)?;
 
     let database = Arc::new(Database::open(options(&config, dir))?);
@@ -36,6 +37,7 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let server = Server::bind(server::Options {
         database: Arc::clone(&database),
         listen: config.listen.value,
+        replication: config.replication.value,
         allow_remote: config.remote.value,
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
@@ -43,17 +45,21 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     })?;
     let (address, commit) = (server.local_addr(), database.status().commit);
     let Identity { role, database_id, .. } = *database.identity();
-    let line = format!("listening on {address} ({role}, database {database_id}, commit {commit})");
+    let replication = server.replication_addr().map(|address| address.to_string());
+    let also = replication.as_ref().map_or_else(String::new, |address| format!(" and for replicas on {address}"));
+    let line = format!("listening on {address}{also} ({role}, database {database_id}, commit {commit})");
     out.answer(&line, || {
         json!({
             "listening": address.to_string(),
+            "replication": &replication,
             "role": role.name(),
             "database": database_id.to_string(),
             "commit": commit.0,
         })
     })?;
     out.flush()?;
-    log::info!(address:%, database:% = database_id, commit = commit.0; "listening");
+    let replicas = replication.unwrap_or_default();
+    log::info!(address:%, replicas, database:% = database_id, commit = commit.0; "listening");
     tell(State::Ready(&line));
 
     let stop = server.run();
@@ -93,14 +99,14 @@ fn options(config: &Config, dir: &Path) -> Options {
     }
 }
 
-/// Refuses more clients than there may be open files, rather than failing in the middle of a commit that needs one.
-fn check_open_files(limit: u64, clients: u32) -> Result<()> {
-    let needed = limits::NODE_FILES.saturating_add(clients.into());
+/// Refuses more clients and replicas than there may be open files, rather than failing in the middle of a commit that needs one.
+fn check_open_files(limit: u64, clients: u32, replicas: u64) -> Result<()> {
+    let needed = limits::NODE_FILES.saturating_add(clients.into()).saturating_add(replicas);
     if needed <= limit {
         return Ok(());
     }
     let refused = Error::new(Reason::ProcessFileLimit).with("limit", limit).with("needed", needed);
-    Err(refused.with("max-clients", clients).with("node", limits::NODE_FILES))
+    Err(refused.with("max-clients", clients).with("replicas", replicas).with("node", limits::NODE_FILES))
 }
 
 /// Refuses a file system that a node would fill at once: the segment it writes and the next, and every table that may be waiting to
@@ -116,12 +122,13 @@ fn prepare(config: &Config, dir: &Path) -> Result<()> {
     match recovery::refuse_other_places(&RealDisk, dir) {
         Ok(()) => {
             let Identity { role, parameters, .. } = Identity::read(&RealDisk, dir)?;
-            check_role(role)?;
+            check_role(config, role)?;
             check_parameters(config, &parameters)?;
             check_room(room::free_bytes(dir)?, &parameters)
         }
         Err(error) if error.reason() == Reason::DirNotFound => {
-            let init = Init { parameters: parameters(config)?, ..Init::standalone(dir) };
+            let role = if config.replication.value.is_some() { Role::Primary } else { Role::Standalone };
+            let init = Init { role, parameters: parameters(config)?, ..Init::standalone(dir) };
             let place = if RealDisk.list(dir)?.is_some() { dir } else { recovery::parent(dir) };
             check_room(room::free_bytes(place)?, &init.parameters)?;
             let identity = Database::init(&init)?;
@@ -142,12 +149,17 @@ fn parameters(config: &Config) -> Result<Parameters> {
     })
 }
 
-/// A replica is served by another command: this one makes history (R-AUTHORITY).
-fn check_role(role: Role) -> Result<()> {
-    if role.writes() {
-        return Ok(());
+/// A replica is served by another command: this one makes history. Only a primary serves its log (R-AUTHORITY).
+fn check_role(config: &Config, role: Role) -> Result<()> {
+    let (right, expected) = match config.replication.value {
+        Some(_) => (role == Role::Primary, Role::Primary.name()),
+        None => (role.writes(), "standalone or primary"),
+    };
+    if right {
+        Ok(())
+    } else {
+        Err(Error::new(Reason::IdentityOtherRole).with("expected", expected).with("found", role))
     }
-    Err(Error::new(Reason::IdentityOtherRole).with("expected", "standalone or primary").with("found", role))
 }
 
 /// Refuses a parameter that somebody gave and that the directory does not have.
@@ -173,8 +185,8 @@ mod tests {
     #[test]
     fn clients_and_node_must_fit_into_the_limit_of_open_files() {
         let needed = limits::NODE_FILES + 100;
-        check_open_files(needed, 100).unwrap();
-        let error = check_open_files(needed - 1, 100).unwrap_err();
+        check_open_files(needed, 70, 30).unwrap();
+        let error = check_open_files(needed - 1, 70, 30).unwrap_err();
         assert_eq!(error.reason(), Reason::ProcessFileLimit);
         let facts = (error.fact("limit"), error.fact("needed"));
         assert_eq!(facts, (Some((needed - 1).to_string().as_str()), Some(needed.to_string().as_str())));

@@ -436,3 +436,6 @@ fn refused(refuse: &Refuse) -> End {
     let told = told.with("told", &refuse.text);
     if reason.halts() { End::Failed(told) } else { End::Lost(told) }
 }
+
+#[cfg(test)]
+mod tests;

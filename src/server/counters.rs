@@ -25,6 +25,12 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Bytes in the buffers of all connections now.
     pub buffer_bytes: usize,
+    /// Connections of replicas that were taken.
+    pub replica_connections: u64,
+    /// Replicas that were refused.
+    pub replicas_refused: u64,
+    /// Bytes sent to replicas.
+    pub replication_bytes_out: u64,
     /// Clients that wait for a commit now.
     pub waiting_for_commit: usize,
 }

@@ -19,6 +19,7 @@ use super::connection::{After, Connection};
 use super::counters::Counters;
 use super::cursors::Cursors;
 use super::deposit::Room;
+use super::feeds::{self, Feeds};
 use super::orders::{Answered, Orders, Owner};
 use super::session::{Context, Session};
 use super::{Options, Stop};
@@ -34,7 +35,8 @@ use std::net::SocketAddr;
 pub(super) const LISTENER: usize = 0;
 pub(super) const WAKER: usize = 1;
 pub(super) const REQUESTS_TO_END: usize = 2;
-const CONNECTIONS: usize = 3;
+pub(super) const REPLICAS: usize = 3;
+const CONNECTIONS: usize = REPLICAS + feeds::SOURCES;
 
 /// What a turn reads from one connection.
 const READ_BYTES: usize = 64 * 1024;
@@ -65,6 +67,8 @@ pub(super) struct Service {
     pub(super) cursors: Cursors,
     pub(super) counters: Counters,
     pub(super) room: Room,
+    /// The replicas, if this node serves any.
+    pub(super) feeds: Option<Feeds>,
 }
 
 impl Service {
@@ -75,6 +79,7 @@ impl Service {
             cursors: &mut self.cursors,
             counters: &self.counters,
             room: &self.room,
+            feeds: self.feeds.as_ref(),
             options: &self.options,
             read_bytes: 0,
         }
@@ -148,6 +153,7 @@ impl EventLoop {
         while !self.asked_to_end && !self.bell.is_to_end() {
             self.wait()?;
             self.accept();
+            self.feed();
             self.take_outcomes();
             self.wake_parked();
             let turn = self.execute();
@@ -161,13 +167,14 @@ impl EventLoop {
     /// Waits until something is ready, and queues whom it concerns.
     fn wait(&mut self) -> io::Result<()> {
         let idle = (self.queue.is_empty() || self.waits_for_orphans()) && !self.accepting;
-        let sleep = idle && self.bell.listen_for_outcomes() && self.may_stay_parked();
+        let sleep = idle && self.bell.listen_for_outcomes() && self.may_stay_parked() && self.feeds_may_sleep();
         self.poll.wait(sleep)?;
         self.bell.stop_listening();
         for ready in self.poll.ready() {
             let Some(place) = ready.source.checked_sub(CONNECTIONS) else {
                 self.accepting |= ready.source == LISTENER;
                 self.asked_to_end |= ready.source == REQUESTS_TO_END;
+                self.service.feeds.iter_mut().for_each(|feeds| feeds.ready(ready));
                 continue;
             };
             if let Some(Some(seat)) = self.seats.get_mut(place)
@@ -177,6 +184,23 @@ impl EventLoop {
             }
         }
         Ok(())
+    }
+
+    /// Gives the replicas their turn.
+    fn feed(&mut self) {
+        let Service { feeds, options, counters, .. } = &mut self.service;
+        if let Some(feeds) = feeds {
+            feeds.turn(&self.poll, &options.database.extent(), counters);
+        }
+    }
+
+    /// Asks to be woken for the replicas that wait for more log; whether none of them can go on yet.
+    fn feeds_may_sleep(&self) -> bool {
+        let Some(feeds) = &self.service.feeds else { return true };
+        if feeds.is_parked() {
+            self.bell.listen_for_commits();
+        }
+        feeds.may_sleep(&self.service.options.database.extent())
     }
 
     /// Asks to be woken for whoever waits for a commit; whether nobody can go on yet.
@@ -402,6 +426,7 @@ impl EventLoop {
     /// Ends: what was ordered is answered, and what the clients take at once is sent.
     fn end(&mut self) -> io::Result<Stop> {
         self.listener = None;
+        self.service.feeds = None;
         self.parked.clear();
         while !self.orders.is_idle() {
             self.hand_over();

@@ -13,6 +13,7 @@
 //! * `event_loop`: the turns: who is ready, who is accepted, who is closed.
 //! * `connection`: the buffers of one client, the order of its replies, its limits.
 //! * `orders`: bundles to the committer, and its answers; `bell`: how they wake the loop.
+//! * [`feeds`]: the replicas that a primary serves, on the same thread.
 //! * [`session`]: what one client has, and what its requests do; pure over a [`session::Context`]. [`commands`]: every command.
 //! * [`clients`], [`cursors`], [`counters`], [`deposit`]: what sessions share, on the loop's thread; deposits also with the committer's.
 //!
@@ -24,6 +25,7 @@ strict! { clients commands counters cursors deposit session }
 mod bell;
 mod connection;
 mod event_loop;
+pub mod feeds;
 mod orders;
 
 use crate::database::Database;
@@ -38,7 +40,8 @@ use clients::Clients;
 use counters::Counters;
 use cursors::Cursors;
 use deposit::Room;
-use event_loop::{EventLoop, LISTENER, REQUESTS_TO_END, Service, WAKER};
+use event_loop::{EventLoop, LISTENER, REPLICAS, REQUESTS_TO_END, Service, WAKER};
+use feeds::Feeds;
 use std::net::SocketAddr;
 
 /// What a server is started with.
@@ -48,7 +51,9 @@ pub struct Options {
     pub database: Arc<Database>,
     /// Where clients connect.
     pub listen: SocketAddr,
-    /// Whether that may be an address that others can reach: there is no authentication.
+    /// Where replicas connect, if this node serves any: it must be a primary.
+    pub replication: Option<SocketAddr>,
+    /// Whether these may be addresses that others can reach: there is no authentication.
     pub allow_remote: bool,
     /// Most connections of clients.
     pub max_clients: u32,
@@ -65,6 +70,7 @@ impl Options {
         Options {
             database,
             listen: SocketAddr::from(([127, 0, 0, 1], 6380)),
+            replication: None,
             allow_remote: false,
             max_clients: 10_000,
             client_memory: 256 << 20,
@@ -96,22 +102,28 @@ pub struct Server {
     event_loop: EventLoop,
     stopper: Stopper,
     address: SocketAddr,
+    replication: Option<SocketAddr>,
 }
 
 impl Server {
     /// Listens, and begins to catch the requests to end. From here on clients can connect; they are served by [`Server::run`].
     ///
     /// # Errors
-    /// `config.no_authentication`, `server.listen_failed`.
+    /// `config.no_authentication`, `server.listen_failed`, `identity.other_role`, `role.compiled_out`.
     pub fn bind(options: Options) -> Result<Server> {
-        if !options.allow_remote && !options.listen.ip().is_loopback() {
-            return Err(Error::new(Reason::ConfigNoAuthentication).with("address", options.listen));
+        for address in std::iter::once(options.listen).chain(options.replication) {
+            if !options.allow_remote && !address.ip().is_loopback() {
+                return Err(Error::new(Reason::ConfigNoAuthentication).with("address", address));
+            }
         }
         let refused = |error| failed(error).with("address", options.listen);
         let poll = Poll::new().map_err(refused)?;
         let bell = Arc::new(Bell::new(Waker::new(&poll, WAKER).map_err(refused)?));
         let listener = Listener::bind(&poll, LISTENER, options.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let feeds = options.replication.map(|listen| Feeds::bind(&poll, REPLICAS, listen, &options.database));
+        let feeds = feeds.transpose()?;
+        let replication = feeds.as_ref().map(Feeds::address);
         let requests_to_end = if options.catch_signals {
             let stream = signals::requests_to_end().map_err(failed)?;
             Some(Pipe::new(&poll, REQUESTS_TO_END, stream).map_err(failed)?)
@@ -119,20 +131,27 @@ impl Server {
             None
         };
         let service = Service {
-            options: Options { listen: address, ..options },
+            options: Options { listen: address, replication, ..options },
             clients: Clients::default(),
             cursors: Cursors::new(entropy::random_seed()?),
             counters: Counters::default(),
             room: Room::new(limits::DEPOSITS_BYTES_MAX),
+            feeds,
         };
         let event_loop = EventLoop::new(service, poll, listener, requests_to_end, Arc::clone(&bell));
-        Ok(Server { event_loop, stopper: Stopper(bell), address })
+        Ok(Server { event_loop, stopper: Stopper(bell), address, replication })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for replicas, if it does.
+    #[must_use]
+    pub fn replication_addr(&self) -> Option<SocketAddr> {
+        self.replication
     }
 
     /// What ends it from another thread.

@@ -28,6 +28,7 @@ use crate::server::commands::{Words, refusal};
 use crate::server::counters::Counters;
 use crate::server::cursors::Cursors;
 use crate::server::deposit::{Deposit, Room};
+use crate::server::feeds::Feeds;
 use crate::server::Options;
 
 /// What commands may use.
@@ -42,6 +43,8 @@ pub struct Context<'a> {
     pub counters: &'a Counters,
     /// The room for replies of decisions.
     pub room: &'a Room,
+    /// The replicas, if this node serves any.
+    pub feeds: Option<&'a Feeds>,
     /// How the server runs.
     pub options: &'a Options,
     /// Bytes of values that commands looked at since the loop began to count: they take time, though few of them may be replied.

@@ -120,6 +120,7 @@ impl Talk {
             cursors: &mut self.cursors,
             counters: &self.counters,
             room: &self.room,
+            feeds: None,
             options: &self.options,
             read_bytes: self.read_bytes,
         };
@@ -191,6 +192,7 @@ impl Talk {
                         cursors: &mut self.cursors,
                         counters: &self.counters,
                         room: &self.room,
+                        feeds: None,
                         options: &self.options,
                         read_bytes: self.read_bytes,
                     };

@@ -4,6 +4,7 @@
 //! compatibility is said as `redis_version`.
 
 use crate::server::commands::Words;
+use crate::server::feeds::{Feeds, Replica};
 use crate::server::session::{Context, Session, Step};
 use std::fmt::Display;
 
@@ -110,7 +111,22 @@ fn stats(context: &Context<'_>, section: &mut Section) {
 
 fn replication(context: &Context<'_>, section: &mut Section) {
     section.line("role", role(context));
-    section.line("connected_slaves", 0);
+    let replicas = context.feeds.map(Feeds::replicas).unwrap_or_default();
+    section.line("connected_slaves", replicas.len());
+    for (number, replica) in replicas.iter().enumerate() {
+        let Replica { address, node, state, sent, asked } = replica;
+        let (ip, port) = (address.ip(), address.port());
+        let line = format_args!("ip={ip},port={port},state=online,offset={sent},asked={asked},feeder={state},node={node}");
+        section.line(&format!("slave{number}"), line);
+    }
+    let extent = context.database.extent();
+    section.line("master_repl_offset", extent.durable.position);
+    section.line("log_oldest_position", extent.oldest);
+    let Some(feeds) = context.feeds else { return };
+    section.line("replication_address", feeds.address());
+    section.line("replica_connections", context.counters.replica_connections);
+    section.line("replicas_refused", context.counters.replicas_refused);
+    section.line("total_net_repl_output_bytes", context.counters.replication_bytes_out);
 }
 
 fn aerodb(context: &Context<'_>, section: &mut Section) {

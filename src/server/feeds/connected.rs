@@ -1,0 +1,229 @@
+//! All connections of replicas: who comes, who has a turn, who is gone.
+//!
+//! Seats are bounded. A connection that has not said who it is has no claim to one: where all are taken, the oldest of those that are not
+//! served gives way, so silent connections keep no replica out, and no clock has to tell them apart.
+
+use super::seat::Seat;
+use super::{Replica, SEATS};
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::feeder::Source;
+use crate::feeder::machine::State;
+use crate::identity::Role;
+use crate::limits;
+use crate::reason::Reason;
+use crate::server::counters::Counters;
+use crate::sync::Arc;
+use crate::wal::Extent;
+use crate::wire::{Accepted, Listener, Poll, Ready, Stream};
+use std::io;
+use std::net::SocketAddr;
+
+/// What a turn reads from one replica.
+const READ_BYTES: usize = 16 * 1024;
+/// Most connections that a turn accepts.
+const ACCEPTED_A_TURN: usize = 16;
+
+/// The replicas that are connected.
+pub struct Feeds {
+    /// The name of the listener in the poll; those of the seats follow.
+    name: usize,
+    listener: Listener,
+    address: SocketAddr,
+    source: Arc<Source>,
+    /// Who is connected, and how many had come before.
+    seats: Vec<Option<(u64, Seat)>>,
+    /// Somebody may wait to be accepted.
+    accepting: bool,
+    /// The operating system refused a connection; it was said.
+    refused: bool,
+    buffer: Vec<u8>,
+}
+
+impl Feeds {
+    /// Listens for the replicas of this database, under this name and those behind it.
+    ///
+    /// # Errors
+    /// `identity.other_role`, `server.listen_failed`.
+    pub(in crate::server) fn bind(poll: &Poll, name: usize, listen: SocketAddr, database: &Database) -> Result<Feeds> {
+        let identity = *database.identity();
+        if identity.role != Role::Primary {
+            let refused = Error::new(Reason::IdentityOtherRole).with("expected", Role::Primary);
+            return Err(refused.with("found", identity.role));
+        }
+        let refused =
+            |error: io::Error| Error::new(Reason::ServerListenFailed).with("error", error).with("address", listen);
+        let listener = Listener::bind(poll, name, listen).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Feeds {
+            name,
+            listener,
+            address,
+            source: Arc::new(Source::new(identity, database.log().clone())),
+            seats: Vec::new(),
+            accepting: false,
+            refused: false,
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// Where it listens.
+    pub(in crate::server) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Who is served, in the order of the seats.
+    pub(in crate::server) fn replicas(&self) -> Vec<Replica> {
+        let served = self.seats.iter().flatten().filter(|(_, seat)| seat.is_served());
+        let shown = served.filter_map(|(_, seat)| {
+            let session = seat.session();
+            Some(Replica {
+                address: seat.address(),
+                node: session.replica()?,
+                state: session.state().name(),
+                sent: session.sent(),
+                asked: session.asked(),
+            })
+        });
+        shown.collect()
+    }
+
+    /// What the poll said of the listener or of a connection.
+    pub(in crate::server) fn ready(&mut self, ready: Ready) {
+        let Some(source) = ready.source.checked_sub(self.name) else { return };
+        match source.checked_sub(1) {
+            None => self.accepting = true,
+            Some(place) => {
+                if let Some(Some((_, seat))) = self.seats.get_mut(place) {
+                    seat.ready(ready);
+                }
+            }
+        }
+    }
+
+    /// Accepts who waits, and gives every connection its turn.
+    pub(in crate::server) fn turn(&mut self, poll: &Poll, extent: &Extent, counters: &mut Counters) {
+        self.accept(poll, counters);
+        for place in 0..self.seats.len() {
+            let Some((_, seat)) = self.seats[place].as_ref().filter(|(_, seat)| seat.has_more(extent)) else {
+                continue;
+            };
+            let before = seat.session().state();
+            let full = before == State::AwaitingHello && self.served() >= limits::REPLICAS_MAX;
+            let Some((_, seat)) = &mut self.seats[place] else { continue };
+            let sent = seat.turn(extent, full, &mut self.buffer);
+            tell(before, seat, counters);
+            match sent {
+                Ok(bytes) => counters.replication_bytes_out += bytes as u64,
+                Err(error) => self.close(place, &error),
+            }
+        }
+    }
+
+    /// Whether somebody waits for more log.
+    pub(in crate::server) fn is_parked(&self) -> bool {
+        self.seats.iter().flatten().any(|(_, seat)| seat.session().state() == State::Parked)
+    }
+
+    /// Whether nobody can go on.
+    pub(in crate::server) fn may_sleep(&self, extent: &Extent) -> bool {
+        !self.accepting && !self.seats.iter().flatten().any(|(_, seat)| seat.has_more(extent))
+    }
+
+    fn served(&self) -> usize {
+        self.seats.iter().flatten().filter(|(_, seat)| seat.is_served()).count()
+    }
+
+    fn accept(&mut self, poll: &Poll, counters: &mut Counters) {
+        for _ in 0..ACCEPTED_A_TURN {
+            if !self.accepting {
+                return;
+            }
+            match self.listener.accept() {
+                Ok(Accepted::Connection(stream, address)) => {
+                    counters.replica_connections += 1;
+                    if let Err(error) = self.enter(poll, stream, address) {
+                        self.refuse_connections(&error);
+                    }
+                }
+                Ok(Accepted::Gone) => {}
+                Ok(Accepted::Nobody) => self.accepting = false,
+                Err(error) => self.refuse_connections(&error),
+            }
+        }
+    }
+
+    fn enter(&mut self, poll: &Poll, stream: Stream, address: SocketAddr) -> io::Result<()> {
+        let place = self.free_place();
+        let seat = Seat::new(stream, address, &self.source, poll, self.name + 1 + place)?;
+        self.refused = false;
+        let come = self.seats.iter().flatten().map(|(number, _)| *number + 1).max();
+        let entered = Some((come.unwrap_or(0), seat));
+        match self.seats.get_mut(place) {
+            Some(free) => *free = entered,
+            None => self.seats.push(entered),
+        }
+        Ok(())
+    }
+
+    /// A place for another connection. Where there is none, the oldest that is not served leaves.
+    fn free_place(&mut self) -> usize {
+        let free = self.seats.iter().position(Option::is_none);
+        free.unwrap_or_else(|| {
+            if self.seats.len() < SEATS {
+                return self.seats.len();
+            }
+            let taken = self.seats.iter().enumerate().filter_map(|(place, seat)| Some((seat.as_ref()?, place)));
+            let idle = taken.filter(|((_, seat), _)| !seat.is_served());
+            let (_, place) = idle.min_by_key(|((number, _), _)| *number).expect("there are more seats than are served");
+            self.close(place, &io::ErrorKind::ConnectionAborted.into());
+            place
+        })
+    }
+
+    fn refuse_connections(&mut self, error: &io::Error) {
+        self.accepting = false;
+        if !std::mem::replace(&mut self.refused, true) {
+            let code = Reason::ServerListenFailed;
+            log::error!(code = code.name(); "replicas wait until others have gone: {error}");
+        }
+    }
+
+    fn close(&mut self, place: usize, why: &io::Error) {
+        if let Some((_, seat)) = self.seats.get_mut(place).and_then(Option::take)
+            && seat.is_served()
+        {
+            let (address, node, sent) = (seat.address(), shown(&seat), seat.session().sent());
+            log::info!(address:%, node:%, sent:%; "a replica is gone: {why}");
+        }
+        // There is room for another file.
+        self.accepting |= self.refused;
+    }
+}
+
+/// Tells in the log what became of a replica in a turn.
+fn tell(before: State, seat: &Seat, counters: &mut Counters) {
+    let session = seat.session();
+    let (address, node) = (seat.address(), shown(seat));
+    match (before, session.state()) {
+        (State::AwaitingHello, State::AwaitingHello) | (State::Ended, _) => {}
+        (_, State::Ended) => {
+            counters.replicas_refused += 1;
+            let Some(refusal) = session.refusal() else { return };
+            let code = refusal.reason();
+            // What is wrong with this node's own files is not only the replica's business.
+            let own = ["disk.", "wal."].iter().any(|family| code.name().starts_with(family));
+            let level = if own { log::Level::Error } else { log::Level::Info };
+            log::log!(level, code = code.name(), address:%, node:%; "a replica is refused: {refusal}");
+        }
+        (State::AwaitingHello, _) => {
+            let position = session.sent();
+            log::info!(address:%, node:%, position:%; "a replica is welcome");
+        }
+        _ => {}
+    }
+}
+
+fn shown(seat: &Seat) -> String {
+    seat.session().replica().map_or_else(|| "unknown".to_owned(), |node| node.to_string())
+}

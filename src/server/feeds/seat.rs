@@ -1,0 +1,165 @@
+//! The connection of one replica: its socket, its session, and what of a frame is on its way.
+//!
+//! A turn reads once, and sends as long as the socket takes it and the turn allows it. One frame is under way at a time, and the next one is
+//! asked for only when that is sent: so a replica that does not read holds one frame here, and a segment file (WIRE-BOUND).
+//!
+//! Whoever is refused is told so to the end: the connection is closed by this side for writing only, and what still comes is read away until
+//! the replica has closed it too. Otherwise the system could take back what was not read yet.
+
+use crate::disk::File;
+use crate::feeder::machine::State;
+use crate::feeder::{Outgoing, Part, Session, Source};
+use crate::limits;
+use crate::reason::Reason;
+use crate::sync::Arc;
+use crate::wal::Extent;
+use crate::wire::{Poll, Ready, Stream};
+use rustix::io::Errno;
+use std::io;
+use std::net::SocketAddr;
+
+/// A connection that is open.
+pub(super) struct Seat {
+    stream: Stream,
+    address: SocketAddr,
+    session: Session,
+    /// The frame that is on its way.
+    outgoing: Outgoing,
+    /// So much of its bytes is sent, and of the part of a file behind them.
+    sent: (usize, usize),
+    readable: bool,
+    writable: bool,
+    broken: bool,
+    /// It was told that nothing more comes.
+    finished: bool,
+}
+
+impl Seat {
+    /// A connection that was accepted, under this name in the poll.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(super) fn new(
+        mut stream: Stream,
+        address: SocketAddr,
+        source: &Arc<Source>,
+        poll: &Poll,
+        name: usize,
+    ) -> io::Result<Seat> {
+        stream.register(poll, name)?;
+        Ok(Seat {
+            stream,
+            address,
+            session: Session::new(source),
+            outgoing: Outgoing::default(),
+            sent: (0, 0),
+            readable: false,
+            writable: true,
+            broken: false,
+            finished: false,
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether it is served: it has said who it is, and was not refused.
+    pub(super) fn is_served(&self) -> bool {
+        match self.session.state() {
+            State::AwaitingHello | State::Ended => false,
+            State::Introduced | State::Idle | State::Serving | State::Parked => true,
+        }
+    }
+
+    /// What the poll said of its socket.
+    pub(super) fn ready(&mut self, ready: Ready) {
+        self.readable |= ready.readable || ready.ended;
+        self.writable |= ready.writable;
+        self.broken |= ready.broken;
+    }
+
+    /// Whether a turn would do something, without anything that has to come first.
+    pub(super) fn has_more(&self, extent: &Extent) -> bool {
+        self.readable || self.broken || (self.writable && (self.unsent() > 0 || self.session.is_due(extent)))
+    }
+
+    /// Reads once, and sends what there is up to the bound of a turn; how many bytes that were.
+    ///
+    /// # Errors
+    /// Those of the socket or of the file: the connection has ended.
+    pub(super) fn turn(&mut self, extent: &Extent, full: bool, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if self.readable {
+            match self.stream.read(buffer)? {
+                None => self.readable = false,
+                Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(bytes) => self.session.receive(&buffer[..bytes], extent, full),
+            }
+        }
+        let mut written = 0;
+        while self.writable && written < limits::REPLICA_TURN_BYTES {
+            if self.unsent() == 0 {
+                let next = self.session.serve(extent, limits::REPLICA_TURN_BYTES - written);
+                (self.outgoing, self.sent) = (next.unwrap_or_default(), (0, 0));
+                if self.unsent() == 0 {
+                    break;
+                }
+            }
+            written += self.send()?;
+        }
+        if self.session.state() == State::Ended && self.unsent() == 0 && !self.finished {
+            self.stream.finish()?;
+            self.finished = true;
+        }
+        Ok(written)
+    }
+
+    /// Sends what the socket takes of the frame.
+    fn send(&mut self) -> io::Result<usize> {
+        let unsent = &self.outgoing.bytes[self.sent.0..];
+        let (asked, taken, of) = match &self.outgoing.part {
+            Some(part) if unsent.is_empty() => {
+                let asked = part.bytes - self.sent.1;
+                (asked, send_part(&mut self.stream, part, self.sent.1)?, &mut self.sent.1)
+            }
+            _ => (unsent.len(), self.stream.write(unsent)?, &mut self.sent.0),
+        };
+        let taken = taken.unwrap_or(0);
+        *of += taken;
+        // Less than was asked for fills the socket, and room is told.
+        self.writable = taken == asked;
+        Ok(taken)
+    }
+
+    /// Bytes of the frame that the socket has not taken.
+    fn unsent(&self) -> usize {
+        let part = self.outgoing.part.as_ref().map_or(0, |part| part.bytes);
+        self.outgoing.bytes.len() - self.sent.0 + part - self.sent.1
+    }
+}
+
+/// Sends a part of a file from so far on. A frame that was begun can't be taken back: what can't be read of it ends the connection.
+fn send_part(stream: &mut Stream, part: &Part, done: usize) -> io::Result<Option<usize>> {
+    let file: &dyn File = part.file.as_ref();
+    let descriptor = file.descriptor().ok_or(io::ErrorKind::Unsupported)?;
+    match stream.send_file(descriptor, part.offset + done as u64, part.bytes - done) {
+        Ok(Some(0)) => {
+            let code = Reason::WalTruncated;
+            log::error!(code = code.name(), offset = part.offset; "a segment is shorter than what was durably written to it");
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => {
+            let code = Reason::DiskReadFailed;
+            log::error!(code = code.name(), offset = part.offset; "a segment can't be read: {error}");
+            Err(error)
+        }
+        sent => sent,
+    }
+}
