@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! receive(link) ──chunks──► prove() ──proven──► apply() ──► store ◄── maintain()
+//!      ▲ connect, stop          facts, fault ──► look(link) ──► replica/
 //! ```
 //!
 //! For simulation, where one seed must decide everything that happens, and for who opens a replica with threads: both open a directory in the same way.
@@ -20,9 +21,12 @@ use crate::maintenance::{Maintenance, Progress as Work};
 use crate::position::{LogPoint, Position};
 use crate::published::Fact;
 use crate::receiver::worker::{self, Link};
+use crate::reason::Reason;
 use crate::receiver::{self, Progress, Received, Receiver, machine};
 use crate::recovery::{self, Options, Report};
+use crate::replica_state::{Halt, StateStore};
 use crate::store::Store;
+use crate::supervisor::{self, Action, Facts, Reconnect, Supervisor};
 use crate::sync::Arc;
 use crate::validator::Validator;
 use crate::wal::FollowedLog;
@@ -48,6 +52,7 @@ pub struct FollowerNode {
     receiver: Receiver,
     validator: Validator,
     applier: ReplicaApplier,
+    supervisor: Supervisor,
     maintenance: Maintenance,
     store: Arc<Store>,
     report: Report,
@@ -56,6 +61,8 @@ pub struct FollowerNode {
     received: Arc<Fact<Received>>,
     validated: Arc<Fact<Validated>>,
     applied: Arc<Fact<LogPoint>>,
+    /// The Receiver is to connect.
+    connects: bool,
     /// What the connection has not taken.
     unsent: Vec<u8>,
     /// What the Receiver hands on, before and in the queue of the Validator.
@@ -85,11 +92,18 @@ impl FollowerNode {
     ///
     /// # Errors
     /// What does not verify, or is not what the options expect, by name.
-    pub fn open(options: &Options, bounds: Bounds) -> Result<FollowerNode> {
+    pub fn open(options: &Options, reconnect: Reconnect, bounds: Bounds) -> Result<FollowerNode> {
         let options = Options { role: Some(Role::Replica), ..options.clone() };
         let recovered = recovery::open(&options, None)?;
         let point = recovered.log.durable();
         let identity = recovered.report.identity;
+        let kept = StateStore::open(options.disk.as_ref(), &options.dir, identity.database_id, identity.node_id)?;
+        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes);
+        // A replica that was halted proves what it holds, and does no more.
+        let halted = supervisor.halt().is_some();
+        if halted {
+            close_reads(&recovered.store, supervisor.halt());
+        }
         let receiver = Receiver::new(FollowedLog::new(recovered.log), identity).bounded(bounds.receiver);
         let validator = Validator::new(point);
         let applier = ReplicaApplier::new(recovered.applier);
@@ -100,11 +114,13 @@ impl FollowerNode {
             receiver,
             validator,
             applier,
+            supervisor,
             maintenance: recovered.maintenance,
             store: recovered.store,
             report: recovered.report,
             retention: options.retention,
             queue: bounds.queue,
+            connects: false,
             unsent: Vec::new(),
             handed: VecDeque::new(),
             chunks: VecDeque::new(),
@@ -112,7 +128,7 @@ impl FollowerNode {
             proven: VecDeque::new(),
             applies: false,
             fault: None,
-            ended: Ended::default(),
+            ended: Ended { receiver: halted, validator: halted, applier: halted },
             _lock: recovered.lock,
         })
     }
@@ -171,15 +187,45 @@ impl FollowerNode {
         (self.handed.len() + self.chunks.len(), self.proved.len() + self.proven.len())
     }
 
-    /// Begins to connect.
-    pub fn connect(&mut self, link: &mut impl Link) {
-        worker::connect(&mut self.receiver, link, &mut self.unsent);
+    /// The state of the replica.
+    #[must_use]
+    pub fn state(&self) -> supervisor::machine::State {
+        self.supervisor.state()
+    }
+
+    /// What halted the replica, in this run or an earlier one.
+    #[must_use]
+    pub fn halt(&self) -> Option<&Halt> {
+        self.supervisor.halt()
+    }
+
+    /// A step of the Supervisor. A delay before a connection is for the caller to make, who decides when the Receiver has its next step.
+    pub fn look(&mut self, link: &mut impl Link) {
+        let facts = Facts {
+            receiver: self.receiver.state(),
+            received: self.received.get(),
+            validated: self.validated.get(),
+            applied: self.applied.get(),
+        };
+        for action in self.supervisor.look(&facts, self.fault.as_ref()) {
+            match action {
+                Action::Connect(_) => self.connects = true,
+                Action::Halt => {
+                    close_reads(&self.store, self.supervisor.halt());
+                    self.stop(link);
+                }
+                Action::Stop => self.stop(link),
+            }
+        }
     }
 
     /// A step of the Receiver.
     pub fn receive(&mut self, link: &mut impl Link) {
         if self.ended.receiver || self.hand_on_chunks(link) {
             return;
+        }
+        if std::mem::take(&mut self.connects) {
+            worker::connect(&mut self.receiver, link, &mut self.unsent);
         }
         let progress = self.progress();
         match worker::turn(&mut self.receiver, link, &mut self.unsent, &progress) {
@@ -278,7 +324,8 @@ impl FollowerNode {
             }
         }
         self.maintenance.close();
-        self.fault.map_or(Ok(()), Err)
+        let recorded = self.supervisor.close(self.applied.get());
+        self.fault.map_or(recorded, Err)
     }
 
     /// What the Receiver may know of the stages behind it.
@@ -326,6 +373,12 @@ impl FollowerNode {
             self.chunks.clear();
         }
     }
+}
+
+/// Ends reading: the replica has halted.
+fn close_reads(store: &Store, halt: Option<&Halt>) {
+    let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
+    store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
 }
 
 fn move_on<T>(from: &mut VecDeque<T>, to: &mut VecDeque<T>, most: usize) -> bool {

@@ -52,8 +52,8 @@
 //! |---|---|---|
 //! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`], [`config`] | anything |
 //! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], `wire` | what passes through them |
-//! | formats | [`codec`], [`record`], [`batch`], `resp` | disks and threads; they never panic |
-//! | stores | [`identity`], [`wal`], [`store`] | who calls them |
+//! | formats | [`codec`], [`record`], [`batch`], `frame`, `resp` | disks and threads; they never panic |
+//! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
 //! | components | [`committer`], [`maintenance`], `feeder` | one another |
 //! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server` | |
 //!
@@ -112,6 +112,7 @@ strict! {
     batch codec commit_id config error id identity limits position reason record rules store wal
     #[cfg(feature = "replication")] chunk
     #[cfg(feature = "replication")] frame
+    #[cfg(feature = "replication")] replica_state
     #[cfg(feature = "server")] resp
 }
 
@@ -137,6 +138,8 @@ pub mod receiver;
 pub mod recovery;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "replication")]
+pub mod supervisor;
 pub mod sync;
 #[cfg(feature = "replication")]
 pub mod validator;

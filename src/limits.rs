@@ -124,3 +124,5 @@ pub const REPLICAS_MAX: usize = 64;
 pub const REPLICA_TURN_BYTES: usize = 1 << 20;
 /// A replica's output is not added to while so much of it is not sent.
 pub const REPLICA_OUTPUT_BYTES: usize = 256 * 1024;
+/// Most bytes of the words that are kept with a halt.
+pub const HALT_EVIDENCE_BYTES_MAX: usize = 2048;

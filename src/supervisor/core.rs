@@ -61,8 +61,15 @@ impl Supervisor {
     #[must_use]
     pub fn new(kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Supervisor {
         let observed = Arc::new(Observed::new("replica", State::Disabled));
-        let mut supervisor =
-            Supervisor { state: State::Disabled, observed, kept, reconnect, record_bytes, attempts: None, faulted: false };
+        let mut supervisor = Supervisor {
+            state: State::Disabled,
+            observed,
+            kept,
+            reconnect,
+            record_bytes,
+            attempts: None,
+            faulted: false,
+        };
         supervisor.step(Event::Start, None);
         supervisor.step(Event::Opened, None);
         if let Some(halt) = supervisor.kept.state().halt.as_ref().map(Halt::to_string) {

@@ -37,6 +37,16 @@ pub fn init_options(disk: &SimDisk, parameters: Parameters) -> Init {
     }
 }
 
+/// What `init` adds to the directory of a replica.
+#[cfg(feature = "replication")]
+pub fn make_replica_state(disk: &SimDisk, identity: &aerodb::Identity) {
+    use aerodb::replica_state::{Origin, ReplicaState, StateStore};
+    let applied = aerodb::record::genesis(identity.database_id, identity.epoch);
+    let (database_id, node_id) = (identity.database_id, identity.node_id);
+    let state = ReplicaState { database_id, node_id, applied, origin: Origin::Log, halt: None };
+    StateStore::create(disk, Path::new(DIR), &state).unwrap();
+}
+
 /// How a node on a simulated disk is opened.
 pub fn options(disk: &SimDisk) -> Options {
     Options {
