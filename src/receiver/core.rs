@@ -110,7 +110,7 @@ pub struct Receiver {
     incoming: Incoming,
     /// What came and is not written.
     arrived: VecDeque<Chunk>,
-    /// Where the log byte stands that comes next.
+    /// Where the log of the next frame begins.
     expected: Position,
     /// A segment ended here; the next begins once its `Seal` is proven.
     sealed: bool,
@@ -248,6 +248,11 @@ impl Receiver {
             durable = Some(segment.durable);
             Ok(())
         })?;
+        // A head counts once it has come: the next one may come together with the last of its log.
+        self.expected = expected;
+        if let (Some(origin), Some(durable)) = (&mut self.shown.origin, durable) {
+            origin.durable = durable;
+        }
         for came in came {
             match came {
                 Came::Log(segment, bytes) => self.arrive(&segment, bytes),
@@ -262,12 +267,8 @@ impl Receiver {
     }
 
     fn arrive(&mut self, segment: &Segment, bytes: Vec<u8>) {
-        self.expected = segment.from.after(bytes.len() as u64);
         self.shown.segments += 1;
         self.shown.bytes += bytes.len() as u64;
-        if let Some(origin) = &mut self.shown.origin {
-            origin.durable = segment.durable;
-        }
         match self.arrived.back_mut() {
             Some(last) if !last.ends_segment && last.bytes.len() + bytes.len() <= self.bounds.chunk_bytes => {
                 last.bytes.extend_from_slice(&bytes);

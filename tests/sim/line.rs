@@ -75,46 +75,58 @@ impl Line {
         *self.points.range(..=position).next_back().expect("every log begins somewhere").1
     }
 
-    /// Durable log behind what was known.
-    pub fn extend(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mut before = self.end();
-        self.bytes.extend_from_slice(bytes);
-        while before.position.0 < self.len() {
-            let at = before.position.0 as usize;
-            let record = &self.bytes[at..];
-            let payload = u32::from_le_bytes(record[..4].try_into().expect("four bytes")) as usize;
-            let stored = (RECORD_HEADER_BYTES + payload).next_multiple_of(8);
-            let Some(record) = record.get(..stored) else {
-                return Err(format!("the durable log ends within the record at {at}"));
-            };
-            let payload = &record[RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + payload];
-            let after = LogPoint {
-                position: Position((at + stored) as u64),
-                history: History(xxh3_64_with_seed(record, before.history.0)),
-                commit: CommitId(before.commit.0 + u64::from(record[4] == COMMIT)),
-            };
-            self.record_bytes_max = self.record_bytes_max.max(stored as u64);
-            match record[4] {
-                COMMIT => {
-                    let Some(writes) = self.ordered.pop_front() else {
-                        return Err(format!("nobody ordered the commit at {at}"));
-                    };
-                    self.commits += 1;
-                    for (key, value) in writes {
-                        self.versions.entry(key).or_default().push((self.commits, value));
-                    }
+    /// Takes what has become durable from the files of its primary.
+    pub fn follow(&mut self, disk: &SimDisk, durable: u64) -> Result<(), String> {
+        while self.len() < durable {
+            let first = *self.segments.last().expect("there is one");
+            let contents = disk.contents(&segment_path(first)).ok_or_else(|| format!("there is no segment {first}"))?;
+            while self.len() < durable {
+                let at = SEGMENT_HEADER_BYTES + (self.len() - first) as usize;
+                if self.take(contents.get(at..).unwrap_or_default())? == SEAL {
+                    break;
                 }
-                FLOOR => {
-                    let floor = u64::from_le_bytes(payload.try_into().map_err(|_| "a floor has eight bytes")?);
-                    self.floors.push((after.position.0, floor));
-                }
-                SEAL => self.segments.push(after.position.0),
-                _ => {}
             }
-            self.points.insert(after.position.0, after);
-            before = after;
         }
-        Ok(())
+        if self.len() == durable { Ok(()) } else { Err(format!("{durable} is not the end of a record")) }
+    }
+
+    /// Takes the next record, and says of which kind it is.
+    fn take(&mut self, bytes: &[u8]) -> Result<u8, String> {
+        let before = self.end();
+        let whole = bytes.first_chunk::<RECORD_HEADER_BYTES>().and_then(|header| {
+            let payload = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
+            let stored = (RECORD_HEADER_BYTES + payload).next_multiple_of(8);
+            Some((header[4], bytes.get(..stored)?, &bytes[RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + payload]))
+        });
+        let Some((kind, record, payload)) = whole else {
+            return Err(format!("the durable log ends within the record at {}", before.position));
+        };
+        let after = LogPoint {
+            position: before.position.after(record.len() as u64),
+            history: History(xxh3_64_with_seed(record, before.history.0)),
+            commit: CommitId(before.commit.0 + u64::from(kind == COMMIT)),
+        };
+        match kind {
+            COMMIT => {
+                let Some(writes) = self.ordered.pop_front() else {
+                    return Err(format!("nobody ordered the commit at {}", before.position));
+                };
+                self.commits += 1;
+                for (key, value) in writes {
+                    self.versions.entry(key).or_default().push((self.commits, value));
+                }
+            }
+            FLOOR => {
+                let floor = u64::from_le_bytes(payload.try_into().map_err(|_| "a floor has eight bytes")?);
+                self.floors.push((after.position.0, floor));
+            }
+            SEAL => self.segments.push(after.position.0),
+            _ => {}
+        }
+        self.record_bytes_max = self.record_bytes_max.max(record.len() as u64);
+        self.bytes.extend_from_slice(record);
+        self.points.insert(after.position.0, after);
+        Ok(kind)
     }
 
     /// The value of a key at a commit.
