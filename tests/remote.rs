@@ -175,7 +175,7 @@ const INFO: &str = "# Aerodb\r\ndatabase:00000000000000000000000000000001\r\nnod
     durable_position:640\r\ndurable_history:0123456789012345\r\ndurable_commit:7\r\n\
     checkpoint_position:400\r\ncheckpoint_history:5432109876543210\r\ncheckpoint_commit:5\r\nlog_oldest:200\r\n\
     recovery_proven_from:300\r\nrecovery_marked_position:600\r\nrecovery_marked_history:0000000000000001\r\nrecovery_marked_commit:6\r\n\
-    recovery_records_replayed:2\r\nrecovery_torn_bytes:3\r\nrecovery_roll_finished:true\r\nrecovery_removed_0:a\r\nrecovery_removed_1:b\r\n\
+    recovery_records_replayed:2\r\nrecovery_torn_bytes:3\r\nrecovery_unproven_bytes:4\r\nrecovery_roll_finished:true\r\nrecovery_removed_0:a\r\nrecovery_removed_1:b\r\n\
     committer:Syncing\r\ncommitter_blocked:\r\nmaintenance:Idle\r\nmaintenance_blocked:three tables wait\r\nsealed_tables:3\r\n\
     runs:2\r\nrun_bytes:4096\r\nrun_0_file:01-00000000000000000001-00000000000000000004.run\r\nrun_0_bytes:4000\r\nrun_0_hash:0f\r\n\
     run_1_file:no run\x1b[2J\r\nrun_1_bytes:96\r\nrun_1_hash:f0\r\nmerges_due:0\r\nviews:1\r\nhalted:\r\n\
@@ -201,6 +201,7 @@ fn status_shows_what_the_server_says_of_itself() {
         proven from    position 300\n\
         replayed       2 records\n\
         torn tail      3 bytes dropped\n\
+        unproven       4 bytes dropped\n\
         runs           2, 4096 bytes, 0 merges due\n\
         \x20              01-00000000000000000001-00000000000000000004.run 4000 bytes xxh3-128 0f\n\
         \x20              no run\\u{1b}[2J 96 bytes xxh3-128 f0\n\
