@@ -165,10 +165,17 @@ const INFO: &str = "# Aerodb\r\ndatabase:00000000000000000000000000000001\r\nnod
     maintenance:Idle\r\nmaintenance_blocked:three tables wait\r\nsealed_tables:3\r\nruns:2\r\nrun_bytes:4096\r\nmerges_due:0\r\n\
     views:1\r\nhalted:\r\nwrite_fault:disk.full: the disk is full\r\nunknown:of a later version\r\n";
 
+const REPLICATION: &str = "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n\
+    slave0:ip=10.0.0.2,port=4000,state=online,offset=640,asked=9000,feeder=parked,node=0000000000000000000000000000000b\r\n\
+    slave1:ip=::1,port=4001,state=online,offset=8,asked=64,feeder=serving,node=0000000000000000000000000000000c\r\n\
+    master_repl_offset:640\r\nreplication_address:127.0.0.1:6381\r\nreplicas_refused:3\r\n";
+
 #[test]
 fn status_shows_what_the_server_says_of_itself() {
     let info = format!("${}\r\n{INFO}\r\n", INFO.len()).leak();
-    let [text, printed] = printed(&[HELLO, ("INFO aerodb", info)], &["status"]);
+    let replication = format!("${}\r\n{REPLICATION}\r\n", REPLICATION.len()).leak();
+    let said = [HELLO, ("INFO aerodb", &*info), ("INFO replication", replication)];
+    let [text, printed] = printed(&said, &["status"]);
     let expected = "role           primary\n\
         database       00000000000000000000000000000001\n\
         node           0000000000000000000000000000000a\n\
@@ -183,13 +190,21 @@ fn status_shows_what_the_server_says_of_itself() {
         committer      Syncing\n\
         maintenance    Idle, blocked: three tables wait\n\
         halted         no\n\
-        write fault    disk.full: the disk is full\n";
+        write fault    disk.full: the disk is full\n\
+        replicas at    127.0.0.1:6381, 2 connected, 3 refused\n               \
+        0000000000000000000000000000000b at 10.0.0.2 port 4000: parked, sent 640, asked 9000\n               \
+        0000000000000000000000000000000c at ::1 port 4001: serving, sent 8, asked 64\n";
     assert_eq!(text, expected);
     let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(printed["identity"]["role"], "primary");
     assert_eq!(printed["durable"], json!({"position": 640, "history": "0123456789012345", "commit": 7}));
     assert_eq!(printed["maintenance"], json!({"state": "Idle", "blocked": "three tables wait"}));
     assert_eq!((&printed["floor"], &printed["halted"]), (&json!(2), &json!(null)));
+    assert_eq!(printed["replication"], "127.0.0.1:6381");
+    assert_eq!(
+        printed["replicas"][1],
+        json!({"node": "0000000000000000000000000000000c", "ip": "::1", "port": 4001, "state": "serving", "sent": 8, "asked": 64})
+    );
 }
 
 #[test]

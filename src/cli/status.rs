@@ -10,6 +10,7 @@ use crate::cli::session::with_node;
 use aerodb::{Node, Result};
 use clap::ArgMatches;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// `aerodb status`.
@@ -104,7 +105,9 @@ struct Seen(Vec<(String, String)>);
 
 impl Seen {
     fn ask(server: &mut Server) -> Result<Seen> {
-        server.info("aerodb").map(Seen)
+        let mut seen = server.info("aerodb")?;
+        seen.extend(server.info("replication")?);
+        Ok(Seen(seen))
     }
 
     /// What it says under a name; nothing, if it says nothing.
@@ -127,6 +130,13 @@ impl Seen {
         }
     }
 
+    /// The replicas that it serves, each as it says; none, if it serves none.
+    fn replicas(&self) -> impl Iterator<Item = BTreeMap<&str, &str>> {
+        let number = |name: &str| name.strip_prefix("slave")?.parse::<usize>().ok();
+        let lines = self.0.iter().filter(move |(name, _)| number(name).is_some());
+        lines.map(|(_, line)| line.split(',').filter_map(|part| part.split_once('=')).collect())
+    }
+
     fn text(&self, out: &mut Output) -> Result<()> {
         let word = |name: &str| self.word(name).unwrap_or_default();
         let runs = format!("{}, {} bytes, {} merges due", word("runs"), word("run_bytes"), word("merges_due"));
@@ -142,7 +152,24 @@ impl Seen {
         row("committer", &self.component("committer"))?;
         row("maintenance", &self.component("maintenance"))?;
         row("halted", &self.word("halted").unwrap_or("no"))?;
-        row("write fault", &self.word("write_fault").unwrap_or("none"))
+        row("write fault", &self.word("write_fault").unwrap_or("none"))?;
+        if let Some(address) = self.word("replication_address") {
+            row(
+                "replicas at",
+                &format_args!(
+                    "{address}, {} connected, {} refused",
+                    word("connected_slaves"),
+                    word("replicas_refused")
+                ),
+            )?;
+        }
+        for replica in self.replicas() {
+            let part = |name: &str| replica.get(name).copied().unwrap_or_default();
+            let (node, ip, port, state) = (part("node"), part("ip"), part("port"), part("feeder"));
+            let (sent, asked) = (part("offset"), part("asked"));
+            row("", &format_args!("{node} at {ip} port {port}: {state}, sent {sent}, asked {asked}"))?;
+        }
+        Ok(())
     }
 
     fn json(&self) -> Value {
@@ -156,6 +183,21 @@ impl Seen {
         };
         let component =
             |name: &str| json!({ "state": self.word(name), "blocked": self.word(&format!("{name}_blocked")) });
+        let replicas: Vec<_> = self
+            .replicas()
+            .map(|replica| {
+                let part = |name: &str| replica.get(name).copied();
+                let number = |name: &str| part(name).and_then(|value| value.parse::<u64>().ok());
+                json!({
+                    "node": part("node"),
+                    "ip": part("ip"),
+                    "port": number("port"),
+                    "state": part("feeder"),
+                    "sent": number("offset"),
+                    "asked": number("asked"),
+                })
+            })
+            .collect();
         json!({
             "identity": {
                 "role": self.word("role"),
@@ -176,6 +218,8 @@ impl Seen {
             "maintenance": component("maintenance"),
             "halted": self.word("halted"),
             "write_fault": self.word("write_fault"),
+            "replication": self.word("replication_address"),
+            "replicas": replicas,
         })
     }
 }
