@@ -534,8 +534,12 @@ fn log_that_retention_removes_under_a_session_ends_it_by_name() {
 fn a_fault_of_the_primarys_disk_ends_the_session_and_nothing_else() {
     let mut primary = Primary::new();
     primary.fill();
-    let (extent, hello) = (primary.node.extent(), encoded(Frame::Hello(primary.hello(primary.points()[3]))));
-    let said = [hello.clone(), fetch(primary.points()[3].position.0, 1 << 20)].concat();
+    let (extent, points) = (primary.node.extent(), primary.points());
+    let from = |point: LogPoint| {
+        [encoded(Frame::Hello(primary.hello(point))), fetch(point.position.0, (1 << 20) + point.position.0)].concat()
+    };
+    let said = from(points[3]);
+    let from_newest = from(*points.iter().find(|point| point.position == extent.segment).unwrap());
     let reads = primary.disk.reads();
     let whole = answers(&mut primary.session(), &extent, &said);
     let reads = primary.disk.reads() - reads;
@@ -562,5 +566,11 @@ fn a_fault_of_the_primarys_disk_ends_the_session_and_nothing_else() {
     primary.disk.overwrite(&first, [&[0; 512][..], &bytes[512..]].concat());
     let genesis = encoded(Frame::Hello(primary.hello(primary.genesis())));
     assert_eq!(answers(&mut primary.session(), &extent, &genesis).remove(0).refused(), Reason::WalSegmentCorrupt);
+    // The newest, whose end is the durable one whatever the file says.
+    let newest = Path::new(DIR).join("wal").join(aerodb::wal::file_name(extent.segment));
+    let bytes = primary.disk.contents(&newest).unwrap();
+    primary.disk.overwrite(&newest, &bytes[..bytes.len().min(520)]);
+    assert_eq!(answers(&mut primary.session(), &extent, &from_newest).pop().unwrap().refused(), Reason::WalTruncated);
+    primary.disk.overwrite(&newest, &bytes);
     primary.commit(10);
 }

@@ -76,6 +76,7 @@ impl Replica {
     fn refusal(mut self) -> Refuse {
         loop {
             let came = self.next().expect("a refusal before the end of the connection");
+            assert!(!matches!(came.frame, Frame::Welcome(_)), "it was welcomed");
             if matches!(came.frame, Frame::Refuse(_)) {
                 assert_eq!(self.next(), None);
                 return came.refuse();
