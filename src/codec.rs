@@ -147,6 +147,13 @@ impl Put for Vec<u8> {
     }
 }
 
+/// As much of a text as so many bytes hold, cut between two characters.
+#[must_use]
+pub fn shortened(text: &str, bytes_max: usize) -> &str {
+    let most = text.len().min(bytes_max);
+    (0..=most).rev().find_map(|end| text.get(..end)).unwrap_or_default()
+}
+
 /// Why bytes are not the sector that was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SectorFault {

@@ -6,7 +6,7 @@
 //!
 //! Pure and total: bytes in any pieces, nothing is allocated on the word of a length.
 
-use crate::codec::{Put, Reader};
+use crate::codec::{self, Put, Reader};
 use crate::commit_id::CommitId;
 use crate::id::Id;
 use crate::limits;
@@ -281,7 +281,7 @@ impl Frame {
                 body.put_point(welcome.durable);
             }
             Frame::Refuse(refuse) => {
-                let text = shortened(&refuse.text);
+                let text = codec::shortened(&refuse.text, limits::REFUSAL_BYTES_MAX);
                 body.put_u16(refuse.reason);
                 body.put_u16(0);
                 body.put_len32(text.len());
@@ -436,12 +436,6 @@ fn put_shape(out: &mut Vec<u8>, shape: &Shape) {
     out.put_u64(shape.table_bytes);
     out.put_u32(shape.block_bytes);
     out.put_u32(shape.fanout);
-}
-
-/// As much of a text as a REFUSE holds.
-fn shortened(text: &str) -> &str {
-    let most = text.len().min(limits::REFUSAL_BYTES_MAX);
-    (0..=most).rev().find_map(|end| text.get(..end)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use crate::position::LogPoint;
 use crate::queue::Sender;
 use crate::reason::Reason;
 use crate::record;
+#[cfg(feature = "replication")]
+use crate::replica_state::{Origin, ReplicaState, STATE_FILES, StateStore};
 use crate::store::manifest::Manifest;
 use crate::store::{Applier, Store, StoreOptions};
 use crate::sync::Arc;
@@ -31,7 +33,7 @@ pub(crate) const LOCK_FILE: &str = "LOCK";
 /// nobody's data yet, and may be overwritten.
 const UNFINISHED_FILE: &str = "UNFINISHED";
 /// The names that `init` and restore make.
-const OWN_NAMES: [&str; 5] = [LOCK_FILE, UNFINISHED_FILE, "IDENTITY.tmp", "store", "wal"];
+const OWN_NAMES: [&str; 6] = [LOCK_FILE, UNFINISHED_FILE, "IDENTITY.tmp", "replica", "store", "wal"];
 
 /// What a new directory is made with.
 #[derive(Clone)]
@@ -175,9 +177,20 @@ pub fn init(options: &Init) -> Result<Identity> {
     )?;
     let store = Store::directory(dir);
     disk.create_dir(&store)?;
-    Manifest::empty(identity.database_id, record::genesis(identity.database_id, identity.epoch)).write(disk, &store)?;
+    let genesis = record::genesis(identity.database_id, identity.epoch);
+    Manifest::empty(identity.database_id, genesis).write(disk, &store)?;
+    #[cfg(feature = "replication")]
+    if identity.role == Role::Replica {
+        StateStore::create(disk, dir, &replica_state(&identity, genesis, Origin::Log))?;
+    }
     complete(disk, dir, &identity)?;
     Ok(identity)
+}
+
+/// What a new replica knows of itself.
+#[cfg(feature = "replication")]
+pub(crate) fn replica_state(identity: &Identity, applied: LogPoint, origin: Origin) -> ReplicaState {
+    ReplicaState { database_id: identity.database_id, node_id: identity.node_id, applied, origin, halt: None }
 }
 
 /// The directory in which a directory has its name.
@@ -293,6 +306,8 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
     check_extend(options.extend_bytes)?;
     let (lock, identity) = enter(options)?;
     let disk = options.disk.as_ref();
+    #[cfg(feature = "replication")]
+    let replica = read_replica_state(disk, &options.dir, &identity)?;
     let store_options = StoreOptions {
         disk: Arc::clone(&options.disk),
         directory: Store::directory(&options.dir),
@@ -325,12 +340,34 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
         // A checkpoint is never built on what may be in the cache alone: those records are one group, and wait in memory.
         if cover == Cover::Durable { make_room(&store, &mut maintenance) } else { Ok(()) }
     })?;
+    #[cfg(feature = "replication")]
+    replica.map_or(Ok(()), |state| state.check_log(log_report.end))?;
     // Now they are durable: the node is left as a second recovery would leave it.
     make_room(&store, &mut maintenance)?;
     applier.publish();
     let report =
         Report { identity, checkpoint, floor: store.state().floor, log: log_report, records_replayed, removed };
     Ok(Recovered { lock, report, store, log, applier, maintenance })
+}
+
+/// What a replica knows of itself; nothing of it opens where that does not verify (F-RC2).
+#[cfg(feature = "replication")]
+pub(crate) fn read_replica_state(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<Option<ReplicaState>> {
+    match identity.role {
+        Role::Replica => ReplicaState::read(disk, dir, identity.database_id, identity.node_id).map(Some),
+        Role::Standalone | Role::Primary => Ok(None),
+    }
+}
+
+/// The names of the files in `replica/`, by role.
+pub(crate) fn state_files(role: Role) -> &'static [&'static str] {
+    match role {
+        #[cfg(feature = "replication")]
+        Role::Replica => &STATE_FILES,
+        #[cfg(not(feature = "replication"))]
+        Role::Replica => &[],
+        Role::Standalone | Role::Primary => &[],
+    }
 }
 
 /// Makes runs of sealed tables until another may be sealed.

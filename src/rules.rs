@@ -297,6 +297,11 @@ pub const RULES: &[Rule] = &[
         "A backup is complete when the file BACKUP, written last, names every other file with its hash.",
     ),
     rule(
+        "FMT-REPLICA",
+        Replication,
+        "What a replica knows of itself is two generations of sectors that each name theirs, so what a crash cut short is told from rot.",
+    ),
+    rule(
         "RESP-REQUEST",
         Server,
         "A request is an array of bulk strings; what is read does not depend on the pieces in which it arrived.",

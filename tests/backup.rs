@@ -188,6 +188,7 @@ fn a_backup_of_a_replica_holds_what_is_beyond_its_checkpoint() {
     let (disk, history) = filled(Role::Primary, 60, 5);
     let replica = aerodb::Identity { role: Role::Replica, ..aerodb::Identity::read(&disk, Path::new(DIR)).unwrap() };
     disk.overwrite(&Path::new(DIR).join("IDENTITY"), replica.encode());
+    world::make_replica_state(&disk, &replica);
     let node = Node::open(&options(&disk)).unwrap();
     let (end, replayed) = (node.durable(), node.report().records_replayed);
     assert!(replayed > 0);

@@ -197,7 +197,7 @@ fn a_refusal_arrives_whole_and_ends_the_connection() {
         assert_eq!(refuse.reason, number(reason));
         assert_eq!(refuse.durable, served.db.extent().durable);
     }
-    assert_eq!(served.client().info("replicas_refused"), 3);
+    assert_eq!(served.client().info("feeding_refused"), 3);
 }
 
 /// WIRE-BOUND: seats are bounded; silence keeps nobody out, and who leaves makes room.
@@ -350,7 +350,7 @@ fn info_tells_who_is_fed_and_how_far() {
     let (_disk, served) = simulated();
     let mut client = served.client();
     let lines = |client: &mut Client| {
-        let aerodb::resp::Value::Bulk(text) = client.ask("INFO replication") else { panic!("INFO is text") };
+        let aerodb::resp::Value::Bulk(text) = client.ask("INFO replication aerodb") else { panic!("INFO is text") };
         String::from_utf8(text).unwrap()
     };
     assert!(lines(&mut client).contains("role:master\r\nconnected_slaves:0\r\n"));
@@ -360,18 +360,15 @@ fn info_tells_who_is_fed_and_how_far() {
     replica.take(&mut Log::from(0), end(&served));
     let told = lines(&mut client);
     let (address, sent) = (replica.stream.local_addr().unwrap(), end(&served));
-    let line = format!(
-        "slave0:ip=127.0.0.1,port={},state=online,offset={sent},asked=5000,feeder=parked,node={}\r\n",
-        address.port(),
-        Id([0x5e; 16])
-    );
-    assert!(told.contains(&line), "{told}");
-    assert!(told.contains(&format!("master_repl_offset:{sent}\r\n")), "{told}");
+    let feed = format!("feed_0_node:{}\r\nfeed_0_address:{address}\r\nfeed_0_state:parked\r\n", Id([0x5e; 16]));
+    assert!(told.contains(&format!("{feed}feed_0_sent:{sent}\r\nfeed_0_asked:5000\r\n")), "{told}");
+    let slave = format!("slave0:ip=127.0.0.1,port={},state=online,offset={sent}\r\n", address.port());
+    assert!(told.contains(&format!("{slave}master_repl_offset:{sent}\r\n")), "{told}");
     // A server that serves no replicas says nothing of them.
     let db = served.stop();
     assert_eq!(replica.next(), None, "the end of the server is the end of the connection");
     let served = Served::new(db);
-    assert!(!lines(&mut served.client()).contains("replication_address"));
+    assert!(!lines(&mut served.client()).contains("feed"));
 }
 
 /// R-AUTHORITY: only a primary serves its log, and elsewhere than on loopback only by the word of whoever starts it.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A backup holds what every node of the database would have at the cut: manifest, runs, segments; and the identity of the node it was
-//! taken from. It lacks what is a node's own: mark, blank space, lock. A restored directory gets those anew, and a node id of its own.
+//! taken from. It lacks what is a node's own: mark, blank space, lock, what a replica knows of itself. A restored directory gets those anew, and
+//! a node id of its own.
 //!
 //! Promises: nothing is overwritten; a backup or a restored directory counts once its last file is there, and that is written when
 //! everything else is durable and was read back; so a crash or failure leaves a whole one or none. The source changes by its cut record

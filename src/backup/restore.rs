@@ -10,9 +10,11 @@ use super::{BackupReport, Meter};
 use crate::disk::Disk;
 use crate::entropy;
 use crate::error::{Error, Result};
-use crate::identity::{Id, Identity};
+use crate::identity::{Id, Identity, Role};
 use crate::reason::Reason;
 use crate::recovery::{self, Options};
+#[cfg(feature = "replication")]
+use crate::replica_state::{Origin, StateStore};
 use crate::store::Store;
 use crate::store::manifest::MANIFEST_FILE;
 use crate::store::run::RunId;
@@ -95,6 +97,11 @@ pub fn restore_with(options: &RestoreOptions, progress: &mut dyn FnMut(u64, u64)
     let log = recovery::log_options(&options.disk, dir, &identity, options.extend_bytes);
     wal::adopt(&log, blank_seed, listing.newest_segment(), listing.cut)?;
     disk.sync_dir(&Store::directory(dir))?;
+    #[cfg(feature = "replication")]
+    if identity.role == Role::Replica {
+        let state = recovery::replica_state(&identity, listing.cut, Origin::Backup(listing.cut));
+        StateStore::create(disk, dir, &state)?;
+    }
 
     let (copied, total) = (meter.done, meter.total);
     let progress = meter.progress;
@@ -115,15 +122,17 @@ pub fn restore_with(options: &RestoreOptions, progress: &mut dyn FnMut(u64, u64)
     Ok(BackupReport::new(identity, &listing))
 }
 
-/// Removes what an unfinished restore or `init` left in `store/` and `wal/`, and makes the two; anything else in them is refused
-/// before anything is removed. A file left in place would be taken for a part of the new log or store.
+/// Removes what an unfinished restore or `init` left in `store/`, `wal/` and `replica/`, and makes the first two; anything else in them is
+/// refused before anything is removed. A file left in place would be taken for a part of the new log or store.
 fn clear_unfinished(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let of_store = |name: &str| name == MANIFEST_FILE || RunId::parse(name).is_some();
     let of_log = |name: &str| name == wal::MARK_FILE || wal::parse_name(name).is_some();
+    let of_replica = |name: &str| recovery::state_files(Role::Replica).contains(&name);
     let directories = [Store::directory(dir), wal::directory(dir)];
-    let ours: [&dyn Fn(&str) -> bool; 2] = [&of_store, &of_log];
+    let replica = dir.join("replica");
+    let ours: [&dyn Fn(&str) -> bool; 3] = [&of_store, &of_log, &of_replica];
     let mut found = Vec::new();
-    for (directory, is_ours) in directories.iter().zip(ours) {
+    for (directory, is_ours) in directories.iter().chain([&replica]).zip(ours) {
         for name in disk.list(directory)?.unwrap_or_default() {
             if !is_ours(name.strip_suffix(".tmp").unwrap_or(&name)) {
                 let error = Error::new(Reason::DirNotEmpty).with("directory", directory.display());

@@ -203,7 +203,8 @@ impl Receiver {
     #[must_use]
     pub fn may_read(&self) -> bool {
         let connected = matches!(self.state, State::Handshaking | State::Streaming);
-        connected && self.arrived.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>() < limits::REPLICA_WINDOW_BYTES / 2
+        connected
+            && self.arrived.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>() < limits::REPLICA_WINDOW_BYTES / 2
     }
 
     /// Where the next bytes of the connection go.
@@ -415,3 +416,6 @@ fn refused(refuse: &Refuse) -> End {
     let told = told.with("told", &refuse.text);
     if reason.halts() { End::Failed(told) } else { End::Lost(told) }
 }
+
+#[cfg(test)]
+mod tests;

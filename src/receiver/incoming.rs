@@ -47,11 +47,7 @@ impl Incoming {
     ///
     /// # Errors
     /// `protocol.malformed`; those of `check`.
-    pub(super) fn filled(
-        &mut self,
-        count: usize,
-        mut check: impl FnMut(&Segment) -> Result<()>,
-    ) -> Result<Vec<Came>> {
+    pub(super) fn filled(&mut self, count: usize, mut check: impl FnMut(&Segment) -> Result<()>) -> Result<Vec<Came>> {
         let mut came = Vec::new();
         match &mut self.log {
             Some((segment, _, filled)) => {

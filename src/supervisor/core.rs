@@ -1,4 +1,7 @@
 //! The Supervisor without its thread: facts in, what is to be done.
+//!
+//! Assumes that facts are looked at in the order in which none can have passed another. Promises: the first fault counts, and a halt is
+//! kept before anything says so; the state changes in one place.
 
 use super::machine::{self, Event, State};
 use crate::chunk::Validated;
@@ -61,8 +64,15 @@ impl Supervisor {
     #[must_use]
     pub fn new(kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Supervisor {
         let observed = Arc::new(Observed::new("replica", State::Disabled));
-        let mut supervisor =
-            Supervisor { state: State::Disabled, observed, kept, reconnect, record_bytes, attempts: None, faulted: false };
+        let mut supervisor = Supervisor {
+            state: State::Disabled,
+            observed,
+            kept,
+            reconnect,
+            record_bytes,
+            attempts: None,
+            faulted: false,
+        };
         supervisor.step(Event::Start, None);
         supervisor.step(Event::Opened, None);
         if let Some(halt) = supervisor.kept.state().halt.as_ref().map(Halt::to_string) {
@@ -170,7 +180,7 @@ impl Supervisor {
             Some(target) if facts.applied.position < target => Event::Apply,
             Some(_) => Event::Reach,
         };
-        if machine::next(self.state, behind) != Some(self.state) {
+        if machine::next(self.state, behind).is_some() {
             self.step(behind, None);
         }
     }

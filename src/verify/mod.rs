@@ -1,8 +1,8 @@
 //! Proving every byte of a closed directory, and changing none.
 //!
 //! ```text
-//! lock ─► IDENTITY ─► MANIFEST ─► every run ─► every record of the log, and its tail
-//!                                     └────────── agree? ──────────┘
+//! lock ─► IDENTITY ─► a replica's state ─► MANIFEST ─► every run ─► every record of the log, and its tail
+//!                                                            └────────── agree? ──────────┘
 //! ```
 //!
 //! The log proves itself as at opening, by the same code (`wal::inspect`), but from its oldest record on. Each run is read whole and
@@ -20,7 +20,7 @@ mod agreement;
 use crate::commit_id::CommitId;
 use crate::disk::{Access, Disk};
 use crate::error::{Error, Result};
-use crate::identity::{IDENTITY_FILE, Identity};
+use crate::identity::{IDENTITY_FILE, Identity, Role};
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{self, Kind};
@@ -98,6 +98,8 @@ pub(crate) fn prove(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Proof> {
     let directory = Store::directory(dir);
+    #[cfg(feature = "replication")]
+    let replica = recovery::read_replica_state(disk.as_ref(), dir, identity)?;
     let manifest = Manifest::read(disk.as_ref(), &directory, identity.database_id)?;
     let log = recovery::log_options(disk, dir, identity, Options::new(dir).extend_bytes);
     let run_bytes = manifest.plan.runs.iter().fold(0u64, |bytes, run| bytes.saturating_add(run.size));
@@ -119,6 +121,8 @@ pub(crate) fn prove(
         progress(done.min(total), total);
         agreement.visit(record)
     })?;
+    #[cfg(feature = "replication")]
+    replica.map_or(Ok(()), |state| state.check_log(inspection.end))?;
     let genesis = record::genesis(identity.database_id, identity.epoch);
     if inspection.oldest.position == genesis.position && inspection.oldest != genesis {
         return Err(Error::new(Reason::WalSegmentCorrupt)
@@ -127,7 +131,7 @@ pub(crate) fn prove(
             .with("found", inspection.oldest));
     }
     let floor = agreement.finish(&log, inspection.oldest)?;
-    let leftovers = leftovers(disk.as_ref(), dir, &manifest, &inspection)?;
+    let leftovers = leftovers(disk.as_ref(), dir, identity.role, &manifest, &inspection)?;
     progress(total, total);
     Ok(Proof {
         identity: *identity,
@@ -168,16 +172,23 @@ fn log_file_bytes(log: &LogOptions) -> Result<u64> {
 }
 
 /// The files that do not count.
-fn leftovers(disk: &dyn Disk, dir: &Path, manifest: &Manifest, log: &Inspection) -> Result<Vec<String>> {
-    let root = ["store", "wal", IDENTITY_FILE, LOCK_FILE].map(str::to_owned).to_vec();
+fn leftovers(disk: &dyn Disk, dir: &Path, role: Role, manifest: &Manifest, log: &Inspection) -> Result<Vec<String>> {
+    let mut root = ["store", "wal", IDENTITY_FILE, LOCK_FILE].map(str::to_owned).to_vec();
+    let state: Vec<String> = recovery::state_files(role).iter().map(|name| (*name).to_owned()).collect();
+    if !state.is_empty() {
+        root.push("replica".to_owned());
+    }
     let mut store = vec![MANIFEST_FILE.to_owned()];
     store.extend(manifest.plan.runs.iter().map(|run| run.id.file_name()));
     let mut segments = vec![wal::MARK_FILE.to_owned()];
     segments.extend(log.segments.iter().map(|first| wal::file_name(*first)));
     let mut leftovers = Vec::new();
-    for (prefix, directory, mut known) in
-        [("", dir.to_owned(), root), ("store/", Store::directory(dir), store), ("wal/", wal::directory(dir), segments)]
-    {
+    for (prefix, directory, mut known) in [
+        ("", dir.to_owned(), root),
+        ("replica/", dir.join("replica"), state),
+        ("store/", Store::directory(dir), store),
+        ("wal/", wal::directory(dir), segments),
+    ] {
         known.sort_unstable();
         let names = disk.list(&directory)?.unwrap_or_default();
         let unknown = names.into_iter().filter(|name| known.binary_search(name).is_err());

@@ -5,6 +5,8 @@
 
 #![allow(dead_code)]
 
+#[cfg(feature = "replication")]
+pub mod followed;
 pub mod gate;
 pub mod oracle;
 pub mod script;
@@ -35,6 +37,16 @@ pub fn init_options(disk: &SimDisk, parameters: Parameters) -> Init {
         extend_bytes: 1024,
         disk: Arc::new(disk.clone()),
     }
+}
+
+/// What `init` adds to the directory of a replica.
+#[cfg(feature = "replication")]
+pub fn make_replica_state(disk: &SimDisk, identity: &aerodb::Identity) {
+    use aerodb::replica_state::{Origin, ReplicaState, StateStore};
+    let applied = aerodb::record::genesis(identity.database_id, identity.epoch);
+    let (database_id, node_id) = (identity.database_id, identity.node_id);
+    let state = ReplicaState { database_id, node_id, applied, origin: Origin::Log, halt: None };
+    StateStore::create(disk, Path::new(DIR), &state).unwrap();
 }
 
 /// How a node on a simulated disk is opened.

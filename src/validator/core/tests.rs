@@ -1,3 +1,7 @@
+//! The Validator's core: pieces of every length, every flipped bit, every boundary.
+//!
+//! The log is made by the encoder of records alone; nothing here touches a disk.
+
 use super::*;
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
@@ -31,11 +35,8 @@ fn chunks(bytes: &[u8], ends: &[usize], cuts: &[usize]) -> Vec<Chunk> {
     borders.dedup();
     let mut from = 0;
     let cut = |to: usize| {
-        let chunk = Chunk {
-            from: Position(from as u64),
-            bytes: bytes[from..to].to_vec(),
-            ends_segment: ends.contains(&to),
-        };
+        let chunk =
+            Chunk { from: Position(from as u64), bytes: bytes[from..to].to_vec(), ends_segment: ends.contains(&to) };
         from = to;
         chunk
     };
