@@ -26,6 +26,7 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
             "database",
             "backup",
             "verify",
+            "compare",
             "status",
             "supervisor",
             "server",
