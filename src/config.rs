@@ -66,11 +66,11 @@ impl Kind {
         match self {
             Kind::Path => "a path".to_owned(),
             Kind::Address => "an IP address and a port, as 127.0.0.1:6380 or [::1]:6380".to_owned(),
-            Kind::Bytes => "a number of bytes, or of K, M or G (KiB, MiB, GiB)".to_owned(),
-            Kind::BytesOrAll => "all, or a number of bytes, or of K, M or G (KiB, MiB, GiB)".to_owned(),
             Kind::Endpoint => "a host and a port, as db1.example:6381 or [::1]:6381".to_owned(),
             Kind::SecondsOrNever => "never, or a number of seconds".to_owned(),
-            Kind::Count => "a number".to_owned(),
+            Kind::Bytes => "a number of bytes, or of K, M or G (KiB, MiB, GiB), that is not negative".to_owned(),
+            Kind::BytesOrAll => "all, or a number of bytes, or of K, M or G (KiB, MiB, GiB), that is not negative".to_owned(),
+            Kind::Count => "a number that is not negative".to_owned(),
             Kind::Flag => "true or false".to_owned(),
             Kind::Words(words) => words.join(" or "),
         }
@@ -510,6 +510,8 @@ settings! {
         "Most connections of clients; the next one is refused. Each needs an open file."
     client_memory "client-memory" Bytes, "256M", Some(limits::CLIENT_MEMORY_BYTES),
         "Memory for the buffers of all connections; past it the one that holds most is closed."
+    tcp_keepalive "tcp-keepalive" u32, "300", Some(limits::KEEPALIVE_SECONDS),
+        "Seconds of silence after which the operating system tries whether a client is still there; a connection that is dead is closed. 0: never."
     cache_bytes "cache-bytes" Bytes, "64M", None,
         "Memory for blocks that were read from runs."
     pinned_bytes "pinned-bytes" Bytes, "4G", None,

@@ -33,7 +33,7 @@ use crate::store::Store;
 use crate::supervisor::{self, Action, Facts, Reconnect, Supervisor};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::validator::{self, Validator};
-use crate::wal::FollowedLog;
+use crate::wal::{Extent, FollowedLog};
 use crate::wire::link::TcpLink;
 use crate::wire::{Waker, blocking};
 use std::path::Path;
@@ -76,9 +76,107 @@ pub struct ReplicaStatus {
     pub database: database::Status,
 }
 
+/// The facts of a replica, in the order in which they are shown.
+pub const FACTS: [&str; 40] = [
+    "primary",
+    "state",
+    "previous",
+    "cause",
+    "transitions",
+    "blocked",
+    "halt",
+    "halt_evidence",
+    "fault",
+    "reads",
+    "target_position",
+    "primary_durable_position",
+    "primary_durable_history",
+    "primary_durable_commit",
+    "primary_oldest",
+    "primary_node",
+    "asked",
+    "received",
+    "seen",
+    "validated_position",
+    "validated_history",
+    "validated_commit",
+    "applied_position",
+    "applied_history",
+    "applied_commit",
+    "attempts",
+    "sessions",
+    "lost",
+    "fetches",
+    "segments",
+    "bytes",
+    "syncs",
+    "receiver",
+    "receiver_cause",
+    "receiver_blocked",
+    "validator",
+    "validator_cause",
+    "validator_blocked",
+    "applier",
+    "applier_blocked",
+];
+
+impl ReplicaStatus {
+    /// Every fact under its name, in the order of [`FACTS`]; nothing stands for what is not known.
+    #[must_use]
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let origin = self.received.origin;
+        let known = |of: fn(receiver::Origin) -> String| origin.map_or_else(String::new, of);
+        let word = |word: Option<String>| word.unwrap_or_default();
+        let values = [
+            self.primary.clone(),
+            self.replica.state.to_string(),
+            word(self.replica.previous.map(|state| state.to_string())),
+            self.replica.cause.to_owned(),
+            self.replica.transitions.to_string(),
+            word(self.replica.blocked.clone().or_else(|| self.receiver.blocked.clone())),
+            word(self.halt.as_ref().map(Halt::to_string)),
+            word(self.halt.as_ref().map(|halt| halt.evidence.clone())),
+            word(self.fault.as_ref().map(ToString::to_string)),
+            Reason::ReadBlocked.name().to_owned(),
+            known(|origin| origin.target.position.to_string()),
+            known(|origin| origin.durable.position.to_string()),
+            known(|origin| origin.durable.history.to_string()),
+            known(|origin| origin.durable.commit.to_string()),
+            known(|origin| origin.oldest.to_string()),
+            known(|origin| origin.node_id.to_string()),
+            self.received.asked.to_string(),
+            self.received.received.to_string(),
+            self.validated.seen.to_string(),
+            self.validated.point.position.to_string(),
+            self.validated.point.history.to_string(),
+            self.validated.point.commit.to_string(),
+            self.applied.position.to_string(),
+            self.applied.history.to_string(),
+            self.applied.commit.to_string(),
+            self.received.attempts.to_string(),
+            self.received.sessions.to_string(),
+            self.received.lost.to_string(),
+            self.received.fetches.to_string(),
+            self.received.segments.to_string(),
+            self.received.bytes.to_string(),
+            self.received.syncs.to_string(),
+            self.receiver.state.to_string(),
+            self.receiver.cause.to_owned(),
+            word(self.receiver.blocked.clone()),
+            self.validator.state.to_string(),
+            self.validator.cause.to_owned(),
+            word(self.validator.blocked.clone()),
+            self.applier.state.to_string(),
+            word(self.applier.blocked.clone()),
+        ];
+        FACTS.into_iter().zip(values).collect()
+    }
+}
+
 /// What all threads of a replica see.
 struct Shared {
     store: Arc<Store>,
+    extent: Arc<Fact<Extent>>,
     fault: FirstFault,
     halt: sync::Mutex<Option<Halt>>,
     receiver_seen: Arc<Observed<receiver::machine::State>>,
@@ -106,6 +204,13 @@ impl Shared {
         if let Some(calls) = sync::lock(&self.calls).as_ref() {
             let _ = calls.try_send(());
         }
+    }
+
+    /// Says that more is proven. The Validator alone says so, and with it how far the log reaches.
+    fn proven(&self) {
+        let (oldest, durable) = (self.received.get().oldest, self.validated.get().point);
+        self.extent.set(Extent { oldest, durable, ..self.extent.get() });
+        self.moved();
     }
 
     /// Says that a stage behind the Receiver has come further.
@@ -204,6 +309,7 @@ impl Replica {
         let (call, calls) = queue::bounded(1);
         let shared = Arc::new(Shared {
             store: Arc::clone(database.store()),
+            extent: database.extent_shown(),
             fault: FirstFault::new(),
             halt: sync::Mutex::new(supervisor.halt().cloned()),
             receiver_seen: receiver.observed(),
@@ -240,7 +346,7 @@ impl Replica {
                 receiver::worker::run(receiver, around, || shared.progress(), || shared.call())
             })?;
             replica.start("validator", move |shared: &Arc<Shared>| {
-                validator::worker::run(validator, &to_prove, &proven, || shared.moved())
+                validator::worker::run(validator, &to_prove, &proven, || shared.proven())
             })?;
             replica.start("applier", move |shared: &Arc<Shared>| {
                 applier::worker::run(applier, &to_apply, || shared.moved())
@@ -435,22 +541,11 @@ mod introduction {
     //! The one conversation of a replica that has no directory yet.
 
     use super::{Error, Id, Reason, Result, blocking};
-    use crate::frame::{self, Frame, Hello, Shape, Welcome};
-    use crate::position::LogPoint;
+    use crate::frame::{self, Frame, Hello, Welcome};
 
     pub(super) fn ask(primary: &str) -> Result<Welcome> {
-        let nothing = Shape { segment_bytes: 0, table_bytes: 0, block_bytes: 0, fanout: 0 };
-        let hello = Hello {
-            versions: (frame::VERSION, frame::VERSION),
-            has_nothing: true,
-            database_id: Id([0; 16]),
-            node_id: Id([0; 16]),
-            epoch: 0,
-            shape: nothing,
-            validated: LogPoint::default(),
-        };
         let mut bytes = Vec::new();
-        Frame::Hello(hello).encode(&mut bytes);
+        Frame::Hello(Hello::of_nothing((frame::VERSION, frame::VERSION), Id([0; 16]))).encode(&mut bytes);
         let unreachable =
             |error| Error::new(Reason::ReplicationUnreachable).with("primary", primary).with("error", error);
         let lost = |error: std::io::Error| Error::new(Reason::ReplicationDisconnected).with("error", error);

@@ -41,6 +41,7 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
         allow_remote: config.remote.value,
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
+        tcp_keepalive: config.tcp_keepalive.value,
         catch_signals: true,
         ..server::Options::new(Arc::clone(&database))
     })?;

@@ -64,6 +64,8 @@ pub struct Options {
     /// The replica whose database it is, if it is one: shown, and never asked for anything else.
     #[cfg(feature = "replication")]
     pub replica: Option<Arc<Replica>>,
+    /// Seconds of silence after which the operating system tries whether a client is still there; 0: never.
+    pub tcp_keepalive: u32,
     /// Whether SIGTERM and SIGINT end the server, rather than the process.
     pub catch_signals: bool,
 }
@@ -81,6 +83,7 @@ impl Options {
             client_memory: 256 << 20,
             #[cfg(feature = "replication")]
             replica: None,
+            tcp_keepalive: 300,
             catch_signals: false,
         }
     }
@@ -171,9 +174,9 @@ impl Server {
     /// the clients take at once is sent. The database is left open.
     ///
     /// # Errors
-    /// `server.listen_failed`: the operating system ended the poll.
+    /// `server.poll_failed`: it ended as if it had been asked to.
     pub fn run(mut self) -> Result<Stop> {
-        self.event_loop.run().map_err(failed)
+        self.event_loop.run().map_err(|error| Error::new(Reason::ServerPollFailed).with("error", error))
     }
 }
 
