@@ -92,7 +92,8 @@ fn two_commits() -> (Vec<u8>, LogPoint, LogPoint) {
     let mut bytes = Vec::new();
     let after = record::encode(&mut bytes, Kind::Commit, batch.encoded(), start);
     let after = record::encode(&mut bytes, Kind::Floor, &1u64.to_le_bytes(), after);
-    let run = Proof { level: 0, first: CommitId(1), last: CommitId(1), size: 578, hash: 0x0123_4567_89ab_cdef << 64 | 7 };
+    let run =
+        Proof { level: 0, first: CommitId(1), last: CommitId(1), size: 578, hash: 0x0123_4567_89ab_cdef << 64 | 7 };
     let after = record::encode(&mut bytes, Kind::Proof, &run.payload(), after);
     let after = record::encode(&mut bytes, Kind::Cut, &Purpose::Checkpoint.payload(), after);
     let after = record::encode(&mut bytes, Kind::Seal, &[], after);

@@ -130,6 +130,10 @@ impl Maintenance {
             self.plan.add(run.info(), sealed.floor, self.store.options().parameters.fanout);
         }
         self.write_manifest()?;
+        // Before the state shows that the work is done: whoever sees that finds the Proof owed or logged.
+        if let Some(run) = &run {
+            self.store.owe(run.info());
+        }
         let merges_due = self.plan.merges.len();
         self.store.change(|state| {
             let mut next = state.clone();
@@ -142,9 +146,6 @@ impl Maintenance {
             next
         });
         self.tables.add(Pin::clone(&sealed.table), sealed.log_bytes);
-        if let Some(run) = &run {
-            self.store.owe(run.info());
-        }
         Ok(())
     }
 
@@ -186,6 +187,7 @@ impl Maintenance {
         self.store.complete(&run)?;
         self.plan.complete(&merge, run.info());
         self.write_manifest()?;
+        self.store.owe(run.info());
         let mut replaced = Vec::new();
         let merges_due = self.plan.merges.len();
         self.store.change(|state| {
@@ -202,7 +204,6 @@ impl Maintenance {
             let size = run.info().size;
             self.runs.add(run, size);
         }
-        self.store.owe(run.info());
         Ok(true)
     }
 
