@@ -88,6 +88,43 @@ fn a_new_directory_is_made_and_served_until_a_signal_asks_to_end() {
     assert_eq!(server.end(Signal::INT).0, Some(0));
 }
 
+/// REPL-PROOF: `--replication` is what makes a primary log Proofs; `wal` shows them, and the status counts them.
+#[cfg(feature = "replication")]
+#[test]
+fn a_primary_that_serves_replicas_logs_the_proof_of_every_run() {
+    let place = Place::new();
+    place.ok(&["init", "d", "--role", "primary", "--table-bytes", "1K"]);
+    place.ok(&["put", "d", "apple", "red"]);
+    place.ok(&["checkpoint", "d"]);
+    let proofs =
+        || -> Vec<Value> { place.json(&["wal", "d"]).into_iter().filter(|record| record["kind"] == "proof").collect() };
+    let server = Running::start(&mut place.command(&SERVE));
+    assert_eq!(server.end(Signal::TERM).0, Some(0));
+    assert_eq!(proofs().len(), 0, "a primary that serves no replicas");
+
+    let server = Running::start(&mut place.command(&[&SERVE[..], &["--replication", "127.0.0.1:0"]].concat()));
+    let address = server.line.split_whitespace().nth(2).unwrap().to_owned();
+    let status = || place.json(&["status", "--addr", &address]).remove(0);
+    let mut shown = status();
+    while shown["proofs"]["owed"] != 0 {
+        shown = status();
+    }
+    assert_eq!((&shown["proofs"]["logged"], &shown["proofs"]["compared"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!(server.end(Signal::TERM).0, Some(0));
+    let [proof] = <[Value; 1]>::try_from(proofs()).unwrap();
+    let run = &place.json(&["status", "d"])[0]["runs"][0];
+    for name in ["file", "bytes", "hash"] {
+        assert_eq!(proof["run"][name], run[name], "{proof}");
+    }
+    let text = place.ok(&["wal", "d"]);
+    let line = text.lines().find(|line| line.contains("\tproof\t")).unwrap();
+    let words: Vec<&str> = line.split('\t').collect();
+    assert_eq!((words[1], words[3], Some(words[5])), ("proof", "80", run["file"].as_str()), "{line}");
+    assert_eq!((words[6], Some(words[7])), (&*run["bytes"].to_string(), run["hash"].as_str()), "{line}");
+    let verified = place.ok(&["verify", "d"]);
+    assert!(verified.contains("proofs     1 of the log are of a run that is here"), "{verified}");
+}
+
 #[test]
 fn start_and_end_are_lines_of_the_log_in_json() {
     let place = Place::new();

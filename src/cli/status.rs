@@ -25,6 +25,9 @@ pub(crate) fn status(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     }
 }
 
+/// What became of the Proofs of the log, and how many it still lacks.
+const PROOFS: [&str; 4] = ["compared", "waiting", "missed", "owed"];
+
 /// What a node says of itself.
 struct Seen(BTreeMap<String, String>);
 
@@ -138,6 +141,10 @@ impl Seen {
         }
         if self.is_of_a_server() {
             row("sealed tables", word("sealed_tables"))?;
+            if let Some(logged) = self.word("proofs_logged") {
+                let of = PROOFS.map(|name| format!("{} {name}", word(&format!("proofs_{name}"))));
+                row("proofs", &format!("{logged} logged: {}", of.join(", ")))?;
+            }
             row("views", word("views"))?;
             row("committer", &component("committer"))?;
             row("maintenance", &component("maintenance"))?;
@@ -209,6 +216,9 @@ impl Seen {
             let component =
                 |name: &str| json!({ "state": self.word(name), "blocked": self.word(&format!("{name}_blocked")) });
             object["sealed_tables"] = json!(self.number("sealed_tables"));
+            let proofs = std::iter::once("logged").chain(PROOFS);
+            let proofs = proofs.map(|name| (name.to_owned(), json!(self.number(&format!("proofs_{name}")))));
+            object["proofs"] = Value::Object(proofs.collect());
             object["views"] = json!(self.number("views"));
             object["committer"] = component("committer");
             object["maintenance"] = component("maintenance");

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 pub struct Served {
     pub db: Arc<Database>,
     pub address: SocketAddr,
-    /// Where replicas connect, if they may.
+    /// Where replicas connect, if any may.
     pub replication: Option<SocketAddr>,
     stopper: Stopper,
     running: Option<JoinHandle<Result<Stop>>>,

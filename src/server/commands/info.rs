@@ -191,6 +191,11 @@ fn aerodb(context: &Context<'_>, section: &mut Section) {
         section.line(&format!("run_{number}_hash"), format_args!("{:032x}", run.hash));
     }
     section.line("merges_due", status.merges_due);
+    section.line("proofs_logged", status.proofs.logged);
+    section.line("proofs_compared", status.proofs.compared);
+    section.line("proofs_waiting", status.proofs.waiting);
+    section.line("proofs_missed", status.proofs.missed);
+    section.line("proofs_owed", status.proofs.owed);
     section.line("views", status.views);
     section.line("halted", fault(&status.halted));
     section.line("write_fault", fault(&status.write_fault));
