@@ -23,13 +23,14 @@ use crate::identity::{Identity, Parameters, Role};
 use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::{LogPoint, Position};
-use crate::published::{Doorbell, Fact, FirstFault};
+use crate::published::Fact;
 use crate::queue::{self, Sender};
 use crate::reason::Reason;
 use crate::receiver::{self, Progress, Received, Receiver, worker::Order};
 use crate::recovery::{self, Init, Options};
 use crate::replica_state::{Halt, StateStore};
 use crate::store::Store;
+use crate::supervisor::stages::{Shown, Stages, Wake};
 use crate::supervisor::{self, Action, Facts, Reconnect, Supervisor};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::validator::{self, Validator};
@@ -173,97 +174,58 @@ impl ReplicaStatus {
     }
 }
 
+impl Wake for Arc<Waker> {
+    fn wake(&self) {
+        if let Err(error) = Waker::wake(self) {
+            log::error!("the receiver can't be woken: {error}");
+        }
+    }
+}
+
 /// What all threads of a replica see.
 struct Shared {
     store: Arc<Store>,
     extent: Arc<Fact<Extent>>,
-    fault: FirstFault,
+    stages: Stages<Arc<Waker>>,
     halt: sync::Mutex<Option<Halt>>,
-    receiver_seen: Arc<Observed<receiver::machine::State>>,
-    received: Arc<Fact<Received>>,
-    validated: Arc<Fact<Validated>>,
-    applied: Arc<Fact<LogPoint>>,
-    /// Calls the Supervisor; gone once the replica stops.
-    calls: sync::Mutex<Option<Sender<()>>>,
-    /// Wakes the Receiver.
-    doorbell: Doorbell,
-    waker: Arc<Waker>,
     retention: Retention,
     applier_hook: sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
-impl receiver::worker::Wakes for Shared {
-    fn listen(&self) {
-        self.doorbell.listen();
-    }
-}
-
 impl Shared {
-    /// Says that there is something to be seen. A call that is pending already counts for this one.
-    fn call(&self) {
-        if let Some(calls) = sync::lock(&self.calls).as_ref() {
-            let _ = calls.try_send(());
-        }
-    }
-
     /// Says that more is proven. The Validator alone says so, and with it how far the log reaches.
     fn proven(&self) {
-        let (oldest, durable) = (self.received.get().oldest, self.validated.get().point);
+        let shown = self.stages.shown();
+        let (oldest, durable) = (shown.received.get().oldest, shown.validated.get().point);
         self.extent.set(Extent { oldest, durable, ..self.extent.get() });
-        self.moved();
-    }
-
-    /// Says that a stage behind the Receiver has come further.
-    fn moved(&self) {
-        if self.doorbell.ring() {
-            self.wake();
-        }
-        self.call();
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            log::error!("the receiver can't be woken: {error}");
-        }
+        self.stages.moved();
     }
 
     /// Keeps what ended a component, if it is the first, and says so.
     fn failed(&self, component: &'static str, error: Error) {
-        let error = error.with("component", component);
-        if self.fault.set(&error) {
-            log::error!(target: component, code = error.reason().name(); "{error}");
-        }
+        self.stages.failed(component, error);
         self.tell_applier_failure();
-        self.call();
     }
 
     fn tell_applier_failure(&self) {
-        let failed =
-            self.fault.get().is_some_and(|fault| fault.fact("component") == Some("applier") && !fault.reason().halts());
+        let failed = self
+            .stages
+            .fault()
+            .is_some_and(|fault| fault.fact("component") == Some("applier") && !fault.reason().halts());
         let hook = if failed { sync::lock(&self.applier_hook).take() } else { None };
         if let Some(hook) = hook {
             hook();
         }
     }
 
-    /// What the Receiver may know of the stages behind it. Applied is looked at first: it is never ahead.
+    /// What the Receiver may know of the stages behind it.
     fn progress(&self) -> Progress {
-        let applied = self.applied.get().position;
-        let keep_from = match self.retention {
+        self.stages.progress(|applied| match self.retention {
             Retention::All => Position::GENESIS,
             Retention::Bytes(bytes) => {
                 self.store.state().checkpoint.position.min(Position(applied.0.saturating_sub(bytes)))
             }
-        };
-        Progress { validated: self.validated.get(), applied, keep_from }
-    }
-
-    /// The facts, each looked at before the one that is never behind it.
-    fn facts(&self) -> Facts {
-        let applied = self.applied.get();
-        let validated = self.validated.get();
-        let received = self.received.get();
-        Facts { receiver: self.receiver_seen.load().state, received, validated, applied }
+        })
     }
 }
 
@@ -307,18 +269,17 @@ impl Replica {
         let (link, waker) = TcpLink::new(&primary)
             .map_err(|error| Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error))?;
         let (call, calls) = queue::bounded(1);
-        let shared = Arc::new(Shared {
-            store: Arc::clone(database.store()),
-            extent: database.extent_shown(),
-            fault: FirstFault::new(),
-            halt: sync::Mutex::new(supervisor.halt().cloned()),
-            receiver_seen: receiver.observed(),
+        let shown = Shown {
+            receiver: receiver.observed(),
             received: receiver.received(),
             validated: validator.validated(),
             applied: applier.applied(),
-            calls: sync::Mutex::new(Some(call)),
-            doorbell: Doorbell::default(),
-            waker,
+        };
+        let shared = Arc::new(Shared {
+            store: Arc::clone(database.store()),
+            extent: database.extent_shown(),
+            stages: Stages::new(shown, call, waker),
+            halt: sync::Mutex::new(supervisor.halt().cloned()),
             retention: options.retention,
             applier_hook: sync::Mutex::new(None),
         });
@@ -336,20 +297,19 @@ impl Replica {
         };
         let halted = supervisor.halt().is_some();
         if halted {
-            replica.shared.close_reads();
+            replica.shared.close_reads(supervisor.halt());
         } else {
             let (chunks, to_prove) = queue::bounded(limits::REPLICA_QUEUE_MAX);
             let (proven, to_apply) = queue::bounded(limits::REPLICA_QUEUE_MAX);
             replica.start("receiver", move |shared: &Arc<Shared>| {
-                let around =
-                    receiver::worker::Surroundings { link, inbox: &inbox, out: &chunks, bell: shared.as_ref() };
-                receiver::worker::run(receiver, around, || shared.progress(), || shared.call())
+                let around = receiver::worker::Surroundings { link, inbox: &inbox, out: &chunks, bell: &shared.stages };
+                receiver::worker::run(receiver, around, || shared.progress(), || shared.stages.call())
             })?;
             replica.start("validator", move |shared: &Arc<Shared>| {
                 validator::worker::run(validator, &to_prove, &proven, || shared.proven())
             })?;
             replica.start("applier", move |shared: &Arc<Shared>| {
-                applier::worker::run(applier, &to_apply, || shared.moved())
+                applier::worker::run(applier, &to_apply, || shared.stages.moved())
             })?;
         }
         let shared = Arc::clone(&replica.shared);
@@ -359,8 +319,8 @@ impl Replica {
             supervisor::worker::run(
                 supervisor,
                 &calls,
-                || seen.facts(),
-                || seen.fault.get(),
+                || seen.stages.facts(),
+                || seen.stages.fault(),
                 |action, supervisor| shared.act(action, supervisor, &orders),
             )
         });
@@ -402,7 +362,7 @@ impl Replica {
     /// What is applied, and published.
     #[must_use]
     pub fn applied(&self) -> LogPoint {
-        self.shared.applied.get()
+        self.shared.stages.shown().applied.get()
     }
 
     /// The last commit that is applied.
@@ -414,17 +374,17 @@ impl Replica {
     /// What an operator sees.
     #[must_use]
     pub fn status(&self) -> ReplicaStatus {
-        let Facts { received, validated, applied, .. } = self.shared.facts();
+        let Facts { received, validated, applied, .. } = self.shared.stages.facts();
         ReplicaStatus {
             primary: self.primary.clone(),
             replica: self.replica_seen.load(),
-            receiver: self.shared.receiver_seen.load(),
+            receiver: self.shared.stages.shown().receiver.load(),
             validator: self.validator_seen.load(),
             applier: self.applier_seen.load(),
             received,
             validated,
             applied,
-            fault: self.shared.fault.get(),
+            fault: self.shared.stages.fault(),
             halt: sync::lock(&self.shared.halt).clone(),
             database: self.database().status(),
         }
@@ -439,7 +399,7 @@ impl Replica {
     /// Where the Applier failed, if it did; a halt is no failure that opening again could mend.
     #[must_use]
     pub fn applier_failed(&self) -> Option<Position> {
-        let fault = self.shared.fault.get()?;
+        let fault = self.shared.stages.fault()?;
         let failed = fault.fact("component") == Some("applier") && !fault.reason().halts();
         failed.then(|| self.applied().position)
     }
@@ -453,14 +413,12 @@ impl Replica {
     }
 
     fn stop(&mut self) -> Result<()> {
-        // A Receiver that has ended takes no orders.
-        let _ = self.orders.send(Order::Stop);
-        self.shared.wake();
+        self.shared.stages.order(&self.orders, Order::Stop);
         let mut outcome = Ok(());
         for (component, stage) in self.stages.drain(..) {
             outcome = outcome.and(ended(component, stage));
         }
-        drop(sync::lock(&self.shared.calls).take());
+        self.shared.stages.dismiss_supervisor();
         if let Some(supervisor) = self.supervisor.take() {
             outcome = outcome.and(ended("supervisor", supervisor));
         }
@@ -483,20 +441,19 @@ impl Shared {
         let order = match action {
             Action::Connect(after_seconds) => Order::Connect { after_seconds },
             Action::Halt => {
+                // Reads end before anybody is shown what ended them.
+                self.close_reads(supervisor.halt());
                 *sync::lock(&self.halt) = supervisor.halt().cloned();
-                self.close_reads();
                 Order::Stop
             }
             Action::Stop => Order::Stop,
         };
-        // A Receiver that has ended takes no orders.
-        let _ = orders.send(order);
-        self.wake();
+        self.stages.order(orders, order);
     }
 
     /// Ends reading: the replica has halted.
-    fn close_reads(&self) {
-        let halt = sync::lock(&self.halt).as_ref().map_or_else(|| "not kept".to_owned(), Halt::to_string);
+    fn close_reads(&self, halt: Option<&Halt>) {
+        let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
         self.store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
     }
 }
