@@ -171,8 +171,12 @@ pub fn run<L: Link, W: Wakes>(
         }
         match around.link.sleep(due) {
             // Woken before the time was up, it waits for all of it again: the policy says how long at least (REPL-RECONNECT).
-            Ok(Slept::Enough) if core.state() != State::Connecting => due = due.map(|_| 0),
-            Ok(_) => {}
+            Ok(slept) => {
+                let enough = slept == Slept::Enough || seeded("a wake-up is taken for the time that was stated");
+                if enough && core.state() != State::Connecting {
+                    due = due.map(|_| 0);
+                }
+            }
             Err(error) => {
                 break Err(Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error));
             }

@@ -154,7 +154,7 @@ impl Script {
         Script { refuses: !may_connect, ..Script::new(VecDeque::from([Comes::End]), Finds::Sleep, None, asleep) }
     }
 
-    /// Whether the Receiver came to where it sleeps.
+    /// Whether the Receiver came to where it sleeps; it may be woken at once.
     pub(crate) fn slept(&self) -> Arc<Fact<bool>> {
         Arc::clone(&self.slept)
     }
@@ -318,14 +318,20 @@ impl worker::Core for &mut Twin {
     }
 }
 
-/// How many of the commits lie before a position.
-pub(crate) fn count(log: &[(Vec<u8>, LogPoint)], position: Position) -> u64 {
+/// How many commits lie before a position.
+pub(crate) fn count(position: Position) -> u64 {
+    let log = commits(3);
     let before = log.iter().filter(|(_, end)| end.position <= position);
     before.last().map_or(0, |(_, LogPoint { commit: CommitId(commit), .. })| *commit)
 }
 
-/// The same commits, of which this one, counted from zero, does not prove itself.
-pub(crate) fn corrupted(mut log: Vec<(Vec<u8>, LogPoint)>, which: usize) -> Vec<(Vec<u8>, LogPoint)> {
-    log[which].0[HEADER_BYTES] ^= 1;
+/// Three commits in two pieces, the last of which does not prove itself.
+pub(crate) fn corrupted() -> Vec<(Vec<u8>, LogPoint)> {
+    let mut log = commits(3);
+    let (mut bytes, end) = log.pop().expect("there are three");
+    bytes[HEADER_BYTES] ^= 1;
+    let second = log.last_mut().expect("there are two before it");
+    second.0.extend_from_slice(&bytes);
+    second.1 = end;
     log
 }

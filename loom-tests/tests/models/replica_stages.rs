@@ -4,13 +4,15 @@
 //! Receiver, Validator and the bodies of all three threads are the product's. Covered: queues of one place, an observer, a chunk that is
 //! rejected, a stop at any moment, also of a Receiver that sleeps. Not covered: the store behind the Applier (`admission.rs`).
 
-use crate::follower::{Finds, Follower, Script, commits, corrupted, count, served};
+use crate::follower::{Bedside, Finds, Follower, Script, commits, corrupted, count, kept, served, supervisor};
 use aerodb::chunk::{Chunk, Proven};
 use aerodb::error::Result;
 use aerodb::position::{LogPoint, Position};
+use aerodb::published::Fact;
 use aerodb::queue::{Sender, bounded};
 use aerodb::receiver::worker::{Order, Surroundings};
-use aerodb::supervisor::Facts;
+use aerodb::supervisor::stages::Stages;
+use aerodb::supervisor::{self, Action, Facts};
 use aerodb::sync::{Arc, JoinHandle};
 use aerodb::{applier, receiver, validator};
 use aerodb_loom_tests::{explore, start};
@@ -21,20 +23,19 @@ type Counts = (u64, u64, u64);
 
 /// The threads of a replica, its connection and those who give orders.
 struct Running {
-    log: Vec<(Vec<u8>, LogPoint)>,
-    stages: Arc<aerodb::supervisor::stages::Stages<crate::follower::Bedside>>,
+    stages: Arc<Stages<Bedside>>,
     /// Gone where the connection has the only way to give orders.
     orders: Option<Sender<Order>>,
     receiving: JoinHandle<Result<()>>,
     validating: JoinHandle<Result<()>>,
     applying: JoinHandle<Result<()>>,
-    slept: Arc<aerodb::published::Fact<bool>>,
+    slept: Arc<Fact<bool>>,
 }
 
 impl Running {
     /// Starts the stages over a primary that sends this log.
     fn start(log: Vec<(Vec<u8>, LogPoint)>, finds: Finds) -> Running {
-        let Follower { receiver, validator, mut applier, stages, calls: _, asleep } = Follower::new();
+        let Follower { receiver, validator, mut applier, stages, calls: _calls, asleep } = Follower::new();
         let ((chunk, chunks), (prove, proven)) = (bounded::<Chunk>(1), bounded::<Proven>(1));
         let (orders, inbox) = bounded(4);
         orders.send(Order::Connect { after_seconds: 0 }).expect("there is room");
@@ -45,7 +46,9 @@ impl Running {
             let stages = Arc::clone(&stages);
             move || {
                 let around = Surroundings { link, inbox: &inbox, out: &chunk, bell: stages.as_ref() };
-                receiver::worker::run(receiver, around, || stages.progress(|_| Position::GENESIS), || {})
+                // The window is wide, and these threads wait for nothing else that is behind them (`receiver_wakes.rs`).
+                let progress = stages.progress(|_| Position::GENESIS);
+                receiver::worker::run(receiver, around, || progress, || {})
             }
         });
         let validating = start({
@@ -63,7 +66,7 @@ impl Running {
             assert_eq!(applier.closed, 1, "when nothing more is proven the Applier closes, once");
             outcome
         });
-        Running { log, stages, orders: ours, receiving, validating, applying, slept }
+        Running { stages, orders: ours, receiving, validating, applying, slept }
     }
 
     /// Stops them as the replica does.
@@ -76,13 +79,12 @@ impl Running {
         let Facts { received, validated, applied, .. } = self.stages.facts();
         let (received, validated, applied) = (received.received, validated.point.position, applied.position);
         assert!(applied <= validated && validated <= received, "no look shows a stage ahead of the one before it");
-        let count = |position| count(&self.log, position);
         (count(received), count(validated), count(applied))
     }
 
     /// All threads have ended: how far each came, why the Validator ended early, and whether the Receiver ever slept.
     fn join(self) -> (Counts, Option<&'static str>, bool) {
-        let Running { log, stages, orders, receiving, validating, applying, slept } = self;
+        let Running { stages, orders, receiving, validating, applying, slept } = self;
         drop(orders);
         assert_eq!(receiving.join().expect("the receiver held its assertions"), Ok(()));
         let validated = validating.join().expect("the validator held its assertions");
@@ -94,7 +96,6 @@ impl Running {
         );
         let Facts { received, validated, applied, .. } = stages.facts();
         assert_eq!(applied, validated.point, "all that is proven is applied");
-        let count = |position| count(&log, position);
         let counts = (count(received.received), count(validated.point.position), count(applied.position));
         (counts, fault.map(|fault| fault.reason().name()), slept.get())
     }
@@ -116,15 +117,60 @@ fn every_chunk_is_proven_and_applied_once_and_no_look_shows_it_earlier() {
 
 #[test]
 fn a_chunk_that_is_rejected_ends_the_stages_and_what_was_proven_before_it_is_applied() {
-    let outcomes = explore("three stages, the second of three chunks is rejected", Some(2), || {
-        let running = Running::start(corrupted(commits(3), 1), Finds::NoMoreOrders);
-        let ((received, validated, applied), fault, slept) = running.join();
-        assert_eq!((validated, applied, fault), (1, 1, Some("segment.rejected")), "nothing behind it is proven");
-        assert!(!slept);
-        received
+    let outcomes = explore("three stages, half of the second of three chunks is rejected", Some(2), || {
+        let mut log = corrupted();
+        log.push(commits(4).pop().expect("there are four"));
+        let running = Running::start(log, Finds::NoMoreOrders);
+        let (counts, fault, _) = running.join();
+        assert_eq!(fault, Some("segment.rejected"));
+        counts
     });
-    // The third chunk is received before the Receiver learns that nobody takes it, or just not any more.
-    assert_eq!(outcomes, BTreeSet::from([3]));
+    // The third chunk is received: nobody takes it any more, whether the Receiver has to learn that or not.
+    assert_eq!(outcomes, BTreeSet::from([(3, 2, 2)]));
+}
+
+#[test]
+fn a_rejection_ends_a_receiver_that_sleeps_and_is_kept() {
+    let outcomes = explore("a receiver, a validator and a supervisor, half of a chunk is rejected", Some(2), || {
+        let Follower { receiver, validator, stages, calls, asleep, .. } = Follower::new();
+        let (supervisor, disk) = supervisor();
+        let ((chunk, chunks), (prove, proven)) = (bounded::<Chunk>(1), bounded::<Proven>(2));
+        let (orders, inbox) = bounded(4);
+        let link = Script::new(served(&corrupted()), Finds::Sleep, None, asleep);
+        let supervising = start({
+            let stages = Arc::clone(&stages);
+            move || {
+                let act = |action, _: &_| match action {
+                    Action::Connect(after_seconds) => stages.order(&orders, Order::Connect { after_seconds }),
+                    Action::Halt => stages.order(&orders, Order::Stop),
+                    Action::Stop => unreachable!("a rejection halts"),
+                };
+                supervisor::worker::run(supervisor, &calls, || stages.facts(), || stages.fault(), act)
+            }
+        });
+        let validating = start({
+            let stages = Arc::clone(&stages);
+            move || {
+                let outcome = validator::worker::run(validator, &chunks, &prove, || {});
+                stages.failed("validator", outcome.expect_err("it does not prove itself"));
+            }
+        });
+        let receiving = start({
+            let stages = Arc::clone(&stages);
+            move || {
+                let around = Surroundings { link, inbox: &inbox, out: &chunk, bell: stages.as_ref() };
+                let progress = stages.progress(|_| Position::GENESIS);
+                receiver::worker::run(receiver, around, || progress, || {})
+            }
+        });
+        assert_eq!(receiving.join().expect("the receiver held its assertions"), Ok(()));
+        validating.join().expect("the validator held its assertions");
+        drop(proven);
+        stages.dismiss_supervisor();
+        assert_eq!(supervising.join().expect("the supervisor held its assertions"), Ok(()));
+        kept(&disk).state().halt.as_ref().map(|halt| (halt.reason.name(), count(halt.position)))
+    });
+    assert_eq!(outcomes, BTreeSet::from([Some(("segment.rejected", 2))]));
 }
 
 #[test]
@@ -140,19 +186,18 @@ fn a_stop_drops_nothing_that_was_received_and_wakes_a_receiver_that_sleeps() {
         );
         (received, slept)
     });
-    assert_eq!(outcomes, BTreeSet::from([(0, false), (1, false), (2, false), (2, true)]));
+    assert_eq!(outcomes, BTreeSet::from([(0, false), (1, false), (2, true)]));
 }
 
 #[test]
 fn a_stop_that_meets_a_rejection_hangs_nobody_and_drops_nothing_that_was_proven() {
-    let outcomes = explore("three stages, the second of two chunks is rejected, a stop", Some(2), || {
-        let running = Running::start(corrupted(commits(2), 1), Finds::Sleep);
+    let outcomes = explore("three stages, half of the second of two chunks is rejected, a stop", Some(2), || {
+        let running = Running::start(corrupted(), Finds::Sleep);
         running.stop();
         let ((received, validated, applied), fault, slept) = running.join();
         assert_eq!(applied, validated, "all that is proven is applied");
         (received, applied, fault, slept)
     });
-    let rejected = Some("segment.rejected");
-    let expected = [(0, 0, None, false), (1, 1, None, false), (2, 1, rejected, false), (2, 1, rejected, true)];
-    assert_eq!(outcomes, BTreeSet::from(expected));
+    let rejected = (3, 2, Some("segment.rejected"), true);
+    assert_eq!(outcomes, BTreeSet::from([(0, 0, None, false), (1, 1, None, false), rejected]));
 }
