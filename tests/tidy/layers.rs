@@ -23,9 +23,11 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
         &[
             "recovery",
             "node",
+            "follower_node",
             "database",
             "backup",
             "verify",
+            "compare",
             "status",
             "supervisor",
             "server",
