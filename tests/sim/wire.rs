@@ -6,7 +6,7 @@
 use super::dice::Dice;
 use aerodb::Reason;
 use aerodb::feeder::Session;
-use aerodb::receiver::worker::Link;
+use aerodb::receiver::worker::{Link, Slept};
 use std::collections::VecDeque;
 use std::io;
 
@@ -135,8 +135,8 @@ impl Link for SimLink {
         self.eof = false;
     }
 
-    fn sleep(&mut self, _at_most_seconds: Option<u32>) -> io::Result<aerodb::receiver::worker::Slept> {
-        Ok(aerodb::receiver::worker::Slept::Enough)
+    fn sleep(&mut self, _at_most_seconds: Option<u32>) -> io::Result<Slept> {
+        Ok(Slept::UntilWoken)
     }
 }
 
