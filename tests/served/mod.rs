@@ -16,6 +16,8 @@ use std::thread::JoinHandle;
 pub struct Served {
     pub db: Arc<Database>,
     pub address: SocketAddr,
+    /// Where replicas connect, if it serves any.
+    pub replication: Option<SocketAddr>,
     stopper: Stopper,
     running: Option<JoinHandle<Result<Stop>>>,
 }
@@ -34,8 +36,9 @@ impl Served {
         change(&mut options);
         let server = Server::bind(options).unwrap();
         let (address, stopper) = (server.local_addr(), server.stopper());
+        let replication = server.replication_addr();
         let running = std::thread::spawn(move || server.run());
-        Served { db, address, stopper, running: Some(running) }
+        Served { db, address, replication, stopper, running: Some(running) }
     }
 
     /// Serves a new database in a directory of the real disk.
