@@ -133,6 +133,8 @@ pub mod disk;
 pub mod entropy;
 #[cfg(feature = "replication")]
 pub mod feeder;
+#[cfg(feature = "replication")]
+pub mod follower_node;
 pub mod maintenance;
 pub mod node;
 pub mod observed;

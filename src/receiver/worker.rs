@@ -53,10 +53,11 @@ pub trait Link {
     /// Ends the connection, if there is one.
     fn close(&mut self);
     /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
+    /// Whether these have passed.
     ///
     /// # Errors
     /// Those of the operating system.
-    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()>;
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<bool>;
 }
 
 impl Link for crate::wire::link::TcpLink {
@@ -78,7 +79,7 @@ impl Link for crate::wire::link::TcpLink {
     fn close(&mut self) {
         Self::close(self);
     }
-    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()> {
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<bool> {
         Self::sleep(self, at_most_seconds)
     }
 }
@@ -114,27 +115,24 @@ pub fn run<L: Link, W: Wakes>(
     let mut unsent = Vec::new();
     let mut due = None;
     let outcome = loop {
-        match around.inbox.try_recv() {
-            Ok(Order::Connect { after_seconds }) => due = Some(after_seconds),
-            Ok(Order::Stop) | Err(TryRecv::Disconnected) => break Ok(()),
-            Err(TryRecv::Empty) => {}
+        // All of them: two that came together woke it once.
+        let ends = loop {
+            match around.inbox.try_recv() {
+                Ok(Order::Connect { after_seconds }) => due = Some(after_seconds),
+                Ok(Order::Stop) | Err(TryRecv::Disconnected) => break true,
+                Err(TryRecv::Empty) => break false,
+            }
+        };
+        if ends {
+            break Ok(());
         }
         if due == Some(0) {
             due = None;
-            core.connect();
-            unsent.clear();
-            if let Err(error) = around.link.connect() {
-                lose(&mut core, &mut around.link, unreachable(&error));
-            }
+            connect(&mut core, &mut around.link, &mut unsent);
         }
         let seen = progress();
-        match session(&mut core, &mut around, &mut unsent, &seen) {
-            Ok(()) => {}
-            Err(End::Lost(why)) => lose(&mut core, &mut around.link, why),
-            Err(End::Failed(fault)) => {
-                core.ended(&End::Failed(fault.clone()));
-                break Err(fault);
-            }
+        if let Err(fault) = turn(&mut core, &mut around.link, &mut unsent, &seen) {
+            break Err(fault);
         }
         // A Validator that is gone has said why.
         if core.handed().into_iter().any(|chunk| around.out.send(chunk).is_err()) {
@@ -150,33 +148,57 @@ pub fn run<L: Link, W: Wakes>(
                 continue;
             }
         }
-        if let Err(error) = around.link.sleep(due) {
-            break Err(Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error));
-        }
-        if due.is_some() && core.state() != State::Connecting {
-            due = Some(0);
+        match around.link.sleep(due) {
+            Ok(true) => due = Some(0),
+            // Woken before the delay was over: it begins anew, and is never shorter than stated.
+            Ok(false) => {}
+            Err(error) => {
+                break Err(Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error));
+            }
         }
     };
     around.link.close();
     outcome.and(core.close())
 }
 
+/// Begins to connect.
+pub fn connect<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>) {
+    core.connect();
+    unsent.clear();
+    if let Err(error) = link.connect() {
+        lose(core, link, unreachable(&error));
+    }
+}
+
+/// What the thread does between two sleeps; `unsent` is what the link has not taken yet.
+///
+/// # Errors
+/// What failed; the Receiver has ended then.
+pub fn turn<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, progress: &Progress) -> Result<()> {
+    match session(core, link, unsent, progress) {
+        Ok(()) => Ok(()),
+        Err(End::Lost(why)) => {
+            lose(core, link, why);
+            Ok(())
+        }
+        Err(End::Failed(fault)) => {
+            core.ended(&End::Failed(fault.clone()));
+            Err(fault)
+        }
+    }
+}
+
 /// What can be done for the session now.
-fn session<L: Link, W>(
-    core: &mut Receiver,
-    around: &mut Surroundings<'_, L, W>,
-    unsent: &mut Vec<u8>,
-    progress: &Progress,
-) -> Session {
+fn session<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, progress: &Progress) -> Session {
     if core.state() == State::Connecting {
-        if !around.link.is_connected().map_err(|error| End::Lost(unreachable(&error)))? {
+        if !link.is_connected().map_err(|error| End::Lost(unreachable(&error)))? {
             return Ok(());
         }
         core.connected();
     }
     let mut read = 0;
     while read < TURN_BYTES && core.may_read() {
-        match around.link.read(core.space()).map_err(|error| lost(&error))? {
+        match link.read(core.space()).map_err(|error| lost(&error))? {
             Some(0) => {
                 // What came whole before the end is kept.
                 core.turn(progress)?;
@@ -192,7 +214,7 @@ fn session<L: Link, W>(
     core.turn(progress)?;
     unsent.extend(core.output());
     while !unsent.is_empty()
-        && let Some(count) = around.link.write(unsent).map_err(|error| lost(&error))?
+        && let Some(count) = link.write(unsent).map_err(|error| lost(&error))?
     {
         unsent.drain(..count);
     }

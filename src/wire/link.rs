@@ -119,17 +119,18 @@ impl TcpLink {
     }
 
     /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
+    /// Whether these have passed.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()> {
-        self.poll.wait_seconds(at_most_seconds)?;
+    pub fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<bool> {
+        let passed = self.poll.wait_seconds(at_most_seconds)?;
         for ready in self.poll.ready() {
             if ready.source == CONNECTION {
                 self.readable |= ready.readable || ready.ended || ready.broken;
                 self.writable |= ready.writable || ready.broken;
             }
         }
-        Ok(())
+        Ok(passed)
     }
 }
