@@ -190,7 +190,7 @@ struct Shared {
     waker: Arc<Waker>,
     retention: Retention,
     applier_hook: sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
-    /// The Applier has not ended.
+    /// The Applier was started, and has not ended.
     applies: Fact<bool>,
     /// Raised behind each look of the Supervisor, so behind every change of what is shown.
     looked: Signal,
@@ -342,7 +342,7 @@ impl Replica {
             waker,
             retention: options.retention,
             applier_hook: sync::Mutex::new(None),
-            applies: Fact::new(supervisor.halt().is_none()),
+            applies: Fact::new(false),
             looked: Signal::new(),
         });
         let (orders, inbox) = queue::bounded(4);
@@ -374,6 +374,7 @@ impl Replica {
             replica.start("validator", move |shared: &Arc<Shared>| {
                 validator::worker::run(validator, &to_prove, &proven, || shared.proven())
             })?;
+            replica.shared.applies.set(true);
             replica.start("applier", move |shared: &Arc<Shared>| {
                 applier::worker::run(applier, &to_apply, || shared.moved())
             })?;
