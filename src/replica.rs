@@ -24,7 +24,7 @@ use crate::identity::{Identity, Parameters, Role};
 use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::{LogPoint, Position};
-use crate::published::Fact;
+use crate::published::{Fact, Signal};
 use crate::queue::{self, Sender};
 use crate::reason::Reason;
 use crate::receiver::{self, Progress, Received, Receiver, worker::Order};
@@ -193,6 +193,10 @@ struct Shared {
     halt: sync::Mutex<Option<Halt>>,
     retention: Retention,
     applier_hook: sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// The Applier was started, and has not ended.
+    applies: Fact<bool>,
+    /// Raised behind each look of the Supervisor, so behind every change of what is shown.
+    looked: Signal,
 }
 
 impl Shared {
@@ -254,6 +258,9 @@ pub struct Replica {
     /// Gone once the replica was closed.
     database: Option<Arc<Database>>,
     primary: String,
+    reconnect: Reconnect,
+    /// Where its log ended when it was opened.
+    began: Position,
     shared: Arc<Shared>,
     replica_seen: Arc<Observed<supervisor::machine::State>>,
     validator_seen: Arc<Observed<validator::machine::State>>,
@@ -302,11 +309,15 @@ impl Replica {
             halt: sync::Mutex::new(supervisor.halt().cloned()),
             retention: options.retention,
             applier_hook: sync::Mutex::new(None),
+            applies: Fact::new(false),
+            looked: Signal::new(),
         });
         let (orders, inbox) = queue::bounded(4);
         let mut replica = Replica {
             database: Some(Arc::new(database)),
             primary,
+            reconnect,
+            began: point.position,
             replica_seen: supervisor.observed(),
             validator_seen: validator.observed(),
             applier_seen: applier.observed(),
@@ -329,6 +340,7 @@ impl Replica {
             replica.start("validator", move |shared: &Arc<Shared>| {
                 validator::worker::run(validator, &to_prove, &proven, || shared.proven())
             })?;
+            replica.shared.applies.set(true);
             replica.start("applier", move |shared: &Arc<Shared>| {
                 applier::worker::run(applier, &to_apply, || shared.stages.moved())
             })?;
@@ -343,6 +355,7 @@ impl Replica {
                     || shared.stages.facts(),
                     || shared.stages.fault(),
                     |action, supervisor| shared.act(action, supervisor, &orders),
+                    || shared.looked.raise(),
                 )
             };
             sync::caught(supervise).unwrap_or_else(|assertion| {
@@ -371,6 +384,11 @@ impl Replica {
             if let Err(error) = &outcome {
                 shared.failed(name, error.clone());
             }
+            if name == "applier" {
+                shared.applies.set(false);
+            }
+            // That it has ended is to be seen too.
+            shared.stages.call();
             outcome
         });
         self.stages.push((name, sync::spawn(name, body).map_err(refused)?));
@@ -417,6 +435,60 @@ impl Replica {
             fault: self.shared.stages.fault(),
             halt: sync::lock(&self.shared.halt).clone(),
             database: self.database().status(),
+        }
+    }
+
+    /// Waits until what is shown is what `holds` asks for, and returns it. It looks again whenever a state, a position or a count of the
+    /// replica has changed; what maintenance does alone is not waited for.
+    pub fn wait_until(&self, mut holds: impl FnMut(&ReplicaStatus) -> bool) -> ReplicaStatus {
+        let mut seen = self.status();
+        self.shared.looked.wait_until(|| {
+            seen = self.status();
+            holds(&seen)
+        });
+        seen
+    }
+
+    /// Waits until a commit is applied, and returns how far that is; or until it is known that it will not be, before the replica is opened
+    /// again.
+    ///
+    /// # Errors
+    /// `replica.halted`; `replication.stopped`, with the failure; `replication.disconnected` where the connection is not to be made again.
+    pub fn wait_for(&self, commit: CommitId) -> Result<LogPoint> {
+        let mut outcome = None;
+        self.shared.looked.wait_until(|| {
+            outcome = self.outcome(commit);
+            outcome.is_some()
+        });
+        outcome.unwrap_or_else(|| Ok(self.applied()))
+    }
+
+    /// What came of a commit; `None` as long as it may still come.
+    fn outcome(&self, commit: CommitId) -> Option<Result<LogPoint>> {
+        // The Receiver first: behind a lost connection that is not made again there comes nothing that the positions do not show.
+        let never = (self.shared.stages.shown().receiver.load().state, self.reconnect)
+            == (receiver::machine::State::Disconnected, Reconnect::Never);
+        let applies = self.shared.applies.get();
+        let halt = sync::lock(&self.shared.halt).clone();
+        let failed = self.replica_seen.load().state == supervisor::machine::State::Failed;
+        let Facts { received, validated, applied, .. } = self.shared.stages.facts();
+        let all_durable = received.received.since(self.began) == received.bytes;
+        let all_applied = applied == validated.point && validated.seen == received.received;
+        let refused = |reason| Error::new(reason).with("commit", commit).with("applied", applied);
+        if applied.commit >= commit {
+            return Some(Ok(applied));
+        }
+        if applies {
+            return (never && all_durable && all_applied)
+                .then(|| Err(refused(Reason::ReplicationDisconnected).with("reconnect", "never")));
+        }
+        match halt {
+            Some(halt) => Some(Err(refused(Reason::ReplicaHalted).with("halt", halt))),
+            None if failed => {
+                let fault = self.shared.stages.fault().map_or_else(String::new, |fault| fault.to_string());
+                Some(Err(refused(Reason::ReplicationStopped).with("failure", fault)))
+            }
+            None => None,
         }
     }
 

@@ -63,6 +63,7 @@ pub trait Link {
     /// Ends the connection, if there is one.
     fn close(&mut self);
     /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
+    /// Whether these have passed.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -246,4 +247,95 @@ fn lost(error: &dyn std::fmt::Display) -> End {
 
 fn unreachable(error: &io::Error) -> Error {
     Error::new(Reason::ReplicationUnreachable).with("error", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::Validated;
+    use crate::disk::SimDisk;
+    use crate::identity::Role;
+    use crate::position::Position;
+    use crate::recovery::{self, Init, Options};
+    use crate::sync::Arc;
+    use crate::wal::FollowedLog;
+    use std::path::Path;
+
+    /// A link to nobody: each attempt fails. It is woken, or its time passes, as the test says; then it is told to end.
+    struct Nobody<'a> {
+        did: &'a mut Vec<String>,
+        passes: Vec<bool>,
+        orders: Sender<Order>,
+    }
+
+    impl Link for Nobody<'_> {
+        fn connect(&mut self) -> io::Result<()> {
+            self.did.push("connect".to_owned());
+            Err(io::ErrorKind::ConnectionRefused.into())
+        }
+        fn is_connected(&mut self) -> io::Result<bool> {
+            Ok(false)
+        }
+        fn read(&mut self, _: &mut [u8]) -> io::Result<Option<usize>> {
+            Ok(None)
+        }
+        fn write(&mut self, _: &[u8]) -> io::Result<Option<usize>> {
+            Ok(None)
+        }
+        fn is_readable(&self) -> bool {
+            false
+        }
+        fn close(&mut self) {}
+        fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept> {
+            self.did.push(format!("sleep {at_most_seconds:?}"));
+            if self.passes.is_empty() {
+                self.orders.send(Order::Stop).unwrap();
+                return Ok(Slept::UntilWoken);
+            }
+            Ok(if self.passes.remove(0) { Slept::Enough } else { Slept::UntilWoken })
+        }
+    }
+
+    struct Silent;
+
+    impl Wakes for Silent {
+        fn listen(&self) {}
+    }
+
+    /// What the thread does with these orders.
+    fn did(orders: &[Order], passes: &[bool]) -> Vec<String> {
+        let (disk, dir) = (Arc::new(SimDisk::new()), Path::new("/replica"));
+        let init = Init { disk: disk.clone(), role: Role::Replica, ..Init::standalone(dir) };
+        let identity = recovery::init(&init).unwrap();
+        let recovered = recovery::open(&Options { disk, ..Options::new(dir) }, None).unwrap();
+        let point = recovered.log.durable();
+        let core = Receiver::new(FollowedLog::new(recovered.log), identity);
+        let (sender, inbox) = queue::bounded(4);
+        let (out, _chunks) = queue::bounded(1);
+        orders.iter().for_each(|order| sender.send(*order).unwrap());
+        let mut did = Vec::new();
+        let link = Nobody { did: &mut did, passes: passes.to_vec(), orders: sender };
+        let around = Surroundings { link, inbox: &inbox, out: &out, bell: &Silent };
+        let validated = Validated { point, seen: point.position, wanted: point.position };
+        let progress = Progress { validated, applied: point.position, keep_from: Position::GENESIS };
+        run(core, around, || progress, || {}).unwrap();
+        did
+    }
+
+    /// REPL-RECONNECT: the delay is never shorter than stated, whoever wakes it meanwhile.
+    #[test]
+    fn who_is_woken_during_the_delay_does_not_connect_before_it_is_over() {
+        let later = Order::Connect { after_seconds: 5 };
+        assert_eq!(
+            did(&[later], &[false, false, true]),
+            ["sleep Some(5)", "sleep Some(5)", "sleep Some(5)", "connect", "sleep None"]
+        );
+        assert_eq!(did(&[Order::Connect { after_seconds: 0 }], &[]), ["connect", "sleep None"]);
+    }
+
+    /// P5-I14: two orders that come together are both seen before it sleeps.
+    #[test]
+    fn an_order_to_end_is_seen_behind_one_to_connect() {
+        assert!(did(&[Order::Connect { after_seconds: 86_400 }, Order::Stop], &[]).is_empty());
+    }
 }

@@ -1,6 +1,7 @@
 //! The Supervisor's thread: it waits to be called, looks, and acts.
 //!
-//! A call that is pending counts for all that come before it is taken, so nobody waits to call. When the last caller is gone it ends.
+//! A call that is pending counts for all that come before it is taken, so nobody waits to call. When the last caller is gone it ends. Behind
+//! each look it says that it has looked: whoever waits for something that is shown looks then.
 
 use super::core::{Action, Facts, Supervisor};
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ pub fn run(
     facts: impl Fn() -> Facts,
     fault: impl Fn() -> Option<Error>,
     mut act: impl FnMut(Action, &Supervisor),
+    looked: impl Fn(),
 ) -> Result<()> {
     if seeded("the supervisor waits before it has looked") && calls.recv().is_err() {
         return core.close(facts().applied);
@@ -28,6 +30,7 @@ pub fn run(
             act(action, &core);
         }
         core.acted();
+        looked();
         if calls.recv().is_err() {
             break;
         }

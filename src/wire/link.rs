@@ -124,15 +124,13 @@ impl TcpLink {
     /// # Errors
     /// Those of the operating system.
     pub fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<bool> {
-        self.poll.wait_seconds(at_most_seconds)?;
-        let mut woken = false;
+        let passed = self.poll.wait_seconds(at_most_seconds)?;
         for ready in self.poll.ready() {
-            woken = true;
             if ready.source == CONNECTION {
                 self.readable |= ready.readable || ready.ended || ready.broken;
                 self.writable |= ready.writable || ready.broken;
             }
         }
-        Ok(woken)
+        Ok(!passed)
     }
 }

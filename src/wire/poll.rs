@@ -65,13 +65,14 @@ impl Poll {
         uninterrupted(|| self.poll.poll(&mut self.events, at_most))
     }
 
-    /// Waits until a source is ready, at most so many seconds, if that is said.
+    /// Waits until a source is ready, at most so many seconds, if that is said. Whether these have passed without one.
     ///
     /// # Errors
     /// Those of the operating system; a signal is none.
-    pub fn wait_seconds(&mut self, at_most: Option<u32>) -> io::Result<()> {
-        let at_most = at_most.map(clock::seconds);
-        uninterrupted(|| self.poll.poll(&mut self.events, at_most))
+    pub fn wait_seconds(&mut self, at_most: Option<u32>) -> io::Result<bool> {
+        let limit = at_most.map(clock::seconds);
+        uninterrupted(|| self.poll.poll(&mut self.events, limit))?;
+        Ok(limit.is_some() && self.events.is_empty())
     }
 
     /// What was ready at the last wait.
