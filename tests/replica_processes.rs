@@ -68,7 +68,7 @@ impl Running {
 
     fn replica(place: &Place, name: &str, primary: SocketAddr) -> Running {
         let address = primary.to_string();
-        let from = ["--primary", &address, "--bootstrap", "log", "--reconnect", "0"];
+        let from = ["--primary", &address, "--bootstrap", "log", "--reconnect", "1"];
         Running::start(place, &[&["replica", "--data", name, "--listen", "127.0.0.1:0"][..], &from].concat())
     }
 
