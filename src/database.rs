@@ -29,7 +29,7 @@ use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Recovered, Report};
 use crate::store::run::RunInfo;
-use crate::store::{Applier, ProofCounts, Store, View};
+use crate::store::{Applier, Newest, ProofCounts, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::wal::{Extent, LogOptions, LogWriter};
 
@@ -143,6 +143,9 @@ impl Database {
         spawn: &impl Fn(&str, Body) -> std::io::Result<JoinHandle<Result<()>>>,
     ) -> Result<(Database, LogWriter, Applier)> {
         let Recovered { lock, report, store, log, applier, maintenance: core } = recovered;
+        if !report.identity.role.writes() {
+            store.block_reads(Error::new(Reason::ReadBlocked).with("role", report.identity.role));
+        }
         let mut database = Database {
             identity: report.identity,
             report,
@@ -328,7 +331,7 @@ impl Database {
     /// # Errors
     /// `view.beyond_applied`, `view.below_floor`; after a halt, what halted the node.
     pub fn view(&self, at: Option<CommitId>) -> Result<View> {
-        self.readable()?.view(at)
+        self.store.view(at)
     }
 
     /// The newest value of a key.
@@ -336,25 +339,13 @@ impl Database {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`; after a halt, what halted the node.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.readable()?.get(key)
+        self.newest().look(key, <[u8]>::to_vec)
     }
 
-    /// The length of the newest value of a key; the value is not copied.
-    ///
-    /// # Errors
-    /// As [`Database::get`].
-    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.readable()?.len(key)
-    }
-
-    /// The store, on a node whose reads need no proof beyond its own: one that makes history.
-    fn readable(&self) -> Result<&Arc<Store>> {
-        if self.identity.role.writes() {
-            return Ok(&self.store);
-        }
-        Err(Error::new(Reason::ReadBlocked)
-            .with("role", self.identity.role)
-            .with("applied_commit", self.store.commit()))
+    /// A reader of the newest values of many keys.
+    #[must_use]
+    pub fn newest(&self) -> Newest<'_> {
+        self.store.newest()
     }
 
     /// What an operator sees.

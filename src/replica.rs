@@ -556,22 +556,11 @@ mod introduction {
     //! The one conversation of a replica that has no directory yet.
 
     use super::{Error, Id, Reason, Result, blocking};
-    use crate::frame::{self, Frame, Hello, Shape, Welcome};
-    use crate::position::LogPoint;
+    use crate::frame::{self, Frame, Hello, Welcome};
 
     pub(super) fn ask(primary: &str) -> Result<Welcome> {
-        let nothing = Shape { segment_bytes: 0, table_bytes: 0, block_bytes: 0, fanout: 0 };
-        let hello = Hello {
-            versions: (frame::VERSION, frame::VERSION),
-            has_nothing: true,
-            database_id: Id([0; 16]),
-            node_id: Id([0; 16]),
-            epoch: 0,
-            shape: nothing,
-            validated: LogPoint::default(),
-        };
         let mut bytes = Vec::new();
-        Frame::Hello(hello).encode(&mut bytes);
+        Frame::Hello(Hello::of_nothing((frame::VERSION, frame::VERSION), Id([0; 16]))).encode(&mut bytes);
         let unreachable =
             |error| Error::new(Reason::ReplicationUnreachable).with("primary", primary).with("error", error);
         let lost = |error: std::io::Error| Error::new(Reason::ReplicationDisconnected).with("error", error);

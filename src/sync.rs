@@ -47,6 +47,33 @@ pub const fn seeded(_bug: &'static str) -> bool {
     false
 }
 
+/// Whether this bug is planted: never in a build without debug assertions, where the question costs nothing; in the builds of the tests
+/// in those runs of the simulator that must notice it.
+#[cfg(not(all(debug_assertions, not(aerodb_loom))))]
+#[inline(always)]
+#[must_use]
+pub const fn planted(_bug: &'static str) -> bool {
+    false
+}
+
+#[cfg(all(debug_assertions, not(aerodb_loom)))]
+thread_local! {
+    static PLANTED: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") };
+}
+
+/// Whether this bug is planted.
+#[cfg(all(debug_assertions, not(aerodb_loom)))]
+#[must_use]
+pub fn planted(bug: &'static str) -> bool {
+    PLANTED.get() == bug
+}
+
+/// Plants a bug, or none, in what this thread of the operating system does from here on.
+#[cfg(all(debug_assertions, not(aerodb_loom)))]
+pub fn plant(bug: Option<&'static str>) {
+    PLANTED.set(bug.unwrap_or_default());
+}
+
 /// Starts a named thread.
 ///
 /// # Errors

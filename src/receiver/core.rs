@@ -18,8 +18,20 @@ use crate::sync::Arc;
 use crate::wal::FollowedLog;
 use std::collections::VecDeque;
 
-/// Chunks that came in small pieces are put together up to this length.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// How much a Receiver holds and asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Log that was asked for and is not applied (REPL-WINDOW).
+    pub window_bytes: u64,
+    /// Chunks that came in small pieces are put together up to this length.
+    pub chunk_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { window_bytes: limits::REPLICA_WINDOW_BYTES, chunk_bytes: 256 * 1024 }
+    }
+}
 
 /// Why a session ended.
 #[derive(Clone, Debug)]
@@ -94,10 +106,11 @@ pub struct Received {
 pub struct Receiver {
     log: FollowedLog,
     identity: Identity,
+    bounds: Bounds,
     incoming: Incoming,
     /// What came and is not written.
     arrived: VecDeque<Chunk>,
-    /// Where the log byte stands that comes next.
+    /// Where the log of the next frame begins.
     expected: Position,
     /// A segment ended here; the next begins once its `Seal` is proven.
     sealed: bool,
@@ -121,6 +134,7 @@ impl Receiver {
         Receiver {
             log,
             identity,
+            bounds: Bounds::default(),
             incoming: Incoming::default(),
             arrived: VecDeque::new(),
             expected: end,
@@ -133,6 +147,12 @@ impl Receiver {
             shown,
             received: Arc::new(Fact::new(shown)),
         }
+    }
+
+    /// The same with other bounds: in a simulation small ones, so that they are met.
+    #[must_use]
+    pub fn bounded(self, bounds: Bounds) -> Receiver {
+        Receiver { bounds, ..self }
     }
 
     /// Where it shows its state.
@@ -204,7 +224,7 @@ impl Receiver {
     pub fn may_read(&self) -> bool {
         let connected = matches!(self.state, State::Handshaking | State::Streaming);
         connected
-            && self.arrived.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>() < limits::REPLICA_WINDOW_BYTES / 2
+            && self.arrived.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>() < self.bounds.window_bytes / 2
     }
 
     /// Where the next bytes of the connection go.
@@ -228,6 +248,11 @@ impl Receiver {
             durable = Some(segment.durable);
             Ok(())
         })?;
+        // A head counts once it has come: the next one may come together with the last of its log.
+        self.expected = expected;
+        if let (Some(origin), Some(durable)) = (&mut self.shown.origin, durable) {
+            origin.durable = durable;
+        }
         for came in came {
             match came {
                 Came::Log(segment, bytes) => self.arrive(&segment, bytes),
@@ -242,14 +267,10 @@ impl Receiver {
     }
 
     fn arrive(&mut self, segment: &Segment, bytes: Vec<u8>) {
-        self.expected = segment.from.after(bytes.len() as u64);
         self.shown.segments += 1;
         self.shown.bytes += bytes.len() as u64;
-        if let Some(origin) = &mut self.shown.origin {
-            origin.durable = segment.durable;
-        }
         match self.arrived.back_mut() {
-            Some(last) if !last.ends_segment && last.bytes.len() + bytes.len() <= CHUNK_BYTES => {
+            Some(last) if !last.ends_segment && last.bytes.len() + bytes.len() <= self.bounds.chunk_bytes => {
                 last.bytes.extend_from_slice(&bytes);
                 last.ends_segment = segment.ends_segment;
             }
@@ -371,7 +392,7 @@ impl Receiver {
 
     /// Asks for what the window allows, once that is worth a frame (REPL-WINDOW).
     fn ask(&mut self, progress: &Progress) {
-        let window = limits::REPLICA_WINDOW_BYTES;
+        let window = self.bounds.window_bytes;
         let from = self.shown.asked;
         let upto = progress.applied.after(window).max(progress.validated.wanted);
         let upto = upto.min(from.after(limits::FETCH_BYTES_MAX));

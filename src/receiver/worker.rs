@@ -121,20 +121,11 @@ pub fn run<L: Link, W: Wakes>(
         }
         if due == Some(0) {
             due = None;
-            core.connect();
-            unsent.clear();
-            if let Err(error) = around.link.connect() {
-                lose(&mut core, &mut around.link, unreachable(&error));
-            }
+            connect(&mut core, &mut around.link, &mut unsent);
         }
         let seen = progress();
-        match session(&mut core, &mut around, &mut unsent, &seen) {
-            Ok(()) => {}
-            Err(End::Lost(why)) => lose(&mut core, &mut around.link, why),
-            Err(End::Failed(fault)) => {
-                core.ended(&End::Failed(fault.clone()));
-                break Err(fault);
-            }
+        if let Err(fault) = turn(&mut core, &mut around.link, &mut unsent, &seen) {
+            break Err(fault);
         }
         // A Validator that is gone has said why.
         if core.handed().into_iter().any(|chunk| around.out.send(chunk).is_err()) {
@@ -161,22 +152,44 @@ pub fn run<L: Link, W: Wakes>(
     outcome.and(core.close())
 }
 
+/// Begins to connect.
+pub fn connect<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>) {
+    core.connect();
+    unsent.clear();
+    if let Err(error) = link.connect() {
+        lose(core, link, unreachable(&error));
+    }
+}
+
+/// What the thread does between two sleeps; `unsent` is what the link has not taken yet.
+///
+/// # Errors
+/// What failed; the Receiver has ended then.
+pub fn turn<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, progress: &Progress) -> Result<()> {
+    match session(core, link, unsent, progress) {
+        Ok(()) => Ok(()),
+        Err(End::Lost(why)) => {
+            lose(core, link, why);
+            Ok(())
+        }
+        Err(End::Failed(fault)) => {
+            core.ended(&End::Failed(fault.clone()));
+            Err(fault)
+        }
+    }
+}
+
 /// What can be done for the session now.
-fn session<L: Link, W>(
-    core: &mut Receiver,
-    around: &mut Surroundings<'_, L, W>,
-    unsent: &mut Vec<u8>,
-    progress: &Progress,
-) -> Session {
+fn session<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, progress: &Progress) -> Session {
     if core.state() == State::Connecting {
-        if !around.link.is_connected().map_err(|error| End::Lost(unreachable(&error)))? {
+        if !link.is_connected().map_err(|error| End::Lost(unreachable(&error)))? {
             return Ok(());
         }
         core.connected();
     }
     let mut read = 0;
     while read < TURN_BYTES && core.may_read() {
-        match around.link.read(core.space()).map_err(|error| lost(&error))? {
+        match link.read(core.space()).map_err(|error| lost(&error))? {
             Some(0) => {
                 // What came whole before the end is kept.
                 core.turn(progress)?;
@@ -192,7 +205,7 @@ fn session<L: Link, W>(
     core.turn(progress)?;
     unsent.extend(core.output());
     while !unsent.is_empty()
-        && let Some(count) = around.link.write(unsent).map_err(|error| lost(&error))?
+        && let Some(count) = link.write(unsent).map_err(|error| lost(&error))?
     {
         unsent.drain(..count);
     }

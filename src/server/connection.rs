@@ -331,9 +331,11 @@ impl Connection {
         let mut behind = Vec::new();
         let out = if self.slots.is_empty() { &mut self.output } else { &mut behind };
         let step = match next {
-            Some(Ok(request)) => {
+            Some(Ok(mut request)) => {
                 executed.requests += 1;
-                self.session.request(request, self.orders, context, out)
+                let step = self.session.request(&mut request, self.orders, context, out);
+                self.decoder.reuse(request);
+                step
             }
             Some(Err(malformed)) => {
                 executed.malformed = true;

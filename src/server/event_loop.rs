@@ -75,6 +75,7 @@ impl Service {
     fn context(&mut self) -> Context<'_> {
         Context {
             database: &self.options.database,
+            newest: self.options.database.newest(),
             clients: &mut self.clients,
             cursors: &mut self.cursors,
             counters: &self.counters,

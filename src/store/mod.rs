@@ -20,17 +20,20 @@ pub mod plan;
 pub mod run;
 
 mod applier;
+mod directory;
 mod hold;
 mod key;
+mod newest;
 mod proofs;
 mod rows;
-mod sieve;
 mod state;
 mod survivors;
 mod table;
+mod values;
 mod view;
 
 pub use applier::Applier;
+pub use newest::Newest;
 pub use proofs::ProofCounts;
 pub(crate) use proofs::compare;
 pub use rows::{Range, Rows};
@@ -50,7 +53,7 @@ use crate::published::{Cell, FirstFault, Published, Signal};
 use crate::queue::Sender;
 use crate::reason::Reason;
 use crate::record::Proof;
-use crate::sync::{self, Arc, Mutex, Pin, seeded};
+use crate::sync::{self, Arc, Mutex, OnceLock, Pin, seeded};
 use hold::Holds;
 use manifest::Manifest;
 use proofs::Ledger;
@@ -81,6 +84,8 @@ pub struct Store {
     published: Published,
     halted: FirstFault,
     stopped: FirstFault,
+    /// Why nothing is read here, on a node whose reads are not proven safe.
+    read_block: OnceLock<Error>,
     changed: Signal,
     holds: Holds,
     cache: Arc<Cache>,
@@ -130,6 +135,7 @@ impl Store {
             published: Published::new(manifest.point.commit),
             halted: FirstFault::new(),
             stopped: FirstFault::new(),
+            read_block: OnceLock::new(),
             changed: Signal::new(),
             holds: Holds::default(),
             cache,
@@ -185,22 +191,16 @@ impl Store {
         Ok(View::new(self, commit, state))
     }
 
-    /// The newest value of a key: a view for one read.
-    ///
-    /// # Errors
-    /// As [`Store::view`] and [`View::get`].
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let (commit, state) = self.admit(None)?;
-        self.watch(state.get(key, commit))
+    /// A reader of the newest values.
+    #[must_use]
+    pub fn newest(&self) -> Newest<'_> {
+        Newest { store: self, admitted: None }
     }
 
-    /// The length of the newest value of a key; the value is not copied.
-    ///
-    /// # Errors
-    /// As [`Store::get`].
-    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
-        let (commit, state) = self.admit(None)?;
-        self.watch(state.len(key, commit))
+    /// Refuses every read from here on: nothing proves that they are safe.
+    pub(crate) fn block_reads(&self, refusal: Error) {
+        // The first refusal says what the others would.
+        let _ = self.read_block.set(refusal);
     }
 
     /// The commit to read at and a state that holds it.
@@ -209,6 +209,9 @@ impl Store {
     /// that a newer one has been published since, because a floor is only ever raised to a published commit; so the newest view looks
     /// again, and each time it does the writer has moved on.
     fn admit(&self, at: Option<CommitId>) -> Result<(CommitId, Pin<State>)> {
+        if let Some(refusal) = self.read_block.get() {
+            return Err(refusal.clone().with("applied_commit", self.published.commit()));
+        }
         // Each look finds the floor of the last one published, so the loop ends when the writer stops.
         let mut floor_seen = CommitId::NONE;
         loop {
@@ -468,7 +471,7 @@ mod tests {
             let store = weak.upgrade().unwrap();
             assert!(store.hooks.try_lock().is_ok(), "hooks are called under their lock");
             store.on_publish(|| {});
-            sync::lock(&place).push((store.view(None).unwrap().commit(), store.get(b"key")));
+            sync::lock(&place).push((store.view(None).unwrap().commit(), store.newest().look(b"key", <[u8]>::to_vec)));
         });
         store.publish(CommitId(1));
         store.publish(CommitId(2));

@@ -61,6 +61,7 @@ impl Service {
     fn context(&mut self, read_bytes: usize) -> Context<'_> {
         Context {
             database: &self.options.database,
+            newest: self.options.database.newest(),
             clients: &mut self.clients,
             cursors: &mut self.cursors,
             counters: &self.counters,
@@ -157,9 +158,9 @@ impl Talk {
     }
 
     /// A client sends a request; what it orders waits until [`Talk::commit`].
-    pub fn send(&mut self, client: usize, request: Request) -> Waits {
+    pub fn send(&mut self, client: usize, mut request: Request) -> Waits {
         assert_eq!(self.talkers[client].waits, Waits::No, "the client waits");
-        self.step(client, |session, waiting, context, out| session.request(request, waiting, context, out));
+        self.step(client, |session, waiting, context, out| session.request(&mut request, waiting, context, out));
         self.talkers[client].waits
     }
 

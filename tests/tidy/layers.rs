@@ -23,6 +23,7 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
         &[
             "recovery",
             "node",
+            "follower_node",
             "database",
             "backup",
             "verify",

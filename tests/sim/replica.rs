@@ -1,0 +1,304 @@
+//! A replica under test: the product's own, its wire, and what must hold of it after every step.
+
+use super::dice::Dice;
+use super::line::Line;
+use super::marks::{Mark, Marks};
+use super::options::Options;
+use super::primary::{crashed, is_disk_trouble, open_options};
+use super::wire::{Connection, SimLink};
+use aerodb::disk::SimDisk;
+use aerodb::follower_node::FollowerNode;
+use aerodb::supervisor::Reconnect;
+use aerodb::supervisor::machine::State;
+use aerodb::{CommitId, Direction, LogPoint, Range, Reason, Role};
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// A replica.
+pub struct Replica {
+    pub disk: SimDisk,
+    pub node: Option<FollowerNode>,
+    pub link: SimLink,
+    pub connection: Option<Connection>,
+    /// The line that its log was last seen to be of.
+    pub line: usize,
+    /// With what it may halt, as things have happened to it since it was opened.
+    pub justified: BTreeSet<u8>,
+    pub disk_fault: bool,
+    /// What halted it.
+    pub halted: Option<(Reason, u64)>,
+    /// What may have halted it: it crashed while that was written down.
+    pub perhaps_halted: Option<(Reason, u64)>,
+    /// It was opened halted.
+    rests: bool,
+    /// Steps of the Receiver, or of all stages behind it, that are withheld.
+    pub stalled: [u64; 3],
+    pub seen: Seen,
+    options: aerodb::Options,
+}
+
+/// How far it was seen to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    pub asked: u64,
+    pub received: u64,
+    pub validated: LogPoint,
+    pub applied: LogPoint,
+    pub keeps_from: u64,
+    /// What must be there after any crash: received, and free of damage.
+    pub sound: u64,
+}
+
+macro_rules! must {
+    ($holds:expr, $($told:tt)*) => {
+        if !$holds {
+            return Err(format!($($told)*));
+        }
+    };
+}
+
+impl Replica {
+    pub fn new(disk: SimDisk, options: &Options, link: SimLink) -> Replica {
+        let options = open_options(&disk, options, Role::Replica);
+        Replica {
+            disk,
+            node: None,
+            link,
+            connection: None,
+            line: 0,
+            justified: BTreeSet::new(),
+            disk_fault: false,
+            halted: None,
+            perhaps_halted: None,
+            rests: false,
+            stalled: [0; 3],
+            seen: Seen::default(),
+            options,
+        }
+    }
+
+    pub fn up(&self) -> &FollowerNode {
+        self.node.as_ref().expect("it is up")
+    }
+
+    pub fn justify(&mut self, reasons: &[Reason]) {
+        self.justified.extend(reasons.iter().map(|reason| reason.number()));
+    }
+
+    /// Opens it, and checks what it found; `false` where the disk refused as it was told to.
+    pub fn open(&mut self, options: &Options, lines: &[Line], marks: &mut Marks) -> Result<bool, String> {
+        self.options.disk = Arc::new(self.disk.clone());
+        match FollowerNode::open(&self.options, Reconnect::After(1), options.bounds) {
+            Ok(node) => self.node = Some(node),
+            Err(error) if self.disk_fault && is_disk_trouble(&error) => return Ok(false),
+            Err(error) => return Err(format!("the replica does not open: {error}")),
+        }
+        self.justified.clear();
+        let node = self.up();
+        let (report, point) = (node.report().clone(), node.validated().point);
+        let kept = node.halt().map(|halt| (halt.reason, halt.position.0));
+        let (applied, received) = (node.applied(), node.received());
+        let perhaps = self.perhaps_halted.take();
+        must!(
+            kept == self.halted || (self.halted.is_none() && kept == perhaps),
+            "halted by {:?}, and after a restart by {kept:?}",
+            self.halted
+        );
+        (self.halted, self.rests) = (kept, kept.is_some());
+        must!(applied == point, "{point} is proven, and {applied} is applied after a restart");
+        let before = self.seen;
+        must!(point.position.0 >= before.sound, "everything up to {} was received, and {point} is there", before.sound);
+        must!(
+            point.position >= before.validated.position,
+            "{} was proven, and {point} is there after a restart",
+            before.validated
+        );
+        if report.log.unproven_bytes > 0 {
+            marks.set(Mark::UnprovenDropped);
+        }
+        if point.position > before.validated.position {
+            marks.set(Mark::ReceivedProven);
+        }
+        if report.log.roll_finished {
+            marks.set(Mark::RollFinished);
+        }
+        if kept.is_some() {
+            marks.set(Mark::RestartedHalted);
+        }
+        self.seen = Seen { keeps_from: received.oldest.0, ..Seen::default() };
+        self.find_line(lines, point)?;
+        lines[self.line].compare(&self.disk, received.oldest.0, point.position.0)?;
+        self.seen.validated = point;
+        self.check(lines, None, marks)?;
+        if kept.is_none() {
+            self.check_rows(&lines[self.line])?;
+        }
+        Ok(true)
+    }
+
+    fn find_line(&mut self, lines: &[Line], point: LogPoint) -> Result<(), String> {
+        if lines[self.line].holds(point) {
+            return Ok(());
+        }
+        let found = lines.iter().position(|line| line.holds(point));
+        self.line = found.ok_or_else(|| format!("{point} is no point of any primary's log"))?;
+        Ok(())
+    }
+
+    /// What must hold after every step.
+    pub fn check(&mut self, lines: &[Line], dice: Option<&mut Dice>, marks: &mut Marks) -> Result<(), String> {
+        let node = self.up();
+        let (received, validated, applied) = (node.received(), node.validated(), node.applied());
+        let (asked, oldest, received) = (received.asked.0, received.oldest.0, received.received.0);
+        let point = validated.point;
+        let seen = self.seen;
+        let waiting = node.waiting();
+        must!(
+            applied.position <= point.position
+                && point.position <= validated.seen
+                && validated.seen.0 <= received
+                && received <= asked,
+            "the law of positions: applied {applied}, validated {point}, received {received}, asked {asked}"
+        );
+        must!(
+            seen.applied.position <= applied.position
+                && seen.validated.position <= point.position
+                && seen.received <= received,
+            "a position went back: {seen:?}, now {applied}, {point}, {received}"
+        );
+        must!(node.store().commit() == applied.commit, "{} is published, {applied} is applied", node.store().commit());
+        must!(waiting.0 == 0 || received > point.position.0 || node.halt().is_some(), "what waits was not received");
+        if oldest > seen.keeps_from && seen.keeps_from > 0 {
+            marks.set(Mark::ReplicaRetired);
+        }
+        let proofs = node.store().proofs();
+        must!(proofs.logged == proofs.compared + proofs.waiting + proofs.missed, "Proofs that are nowhere: {proofs:?}");
+        for (count, mark) in
+            [(proofs.compared, Mark::ProofCompared), (proofs.waiting, Mark::ProofWaited), (proofs.missed, Mark::ProofMissed)]
+        {
+            if count > 0 {
+                marks.set(mark);
+            }
+        }
+        self.seen = Seen { asked, received, validated: point, applied, keeps_from: oldest, sound: 0 };
+        must!(
+            !self.rests || applied == seen.applied || seen.applied == LogPoint::default(),
+            "it is halted, and applies"
+        );
+        // Where there were other primaries, what is not proven may be of any of them.
+        if self.justified.is_empty() && !self.disk_fault && lines.len() == 1 {
+            self.seen.sound = lines[0].boundary(received).position.0;
+        }
+        if point != seen.validated {
+            self.find_line(lines, point)?;
+            let from = seen.validated.position.0.max(oldest);
+            lines[self.line].compare(&self.disk, from, point.position.0)?;
+        }
+        if applied != seen.applied {
+            let line = &lines[self.line];
+            must!(line.holds(applied), "{applied} is applied, and no point of the log");
+            if let Some(dice) = dice {
+                self.check_sample(line, applied, dice)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares one key, at the newest commit and at one that is readable still.
+    fn check_sample(&self, line: &Line, applied: LogPoint, dice: &mut Dice) -> Result<(), String> {
+        let store = self.up().store();
+        if store.halted().is_some() {
+            return Ok(());
+        }
+        let floor = line.floor(applied.position.0);
+        let at = if dice.once_in(2) { applied.commit.0 } else { dice.range(floor, applied.commit.0) };
+        let key = format!("key{:02}", dice.below(16)).into_bytes();
+        let view = store.view(Some(CommitId(at))).map_err(|error| format!("reading at {at}: {error}"))?;
+        match view.get(&key) {
+            Ok(found) => {
+                let expected = line.get(&key, at);
+                must!(found.as_deref() == expected, "{key:?} at {at} is {found:?}, and was {expected:?}");
+                Ok(())
+            }
+            Err(error) if self.disk_fault && is_disk_trouble(&error) => Ok(()),
+            Err(error) => Err(format!("reading at {at}: {error}")),
+        }
+    }
+
+    /// Compares everything, at the newest commit and at the floor.
+    pub fn check_rows(&self, line: &Line) -> Result<(), String> {
+        let store = self.up().store();
+        let applied = self.up().applied();
+        if store.halted().is_some() {
+            return Ok(());
+        }
+        for at in [applied.commit.0, line.floor(applied.position.0)] {
+            let all =
+                Range { from: Bound::Unbounded, to: Bound::Unbounded, direction: Direction::Forward, limit: 1000 };
+            let rows = store.view(Some(CommitId(at))).and_then(|view| view.range(all)?.collect());
+            match rows {
+                Ok(rows) => {
+                    let rows: super::line::Rows = rows.into_iter().collect();
+                    let expected = line.rows(at);
+                    must!(rows == expected, "at {at} it shows {rows:?}, and should show {expected:?}");
+                }
+                Err(error) if self.disk_fault && is_disk_trouble(&error) => {}
+                Err(error) => return Err(format!("reading at {at}: {error}")),
+            }
+        }
+        let beyond = store.view(Some(CommitId(applied.commit.0 + 1)));
+        must!(beyond.is_err(), "something beyond the applied commit {} can be read", applied.commit);
+        Ok(())
+    }
+
+    /// A fault or a halt must be one that something justifies; notes the halt.
+    pub fn check_faults(&mut self, marks: &mut Marks) -> Result<(), String> {
+        let node = self.up();
+        let halt = node.halt().map(|halt| (halt.reason, halt.position.0));
+        if let Some(fault) = node.fault() {
+            let justified = if fault.reason().halts() {
+                self.justified.contains(&fault.reason().number())
+            } else {
+                self.disk_fault && is_disk_trouble(fault)
+            };
+            must!(justified, "nothing justifies this: {fault}");
+        }
+        if halt == self.halted {
+            return Ok(());
+        }
+        must!(self.halted.is_none(), "halted by {:?}, and now by {halt:?}", self.halted);
+        let Some((reason, _)) = halt else { return Ok(()) };
+        must!(node.state() == State::Halted, "a halt is kept, and the state is {}", node.state());
+        must!(node.fault().map(aerodb::Error::reason) == Some(reason), "the halt is not the first fault");
+        self.halted = halt;
+        let mark = match reason {
+            Reason::ProtocolMalformed => Mark::Malformed,
+            Reason::ProtocolUnexpected => Mark::Unexpected,
+            Reason::ReplicationGap => Mark::Gap,
+            Reason::ReplicationNotAsked => Mark::NotAsked,
+            Reason::SegmentRejected => Mark::Rejected,
+            Reason::HistoryAhead => Mark::Ahead,
+            Reason::HistoryDiverged => Mark::Diverged,
+            Reason::HistoryRetired => Mark::Retired,
+            Reason::IdentityOtherDatabase => Mark::OtherDatabase,
+            Reason::IdentityOtherParameters => Mark::OtherParameters,
+            other => return Err(format!("nothing here can halt a replica by {other}")),
+        };
+        marks.set(mark);
+        Ok(())
+    }
+
+    /// The process ends; and the machine, or not.
+    pub fn crash(&mut self, dice: &mut Dice) {
+        self.node = None;
+        self.disconnect();
+        self.disk_fault = false;
+        self.disk = crashed(&self.disk, dice);
+    }
+
+    pub fn disconnect(&mut self) {
+        self.connection = None;
+        aerodb::receiver::worker::Link::close(&mut self.link);
+    }
+}

@@ -1,0 +1,944 @@
+//! A schedule: one seed decides everything that happens to a primary, its replicas and the wires between them.
+//!
+//! Chaos first, in which nothing wrong may ever be seen; then faults are off, and whoever nothing justifies to have halted must catch up.
+
+use super::dice::Dice;
+use super::line::{Line, Writes};
+use super::marks::{Mark, Marks};
+use super::options::Options;
+use super::primary::{DATABASE, Plan, Primary, init};
+use super::replica::Replica;
+use super::wire::{self, Connection, HELLO, Mishap, Piece, SimLink, Stand};
+use aerodb::disk::{Fault, SimDisk, SimImage};
+use aerodb::feeder::{Session, machine::State as Feeding};
+use aerodb::record::Purpose;
+use aerodb::{Parameters, Reason, Role};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+type Outcome<T = ()> = Result<T, String>;
+
+/// The primary is slow to send to who does not take it.
+const DOWN_BYTES_MAX: usize = 8192;
+/// A primary that an operator might start by mistake.
+const COPIES_MAX: usize = 3;
+
+/// What stands behind the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    True,
+    Nobody,
+    Other(usize),
+}
+
+/// What an other primary is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    True,
+    Foreign,
+    Reshaped,
+    Stale,
+    Fork,
+}
+
+/// Each fault class draws from a stream of its own.
+struct Streams {
+    schedule: Dice,
+    clients: Dice,
+    crash: Dice,
+    disk: Dice,
+    wire: Dice,
+    others: Dice,
+    check: Dice,
+    faults: BTreeMap<&'static str, Dice>,
+}
+
+/// All of it.
+pub struct World {
+    options: Options,
+    seed: u64,
+    streams: Streams,
+    lines: Vec<Line>,
+    primaries: Vec<(Kind, Primary)>,
+    copies: Vec<(SimImage, Line)>,
+    behind: Behind,
+    /// Steps until the true primary is behind the address again.
+    behind_for: u64,
+    replicas: Vec<Replica>,
+    pub marks: Marks,
+    calm: bool,
+    step: u64,
+    pub hash: u64,
+    trace: bool,
+}
+
+impl World {
+    pub fn new(seed: u64, trace: bool) -> World {
+        let options = Options::of(seed);
+        let stream = |name: &str| Dice::new(seed, name);
+        let streams = Streams {
+            schedule: stream("schedule"),
+            clients: stream("clients"),
+            crash: stream("crash"),
+            disk: stream("disk"),
+            wire: stream("wire"),
+            others: stream("others"),
+            check: stream("check"),
+            faults: BTreeMap::new(),
+        };
+        let disk = SimDisk::new();
+        init(&disk, &options, Role::Primary, DATABASE, options.parameters, 1);
+        let primary = Primary::new(disk, &options, 0);
+        let replicas = (0..options.replicas).map(|index| {
+            let disk = SimDisk::new();
+            init(&disk, &options, Role::Replica, DATABASE, options.parameters, 10 + index as u8);
+            Replica::new(disk, &options, SimLink::new(Dice::new(seed.wrapping_add(index << 32), "link")))
+        });
+        World {
+            seed,
+            streams,
+            lines: vec![Line::new(DATABASE)],
+            primaries: vec![(Kind::True, primary)],
+            copies: Vec::new(),
+            behind: Behind::True,
+            behind_for: 0,
+            replicas: replicas.collect(),
+            marks: Marks::default(),
+            calm: false,
+            step: 0,
+            hash: seed,
+            trace,
+            options,
+        }
+    }
+
+    /// Runs the schedule.
+    pub fn run(&mut self) -> Outcome {
+        if self.trace {
+            println!("seed {}: {:#?}", self.seed, self.options);
+        }
+        self.start_primary()?;
+        for index in 0..self.replicas.len() {
+            self.start_replica(index)?;
+        }
+        while self.step < self.options.steps {
+            self.step += 1;
+            self.chaos()?;
+            self.schedule()?;
+        }
+        self.calm_down()?;
+        self.settle()?;
+        self.check_end()
+    }
+
+    fn event(&mut self, what: &'static str, one: u64, two: u64) {
+        for word in what.bytes().map(u64::from).chain([one, two]) {
+            self.hash = (self.hash ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(5);
+        }
+        if self.trace {
+            println!("{:5} {what} {one} {two}", self.step);
+        }
+    }
+
+    /// Whether a fault of a class strikes now.
+    fn strikes(&mut self, class: &'static str, once_in: u64) -> bool {
+        let seed = self.seed;
+        once_in > 0
+            && !self.calm
+            && self.streams.faults.entry(class).or_insert_with(|| Dice::new(seed, class)).once_in(once_in)
+    }
+
+    // ---- faults
+
+    fn chaos(&mut self) -> Outcome {
+        let faults = self.options.faults.clone();
+        let count = self.replicas.len() as u64;
+        if self.strikes("cut", faults.cut) {
+            let index = self.streams.wire.below(count) as usize;
+            self.cut(index);
+        }
+        if self.strikes("crash primary", faults.crash_primary) {
+            self.crash_primary()?;
+        }
+        if self.strikes("crash replica", faults.crash_replica) {
+            let index = self.streams.crash.below(count) as usize;
+            self.crash_replica(index)?;
+        }
+        if self.strikes("close replica", faults.close_replica) {
+            let index = self.streams.crash.below(count) as usize;
+            self.close_replica(index)?;
+        }
+        if self.strikes("disk replica", faults.disk_replica) {
+            let index = self.streams.disk.below(count) as usize;
+            let replica = &mut self.replicas[index];
+            replica.disk_fault = true;
+            break_disk(&replica.disk, &mut self.streams.disk);
+            self.event("the disk of a replica is to fail", index as u64, 0);
+        }
+        if self.strikes("disk primary", faults.disk_primary) && self.true_up() {
+            let primary = &mut self.primaries[0].1;
+            primary.disk_fault = true;
+            break_disk(&primary.disk, &mut self.streams.disk);
+            self.event("the disk of the primary is to fail", 0, 0);
+        }
+        if self.strikes("stall", faults.stall) {
+            let index = self.streams.schedule.below(count) as usize;
+            let stage = self.streams.schedule.below(3) as usize;
+            self.replicas[index].stalled[stage] = self.step + 60;
+            self.event("a stage stalls", index as u64, stage as u64);
+        }
+        if self.behind_for > 0 {
+            self.behind_for -= 1;
+            if self.behind_for == 0 {
+                self.set_behind(Behind::True);
+            }
+            return Ok(());
+        }
+        if self.streams.others.once_in(40) && self.true_up() && self.copies.len() < COPIES_MAX {
+            self.copies.push((self.primaries[0].1.disk.image(), self.lines[0].clone()));
+        }
+        if self.strikes("unreachable", faults.unreachable) {
+            self.behind_for = 20;
+            self.set_behind(Behind::Nobody);
+        } else if self.strikes("foreign", faults.foreign) {
+            self.start_other(Kind::Foreign)?;
+        } else if self.strikes("reshaped", faults.reshaped) {
+            self.start_other(Kind::Reshaped)?;
+        } else if self.strikes("stale", faults.stale) {
+            self.start_other(Kind::Stale)?;
+        } else if self.strikes("fork", faults.fork) {
+            self.start_other(Kind::Fork)?;
+        }
+        Ok(())
+    }
+
+    fn set_behind(&mut self, behind: Behind) {
+        self.behind = behind;
+        let number = if let Behind::Other(index) = behind { index as u64 } else { 0 };
+        self.event(if behind == Behind::Nobody { "nobody listens" } else { "a primary listens" }, number, 0);
+        for index in 0..self.replicas.len() {
+            self.cut(index);
+        }
+    }
+
+    fn start_other(&mut self, kind: Kind) -> Outcome {
+        let (disk, line) = match kind {
+            Kind::Foreign | Kind::Reshaped => {
+                let disk = SimDisk::new();
+                let ours = self.options.parameters;
+                let database = if kind == Kind::Foreign { [0xee; 16] } else { DATABASE };
+                let reshaped = Parameters { table_bytes: ours.table_bytes * 2, ..ours };
+                let shape = if kind == Kind::Reshaped { reshaped } else { ours };
+                init(&disk, &self.options, Role::Primary, database, shape, 2);
+                (disk, Line::new(database))
+            }
+            Kind::True | Kind::Stale | Kind::Fork => {
+                if self.copies.is_empty() {
+                    return Ok(());
+                }
+                let copy = self.streams.others.below(self.copies.len() as u64) as usize;
+                let (image, line) = &self.copies[copy];
+                (image.restart(), line.clone())
+            }
+        };
+        let index = self.lines.len();
+        let mut primary = Primary::new(disk, &self.options, index);
+        self.lines.push(line);
+        primary.open(&mut self.lines[index])?;
+        if kind == Kind::Fork {
+            for _ in 0..self.streams.others.range(1, 4) {
+                let writes = self.writes(100 + index as u64);
+                primary.order(&[Plan::Commit(writes)], &mut self.lines[index])?;
+            }
+        }
+        self.primaries.push((kind, primary));
+        self.behind_for = self.streams.others.range(20, 60);
+        self.event("an other primary", kind as u64, index as u64);
+        self.set_behind(Behind::Other(self.primaries.len() - 1));
+        Ok(())
+    }
+
+    /// The wire breaks: what is under way may be lost, to any byte.
+    fn cut(&mut self, index: usize) {
+        let dice = &mut self.streams.wire;
+        let replica = &mut self.replicas[index];
+        if replica.link.stand != Stand::Stands {
+            if replica.link.stand == Stand::Asked {
+                replica.link.stand = Stand::Refused;
+            }
+            replica.connection = None;
+            return;
+        }
+        if let Some(connection) = &mut replica.connection {
+            let lost = dice.below(2) == 0;
+            let mut left = if lost { 0 } else { dice.below(1 + connection.down_bytes() as u64) as usize };
+            let mut justified = Vec::new();
+            while left > 0
+                && let Some(piece) = connection.down.pop_front()
+            {
+                let count = left.min(piece.bytes.len());
+                left -= count;
+                replica.link.inbox.extend(&piece.bytes[..count]);
+                justified.extend(piece.justifies);
+            }
+            replica.justify(&justified);
+        }
+        replica.connection = None;
+        replica.link.eof = true;
+        if dice.once_in(3) {
+            replica.link.stand = Stand::Reset;
+        }
+        self.event("cut", index as u64, 0);
+    }
+
+    fn true_up(&self) -> bool {
+        self.primaries[0].1.node.is_some()
+    }
+
+    fn start_primary(&mut self) -> Outcome {
+        let recovery = self.strikes("primary crash in recovery", self.options.faults.crash_in_recovery);
+        let (primary, line) = (&mut self.primaries[0].1, &mut self.lines[0]);
+        let before = line.commits;
+        if recovery {
+            primary.open_and_crash(&mut self.streams.crash);
+            self.marks.set(Mark::PrimaryCrashInRecovery);
+            self.event("the primary crashes in recovery", 0, 0);
+            return Ok(());
+        }
+        if !primary.open(line)? {
+            primary.crash(&mut self.streams.crash);
+            return Ok(());
+        }
+        if line.commits > before {
+            self.marks.set(Mark::CommitKept);
+        }
+        self.event("the primary is up", self.primaries[0].1.durable(), 0);
+        Ok(())
+    }
+
+    fn crash_primary(&mut self) -> Outcome {
+        if !self.true_up() {
+            return Ok(());
+        }
+        for index in 0..self.replicas.len() {
+            if self.replicas[index].connection.as_ref().is_some_and(|connection| connection.primary == 0) {
+                self.cut(index);
+            }
+        }
+        if self.options.writes > 0 && self.streams.crash.once_in(2) {
+            let plans = self.plans();
+            self.primaries[0].1.order_and_crash(&plans, &mut self.lines[0], &mut self.streams.crash);
+        } else {
+            self.primaries[0].1.crash(&mut self.streams.crash);
+        }
+        self.event("the primary crashes", 0, 0);
+        Ok(())
+    }
+
+    fn start_replica(&mut self, index: usize) -> Outcome {
+        let crash = self.strikes("crash in recovery", self.options.faults.crash_in_recovery);
+        let replica = &mut self.replicas[index];
+        if crash {
+            replica.disk.record_images(true);
+        }
+        let seen = replica.seen;
+        let opened = replica.open(&self.options, &self.lines, &mut self.marks)?;
+        if crash {
+            // What is there after a recovery that crashed was there before it.
+            self.marks.set(Mark::CrashInRecovery);
+            replica.seen = seen;
+            replica.crash(&mut self.streams.crash);
+            self.event("a replica crashes in recovery", index as u64, 0);
+            return Ok(());
+        }
+        if !opened {
+            replica.crash(&mut self.streams.crash);
+            self.event("a replica does not open", index as u64, 0);
+            return Ok(());
+        }
+        let at = self.replicas[index].seen.applied.position.0;
+        self.event("a replica is up", index as u64, at);
+        Ok(())
+    }
+
+    fn crash_replica(&mut self, index: usize) -> Outcome {
+        let replica = &mut self.replicas[index];
+        if replica.node.is_none() {
+            return Ok(());
+        }
+        let dice = &mut self.streams.crash;
+        let step = dice.below(6);
+        replica.disk.record_images(true);
+        let node = replica.node.as_mut().expect("it is up");
+        let done = match step {
+            0 | 1 => {
+                node.receive(&mut replica.link);
+                Some(Mark::CrashInReceive)
+            }
+            2 => node
+                .maintain()
+                .is_ok_and(|done| done == aerodb::maintenance::Progress::Worked)
+                .then_some(Mark::CrashInMaintenance),
+            3 => {
+                node.look(&mut replica.link);
+                replica.perhaps_halted = node.halt().map(|halt| (halt.reason, halt.position.0));
+                None
+            }
+            _ => None,
+        };
+        let images = replica.disk.take_images();
+        if let (Some(mark), false) = (done, images.is_empty()) {
+            self.marks.set(mark);
+        }
+        if replica.halted.is_some() {
+            self.marks.set(Mark::HaltKeptOverCrash);
+        }
+        let image = dice.below(images.len() as u64 + 1) as usize;
+        if let Some(image) = images.get(image) {
+            replica.disk = image.restart();
+        }
+        replica.crash(dice);
+        self.event("a replica crashes", index as u64, step);
+        Ok(())
+    }
+
+    fn close_replica(&mut self, index: usize) -> Outcome {
+        let replica = &mut self.replicas[index];
+        let Some(node) = replica.node.take() else { return Ok(()) };
+        let faulted = node.fault().is_some() || node.halt().is_some();
+        let closed = node.close(&mut replica.link);
+        match closed {
+            Err(_) if faulted || replica.disk_fault || !replica.justified.is_empty() => {}
+            Err(error) => return Err(format!("a replica closes with {error}")),
+            Ok(()) => self.marks.set(Mark::ClosedWell),
+        }
+        replica.disconnect();
+        replica.disk_fault = false;
+        replica.disk = replica.disk.image().restart();
+        self.event("a replica is closed", index as u64, 0);
+        Ok(())
+    }
+
+    // ---- the schedule
+
+    fn schedule(&mut self) -> Outcome {
+        if self.options.writes > 0 && self.may_write() && self.streams.clients.once_in(self.options.writes) {
+            return self.write();
+        }
+        if !self.true_up() {
+            if self.streams.schedule.once_in(8) || self.calm {
+                return self.start_primary();
+            }
+        } else if self.primaries[0].1.is_stopped() && self.streams.schedule.once_in(8) {
+            self.crash_primary()?;
+            self.marks.set(Mark::PrimaryDiskFailed);
+            return Ok(());
+        }
+        if self.streams.schedule.once_in(12) {
+            return self.maintain_primary().map(|_| ());
+        }
+        let index = self.streams.schedule.below(self.replicas.len() as u64) as usize;
+        if self.replicas[index].node.is_none() {
+            return if self.calm || self.streams.schedule.once_in(6) { self.start_replica(index) } else { Ok(()) };
+        }
+        let step = self.streams.schedule.below(20);
+        self.replica_step(index, step)
+    }
+
+    fn may_write(&self) -> bool {
+        let late = self.options.idles && self.step > self.options.steps / 2;
+        self.true_up() && !self.primaries[0].1.is_stopped() && !late && !self.calm
+    }
+
+    fn maintain_primary(&mut self) -> Outcome<bool> {
+        if !self.true_up() || self.primaries[0].1.is_stopped() {
+            return Ok(false);
+        }
+        let worked = self.primaries[0].1.maintain(&mut self.lines[0])?;
+        self.event("the primary maintains", u64::from(worked), 0);
+        Ok(worked)
+    }
+
+    fn writes(&mut self, mark: u64) -> Writes {
+        let dice = &mut self.streams.clients;
+        let mut writes = Writes::new();
+        for _ in 0..dice.range(1, 3) {
+            let key = format!("key{:02}", dice.below(self.options.keys)).into_bytes();
+            let len = if dice.once_in(self.options.long_values) { 1500 } else { dice.below(self.options.value_max) };
+            let mut value = vec![dice.roll() as u8 & 3; len as usize];
+            value.extend_from_slice(&mark.to_le_bytes()[..1]);
+            writes.push((key, (!dice.once_in(6)).then_some(value)));
+        }
+        writes
+    }
+
+    fn plans(&mut self) -> Vec<Plan> {
+        let mut plans = Vec::new();
+        for _ in 0..self.streams.clients.range(1, self.options.group_max) {
+            let (commits, dice) = (self.lines[0].commits, &mut self.streams.clients);
+            plans.push(match dice.below(24) {
+                0 if commits > 0 => Plan::Floor(dice.range(1, commits)),
+                1 => Plan::Cut(if dice.once_in(2) { Purpose::Checkpoint } else { Purpose::Backup }),
+                _ => Plan::Commit(self.writes(0)),
+            });
+        }
+        plans
+    }
+
+    fn write(&mut self) -> Outcome {
+        let plans = self.plans();
+        let (primary, line) = (&mut self.primaries[0].1, &mut self.lines[0]);
+        let oldest = primary.oldest();
+        let acknowledged = primary.order(&plans, line)?;
+        if primary.oldest() > oldest {
+            self.marks.set(Mark::PrimaryRetired);
+        }
+        let len = self.lines[0].len();
+        self.event("clients write", acknowledged, len);
+        self.justify_retired();
+        Ok(())
+    }
+
+    /// Log that a replica needs is gone.
+    fn justify_retired(&mut self) {
+        let primaries = &self.primaries;
+        for replica in &mut self.replicas {
+            let primary = replica.connection.as_ref().map(|connection| &primaries[connection.primary].1);
+            if let Some(primary) = primary
+                && primary.node.is_some()
+                && primary.oldest() > replica.seen.validated.position.0
+            {
+                replica.justify(&[Reason::HistoryRetired]);
+            }
+        }
+    }
+
+    fn replica_step(&mut self, index: usize, step: u64) -> Outcome {
+        let now = self.step;
+        let stalled = |replica: &Replica, stage: usize| replica.stalled[stage] > now;
+        match step {
+            0..=2 => self.serve(index),
+            3..=4 => self.deliver_up(index),
+            5..=7 => self.deliver_down(index),
+            8..=10 if !stalled(&self.replicas[index], 0) => self.receive(index),
+            11..=13 if !stalled(&self.replicas[index], 1) => {
+                let worked = self.replicas[index].node.as_mut().expect("it is up").prove();
+                self.stepped(index, "prove", u64::from(worked))
+            }
+            14..=16 if !stalled(&self.replicas[index], 2) => {
+                let worked = self.replicas[index].node.as_mut().expect("it is up").apply();
+                self.stepped(index, "apply", u64::from(worked))
+            }
+            17 => self.maintain_replica(index).map(|_| ()),
+            18 => self.establish(index),
+            19 => self.look(index),
+            _ => Ok(()),
+        }
+    }
+
+    fn stepped(&mut self, index: usize, what: &'static str, worked: u64) -> Outcome {
+        let replica = &mut self.replicas[index];
+        let before = replica.seen.applied;
+        replica.check(&self.lines, Some(&mut self.streams.check), &mut self.marks)?;
+        replica.check_faults(&mut self.marks)?;
+        let replica = &self.replicas[index];
+        let node = replica.up();
+        let (chunks, proven) = node.waiting();
+        if chunks > self.options.bounds.queue {
+            self.marks.set(Mark::ValidatorQueueFull);
+        }
+        if proven > self.options.bounds.queue {
+            self.marks.set(Mark::ApplierQueueFull);
+        }
+        if what == "apply" && worked == 1 && before == replica.seen.applied && node.fault().is_none() {
+            self.marks.set(Mark::ApplierWaited);
+        }
+        if what == "prove"
+            && node.validated().wanted.0 > node.applied().position.0 + self.options.bounds.receiver.window_bytes
+        {
+            self.marks.set(Mark::LongRecord);
+        }
+        let at = match what {
+            "prove" => replica.seen.validated.position.0,
+            "apply" => replica.seen.applied.position.0,
+            _ => replica.seen.received,
+        };
+        self.event(what, index as u64, at);
+        Ok(())
+    }
+
+    fn receive(&mut self, index: usize) -> Outcome {
+        let replica = &mut self.replicas[index];
+        let rolled = self.lines[replica.line].segments.partition_point(|first| *first <= replica.seen.received);
+        let lost = replica.up().received().lost;
+        replica.node.as_mut().expect("it is up").receive(&mut replica.link);
+        let facts = replica.up().received();
+        if facts.lost > lost {
+            replica.connection = None;
+            let in_record = replica.seen.received > replica.up().validated().point.position.0;
+            if in_record {
+                self.marks.set(Mark::ResumedInRecord);
+            }
+        }
+        let replica = &mut self.replicas[index];
+        if let Some(connection) = &mut replica.connection {
+            connection.part.append(&mut replica.link.outbox);
+            for frame in wire::whole_frames(&mut connection.part) {
+                self.send_up(index, frame);
+            }
+        }
+        let replica = &self.replicas[index];
+        if rolled < self.lines[replica.line].segments.partition_point(|first| *first <= facts.received.0) {
+            self.marks.set(Mark::ReplicaRolled);
+        }
+        if facts.asked.0 == replica.up().applied().position.0 + self.options.bounds.receiver.window_bytes {
+            self.marks.set(Mark::WindowFull);
+        }
+        self.stepped(index, "receive", 0)
+    }
+
+    fn look(&mut self, index: usize) -> Outcome {
+        let replica = &mut self.replicas[index];
+        replica.node.as_mut().expect("it is up").look(&mut replica.link);
+        if replica.link.stand == Stand::None {
+            replica.connection = None;
+        }
+        self.stepped(index, "look", 0)?;
+        // What failed and did not halt is started again.
+        let replica = &self.replicas[index];
+        let node = replica.up();
+        let failed = node.fault().is_some() && node.halt().is_none();
+        if failed && node.state() == aerodb::supervisor::machine::State::Failed && self.streams.schedule.once_in(3) {
+            self.marks.set(Mark::DiskFailed);
+            let replica = &mut self.replicas[index];
+            replica.crash(&mut self.streams.crash);
+            self.event("a failed replica ends", index as u64, 0);
+        }
+        Ok(())
+    }
+
+    fn maintain_replica(&mut self, index: usize) -> Outcome<bool> {
+        let replica = &mut self.replicas[index];
+        let node = replica.node.as_mut().expect("it is up");
+        if node.store().write_fault().is_some() {
+            return Ok(false);
+        }
+        let runs = node.store().state().runs.len();
+        let worked = node.maintain();
+        let fewer = node.store().state().runs.len() < runs;
+        let worked = worked.is_ok_and(|done| done == aerodb::maintenance::Progress::Worked);
+        if fewer {
+            self.marks.set(Mark::ReplicaMerged);
+        }
+        self.stepped(index, "maintain", 0)?;
+        Ok(worked)
+    }
+
+    // ---- the wire
+
+    fn behind(&self) -> Option<usize> {
+        match self.behind {
+            Behind::True => self.true_up().then_some(0),
+            Behind::Nobody => None,
+            Behind::Other(index) => Some(index),
+        }
+    }
+
+    fn establish(&mut self, index: usize) -> Outcome {
+        let behind = self.behind();
+        let replica = &mut self.replicas[index];
+        if replica.link.stand != Stand::Asked {
+            return Ok(());
+        }
+        match behind {
+            Some(primary) => {
+                let source = self.primaries[primary].1.source.as_ref().expect("it is up");
+                replica.connection = Some(Connection::new(primary, Session::new(source)));
+                replica.link.stand = Stand::Stands;
+                self.event("connected", index as u64, primary as u64);
+            }
+            None => {
+                replica.link.stand = Stand::Refused;
+                self.event("refused", index as u64, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// What may happen to a frame on its way.
+    fn mishap(&mut self) -> Option<Mishap> {
+        let faults = self.options.faults.clone();
+        let classes = [
+            ("flipped", faults.flipped, Mishap::Flipped),
+            ("shortened", faults.shortened, Mishap::Shortened),
+            ("doubled", faults.doubled, Mishap::Doubled),
+            ("lost", faults.lost, Mishap::Lost),
+        ];
+        classes.into_iter().find(|(class, rate, _)| self.strikes(class, *rate)).map(|(.., mishap)| mishap)
+    }
+
+    fn befall(&mut self, frame: Vec<u8>) -> Vec<Piece> {
+        match self.mishap() {
+            Some(mishap) => {
+                self.event("a frame meets with a mishap", mishap as u64, u64::from(wire::kind(&frame)));
+                wire::befall(mishap, frame, &mut self.streams.wire)
+            }
+            None => vec![Piece { bytes: frame, justifies: Vec::new() }],
+        }
+    }
+
+    fn send_up(&mut self, index: usize, frame: Vec<u8>) {
+        let pieces = self.befall(frame);
+        if let Some(connection) = &mut self.replicas[index].connection {
+            connection.up.extend(pieces);
+        }
+    }
+
+    fn deliver_up(&mut self, index: usize) -> Outcome {
+        let most = if self.streams.schedule.once_in(2) { u64::MAX } else { self.streams.schedule.range(1, 200) };
+        let replica = &mut self.replicas[index];
+        let Some(connection) = &mut replica.connection else { return Ok(()) };
+        let (kind, primary) = &self.primaries[connection.primary];
+        let extent = primary.up().extent();
+        let mut left = most as usize;
+        let mut justified = Vec::new();
+        while left > 0
+            && let Some(mut piece) = connection.up.pop_front()
+        {
+            if piece.bytes.get(4) == Some(&HELLO) {
+                let (point, line) = (replica.seen.validated, &self.lines[primary.line]);
+                match kind {
+                    Kind::Foreign => justified.push(Reason::IdentityOtherDatabase),
+                    Kind::Reshaped => justified.push(Reason::IdentityOtherParameters),
+                    Kind::True | Kind::Stale | Kind::Fork => {}
+                }
+                if replica.seen.received > extent.durable.position.0 {
+                    justified.push(Reason::HistoryAhead);
+                } else if extent.oldest > point.position {
+                    justified.push(Reason::HistoryRetired);
+                } else if !line.holds(point) {
+                    justified.push(Reason::HistoryDiverged);
+                }
+            }
+            let count = left.min(piece.bytes.len());
+            left -= count;
+            let rest = piece.bytes.split_off(count);
+            connection.session.receive(&piece.bytes, &extent, false);
+            justified.append(&mut piece.justifies);
+            if !rest.is_empty() {
+                connection.up.push_front(Piece { bytes: rest, justifies: Vec::new() });
+            }
+        }
+        connection.parked |= connection.session.state() == Feeding::Parked;
+        replica.justify(&justified);
+        self.event("deliver up", index as u64, left as u64);
+        Ok(())
+    }
+
+    fn next_frame(&mut self, index: usize, budget: u64) -> Option<Vec<u8>> {
+        let connection = self.replicas[index].connection.as_mut()?;
+        let (kind, primary) = &self.primaries[connection.primary];
+        let frame = connection.session.serve(&primary.up().extent(), budget as usize)?.bytes;
+        if connection.parked && wire::kind(&frame) == wire::SEGMENT {
+            connection.parked = false;
+            self.marks.set(Mark::ResumedParked);
+        }
+        connection.parked |= connection.session.state() == Feeding::Parked;
+        if *kind == Kind::Stale && wire::kind(&frame) == wire::SEGMENT {
+            self.marks.set(Mark::FollowedStale);
+        }
+        let forked = *kind == Kind::Fork && wire::kind(&frame) == wire::SEGMENT;
+        if forked {
+            // A record of which only a part came may be continued by another primary.
+            self.marks.set(Mark::FollowedFork);
+            self.replicas[index].justify(&[Reason::SegmentRejected, Reason::HistoryAhead]);
+        }
+        Some(frame)
+    }
+
+    fn serve(&mut self, index: usize) -> Outcome {
+        let budget = self.streams.schedule.range(1, self.options.frame_max);
+        let room = |replica: &Replica| {
+            replica
+                .connection
+                .as_ref()
+                .is_some_and(|connection| !connection.ended && connection.down_bytes() < DOWN_BYTES_MAX)
+        };
+        if !room(&self.replicas[index]) {
+            return Ok(());
+        }
+        let Some(frame) = self.next_frame(index, budget) else {
+            let connection = self.replicas[index].connection.as_mut().expect("there is room");
+            connection.ended = connection.session.state() == Feeding::Ended;
+            return Ok(());
+        };
+        self.event("serve", index as u64, frame.len() as u64);
+        let mut pieces = Vec::new();
+        let swapped = wire::kind(&frame) == wire::SEGMENT && self.strikes("swapped", self.options.faults.swapped);
+        match if swapped { self.next_frame(index, budget) } else { None } {
+            Some(second) => {
+                self.event("frames are swapped", index as u64, second.len() as u64);
+                let justifies =
+                    if wire::kind(&second) == wire::SEGMENT { vec![Reason::ReplicationGap] } else { Vec::new() };
+                pieces.push(Piece { bytes: second, justifies });
+                pieces.push(Piece { bytes: frame, justifies: Vec::new() });
+            }
+            None => pieces = self.befall(frame),
+        }
+        self.replicas[index].connection.as_mut().expect("it is there").down.extend(pieces);
+        self.justify_retired();
+        Ok(())
+    }
+
+    fn deliver_down(&mut self, index: usize) -> Outcome {
+        let most = if self.streams.schedule.once_in(2) { u64::MAX } else { self.streams.schedule.range(1, 400) };
+        let replica = &mut self.replicas[index];
+        let Some(connection) = &mut replica.connection else { return Ok(()) };
+        let mut left = most as usize;
+        let mut justified = Vec::new();
+        while left > 0
+            && let Some(mut piece) = connection.down.pop_front()
+        {
+            let count = left.min(piece.bytes.len());
+            left -= count;
+            replica.link.inbox.extend(&piece.bytes[..count]);
+            justified.append(&mut piece.justifies);
+            if count < piece.bytes.len() {
+                piece.bytes.drain(..count);
+                connection.down.push_front(piece);
+            }
+        }
+        if connection.ended && connection.down.is_empty() {
+            replica.link.eof = true;
+        }
+        replica.justify(&justified);
+        self.event("deliver down", index as u64, left as u64);
+        Ok(())
+    }
+
+    // ---- the end
+
+    /// Faults are off, what is broken is mended, and everybody is there.
+    fn calm_down(&mut self) -> Outcome {
+        self.calm = true;
+        self.event("calm", 0, 0);
+        self.set_behind(Behind::True);
+        if self.primaries[0].1.disk_fault {
+            self.crash_primary()?;
+        }
+        self.primaries[0].1.disk.heal();
+        while !self.true_up() {
+            self.start_primary()?;
+        }
+        for index in 0..self.replicas.len() {
+            self.replicas[index].stalled = [0; 3];
+            let replica = &mut self.replicas[index];
+            // A halt that was found is kept, before anything else happens.
+            if replica.disk_fault {
+                replica.crash(&mut self.streams.crash);
+            }
+            replica.disk.heal();
+            while self.replicas[index].node.is_none() {
+                self.start_replica(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Until everybody has caught up, in a bounded number of steps.
+    fn settle(&mut self) -> Outcome {
+        for _ in 0..100 {
+            self.step += 1;
+            self.schedule()?;
+        }
+        let rounds =
+            400 + 4 * self.lines[0].len() / self.options.frame_max.min(self.options.bounds.receiver.window_bytes);
+        for _ in 0..rounds {
+            self.step += 1;
+            // A Proof is log that nobody ordered.
+            if !self.maintain_primary()? && self.all_settled() {
+                return Ok(());
+            }
+            for index in 0..self.replicas.len() {
+                if self.replicas[index].node.is_none() {
+                    self.start_replica(index)?;
+                }
+                for step in [19, 8, 18, 3, 0, 5, 8, 11, 14, 17] {
+                    if self.replicas[index].node.is_some() {
+                        self.replica_step(index, step)?;
+                    }
+                }
+            }
+        }
+        let shown = |replica: &Replica| format!("{:?} {:?}", replica.up().receiver(), replica.seen);
+        let behind: Vec<String> = self.replicas.iter().filter(|replica| !self.is_settled(replica)).map(shown).collect();
+        Err(format!("the primary is at {}; after {rounds} rounds not level: {behind:?}", self.lines[0].end()))
+    }
+
+    fn is_settled(&self, replica: &Replica) -> bool {
+        let Some(node) = &replica.node else { return false };
+        node.halt().is_some()
+            || (node.applied() == self.lines[0].end() && node.state() == aerodb::supervisor::machine::State::Ready)
+    }
+
+    fn all_settled(&self) -> bool {
+        self.replicas.iter().all(|replica| self.is_settled(replica))
+    }
+
+    fn check_end(&mut self) -> Outcome {
+        while self.maintain_primary()? {}
+        let primary = store_files(&self.primaries[0].1.disk);
+        for index in 0..self.replicas.len() {
+            if self.replicas[index].up().halt().is_some() {
+                continue;
+            }
+            while self.maintain_replica(index)? {}
+            let replica = &self.replicas[index];
+            let line = &self.lines[0];
+            replica.check_rows(line)?;
+            let proofs = replica.up().store().proofs();
+            if proofs.waiting > 0 {
+                return Err(format!("all runs are complete, and Proofs wait: {proofs:?}"));
+            }
+            let oldest = replica.up().received().oldest.0;
+            line.compare(&replica.disk, oldest, line.len())?;
+            let files = store_files(&replica.disk);
+            if files != primary {
+                let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+                return Err(format!("idle stores differ: {:?} and {:?}", names(&primary), names(&files)));
+            }
+            for (first, next) in line.segments.iter().zip(line.segments.iter().skip(1)) {
+                let path = super::line::segment_path(*first);
+                let (ours, theirs) = (replica.disk.contents(&path), self.primaries[0].1.disk.contents(&path));
+                if ours.as_ref().is_some_and(|ours| ours.len() as u64 != 512 + next - first)
+                    || (ours.is_some() && theirs.is_some() && ours != theirs)
+                {
+                    return Err(format!("the sealed segment {first} differs"));
+                }
+            }
+            self.marks.set(match (line.len(), self.options.idles) {
+                (0, _) => Mark::CaughtUpEmpty,
+                (_, true) => Mark::CaughtUpIdle,
+                (_, false) => Mark::CaughtUp,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Run files and manifest, by name.
+fn store_files(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
+    let store = Path::new(super::line::DIR).join("store");
+    let files = disk.paths().into_iter().filter(|path| path.starts_with(&store));
+    files.map(|path| (path.clone(), disk.contents(&path).expect("it was listed"))).collect()
+}
+
+/// Orders a fault of a disk, soon.
+fn break_disk(disk: &SimDisk, dice: &mut Dice) {
+    let fault = dice.pick(&Fault::ALL);
+    match dice.below(6) {
+        0 => disk.fail_read(disk.reads() + dice.below(4), fault),
+        1 => disk.fail_operations_from(disk.operations() + dice.below(10), Fault::NoSpace),
+        _ => disk.fail_operation(disk.operations() + dice.below(10), fault),
+    }
+}
