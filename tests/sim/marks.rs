@@ -29,7 +29,6 @@ marks! {
     ApplierWaited "the Applier waited for maintenance"
     ProofCompared "a replica compared the Proofs of runs"
     ProofWaited "a Proof waited for the run of a replica"
-    ProofMissed "the run of a Proof had been merged before the replica was opened"
     ReplicaRolled "a replica began a segment"
     ReplicaRetired "a replica dropped log"
     ReplicaMerged "a replica merged runs"

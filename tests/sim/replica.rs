@@ -174,9 +174,7 @@ impl Replica {
         }
         let proofs = node.store().proofs();
         must!(proofs.logged == proofs.compared + proofs.waiting + proofs.missed, "Proofs that are nowhere: {proofs:?}");
-        for (count, mark) in
-            [(proofs.compared, Mark::ProofCompared), (proofs.waiting, Mark::ProofWaited), (proofs.missed, Mark::ProofMissed)]
-        {
+        for (count, mark) in [(proofs.compared, Mark::ProofCompared), (proofs.waiting, Mark::ProofWaited)] {
             if count > 0 {
                 marks.set(mark);
             }
