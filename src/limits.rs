@@ -123,7 +123,7 @@ pub const REPLICA_WINDOW_BYTES: u64 = 16 << 20;
 /// Most pieces of log that wait between two stages of a replica.
 pub const REPLICA_QUEUE_MAX: usize = 1024;
 /// Least and most seconds after which a lost connection is made again.
-pub const RECONNECT_SECONDS: (u64, u64) = (0, 3600);
+pub const RECONNECT_SECONDS: (u64, u64) = (1, 3600);
 /// Most replicas that a primary serves.
 pub const REPLICAS_MAX: usize = 64;
 /// Bytes that a turn of the primary's loop sends to one replica.

@@ -151,6 +151,14 @@ impl Seen {
             row("halted", self.word("halted").unwrap_or("no"))?;
             row("write fault", self.word("write_fault").unwrap_or("none"))?;
         }
+        if let Some(address) = self.word("feeding_at") {
+            row("feeds at", &format!("{address}, {} refused", word("feeding_refused")))?;
+        }
+        for (number, node) in self.each("feed", "_node") {
+            let part = |name: &str| word(&format!("feed_{number}_{name}"));
+            let (address, state, sent, asked) = (part("address"), part("state"), part("sent"), part("asked"));
+            row("", &format!("{node} at {address}: {state}, sent {sent}, asked {asked}"))?;
+        }
         for (name, value) in self.of_a_replica() {
             row(&name.replace('_', " "), value)?;
         }
@@ -216,6 +224,23 @@ impl Seen {
             object["maintenance"] = component("maintenance");
             object["halted"] = json!(self.word("halted"));
             object["write_fault"] = json!(self.word("write_fault"));
+        }
+        if let Some(address) = self.word("feeding_at") {
+            let feed = |(number, node): (usize, &str)| {
+                let name = |part: &str| format!("feed_{number}_{part}");
+                json!({
+                    "node": node,
+                    "address": self.word(&name("address")),
+                    "state": self.word(&name("state")),
+                    "sent": self.number(&name("sent")),
+                    "asked": self.number(&name("asked")),
+                })
+            };
+            object["feeding"] = json!({
+                "at": address,
+                "refused": self.number("feeding_refused"),
+                "feeds": self.each("feed", "_node").map(feed).collect::<Vec<_>>(),
+            });
         }
         if self.of_a_replica().next().is_some() {
             // Hashes and ids are words, also where all their digits are decimal.

@@ -9,6 +9,7 @@ use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::queue::{self, Sender, TryRecv};
 use crate::reason::Reason;
+use crate::sync::seeded;
 use std::io;
 
 /// Most bytes that a turn reads before they are made durable.
@@ -24,6 +25,15 @@ pub enum Order {
     },
     /// End.
     Stop,
+}
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slept {
+    /// Something happened.
+    UntilWoken,
+    /// All the time that was said passed.
+    Enough,
 }
 
 /// A connection that is made, lost and made again, and the place where its owner sleeps.
@@ -56,7 +66,7 @@ pub trait Link {
     ///
     /// # Errors
     /// Those of the operating system.
-    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()>;
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept>;
 }
 
 impl Link for crate::wire::link::TcpLink {
@@ -78,8 +88,9 @@ impl Link for crate::wire::link::TcpLink {
     fn close(&mut self) {
         Self::close(self);
     }
-    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()> {
-        Self::sleep(self, at_most_seconds)
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept> {
+        let woken = Self::sleep(self, at_most_seconds)?;
+        Ok(if woken { Slept::UntilWoken } else { Slept::Enough })
     }
 }
 
@@ -113,11 +124,17 @@ pub fn run<L: Link, W: Wakes>(
 ) -> Result<()> {
     let mut unsent = Vec::new();
     let mut due = None;
-    let outcome = loop {
-        match around.inbox.try_recv() {
-            Ok(Order::Connect { after_seconds }) => due = Some(after_seconds),
-            Ok(Order::Stop) | Err(TryRecv::Disconnected) => break Ok(()),
-            Err(TryRecv::Empty) => {}
+    let outcome = 'turns: loop {
+        // All of them: a wake-up counts for every order that came before it.
+        loop {
+            match around.inbox.try_recv() {
+                Ok(Order::Connect { after_seconds }) => due = Some(after_seconds),
+                Ok(Order::Stop) | Err(TryRecv::Disconnected) => break 'turns Ok(()),
+                Err(TryRecv::Empty) => break,
+            }
+            if seeded("the receiver takes one order for a wake-up") {
+                break;
+            }
         }
         if due == Some(0) {
             due = None;
@@ -136,16 +153,24 @@ pub fn run<L: Link, W: Wakes>(
             continue;
         }
         if core.waits() {
+            let early = seeded("the receiver looks before it asks to be woken").then(&progress);
             around.bell.listen();
-            if progress() != seen {
+            let now = early.unwrap_or_else(&progress);
+            if now != seen && !seeded("the receiver does not look again before it sleeps") {
                 continue;
             }
         }
-        if let Err(error) = around.link.sleep(due) {
-            break Err(Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error));
-        }
-        if due.is_some() && core.state() != State::Connecting {
-            due = Some(0);
+        match around.link.sleep(due) {
+            // Woken before the time was up, it waits for all of it again: the policy says how long at least (REPL-RECONNECT).
+            Ok(slept) => {
+                let enough = slept == Slept::Enough || seeded("a wake-up is taken for the time that was stated");
+                if enough && core.state() != State::Connecting {
+                    due = due.map(|_| 0);
+                }
+            }
+            Err(error) => {
+                break Err(Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error));
+            }
         }
     };
     around.link.close();
@@ -169,8 +194,10 @@ pub fn turn<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, pr
     match session(core, link, unsent, progress) {
         Ok(()) => Ok(()),
         Err(End::Lost(why)) => {
+            // What came whole is kept.
+            let kept = core.turn(progress);
             lose(core, link, why);
-            Ok(())
+            kept
         }
         Err(End::Failed(fault)) => {
             core.ended(&End::Failed(fault.clone()));
@@ -190,11 +217,7 @@ fn session<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, pro
     let mut read = 0;
     while read < TURN_BYTES && core.may_read() {
         match link.read(core.space()).map_err(|error| lost(&error))? {
-            Some(0) => {
-                // What came whole before the end is kept.
-                core.turn(progress)?;
-                return Err(lost(&"the primary ended it"));
-            }
+            Some(0) => return Err(lost(&"the primary ended it")),
             Some(count) => {
                 core.filled(count)?;
                 read += count;

@@ -151,12 +151,12 @@ impl EventLoop {
     /// # Errors
     /// The operating system ended the poll.
     pub(super) fn run(&mut self) -> io::Result<Stop> {
-        let mut stop = Ok(Stop::Asked);
-        while stop.is_ok() && !self.asked_to_end && !self.bell.is_to_end() {
-            stop = self.turn().map(|()| Stop::Asked);
+        let mut turned = Ok(());
+        while turned.is_ok() && !self.asked_to_end && !self.bell.is_to_end() {
+            turned = self.turn();
         }
         self.end();
-        stop
+        turned.map(|()| if self.asked_to_end { Stop::Asked } else { Stop::Stopped })
     }
 
     fn turn(&mut self) -> io::Result<()> {

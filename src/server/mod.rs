@@ -92,8 +92,10 @@ impl Options {
 /// Why a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// It was asked to, by a signal or by a [`Stopper`].
+    /// It was asked to, by a signal.
     Asked,
+    /// It was asked to, by a [`Stopper`].
+    Stopped,
 }
 
 /// Ends a server, from any thread.

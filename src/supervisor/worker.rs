@@ -5,6 +5,7 @@
 use super::core::{Action, Facts, Supervisor};
 use crate::error::{Error, Result};
 use crate::queue::Receiver;
+use crate::sync::seeded;
 
 /// The body of the thread.
 ///
@@ -17,12 +18,16 @@ pub fn run(
     fault: impl Fn() -> Option<Error>,
     mut act: impl FnMut(Action, &Supervisor),
 ) -> Result<()> {
+    if seeded("the supervisor waits before it has looked") && calls.recv().is_err() {
+        return core.close(facts().applied);
+    }
     loop {
         // The fault first: what is seen later is at least as new.
         let fault = fault();
         for action in core.look(&facts(), fault.as_ref()) {
             act(action, &core);
         }
+        core.acted();
         if calls.recv().is_err() {
             break;
         }

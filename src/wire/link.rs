@@ -119,17 +119,20 @@ impl TcpLink {
     }
 
     /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
+    /// Whether something of that happened.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()> {
+    pub fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<bool> {
         self.poll.wait_seconds(at_most_seconds)?;
+        let mut woken = false;
         for ready in self.poll.ready() {
+            woken = true;
             if ready.source == CONNECTION {
                 self.readable |= ready.readable || ready.ended || ready.broken;
                 self.writable |= ready.writable || ready.broken;
             }
         }
-        Ok(())
+        Ok(woken)
     }
 }

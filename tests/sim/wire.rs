@@ -135,8 +135,8 @@ impl Link for SimLink {
         self.eof = false;
     }
 
-    fn sleep(&mut self, _at_most_seconds: Option<u32>) -> io::Result<()> {
-        Ok(())
+    fn sleep(&mut self, _at_most_seconds: Option<u32>) -> io::Result<aerodb::receiver::worker::Slept> {
+        Ok(aerodb::receiver::worker::Slept::Enough)
     }
 }
 
