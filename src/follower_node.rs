@@ -245,8 +245,9 @@ impl FollowerNode {
         if self.ended.validator || self.hand_on_proven() {
             return false;
         }
+        move_on(&mut self.handed, &mut self.chunks, self.queue);
         let Some(chunk) = self.chunks.pop_front() else {
-            if self.ended.receiver && self.handed.is_empty() {
+            if self.ended.receiver {
                 self.end_validator();
             }
             return false;

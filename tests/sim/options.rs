@@ -93,7 +93,7 @@ impl Options {
         let kind = dice.below(20);
         Options {
             replicas: dice.pick(&[1, 1, 1, 2, 2, 3]),
-            steps: dice.range(100, 500),
+            steps: dice.pick(&[100, 150, 200, 300, 500]),
             parameters: Parameters {
                 segment_bytes: dice.pick(&[4096, 4096, 6144]),
                 table_bytes: dice.pick(&[1024, 1024, 2048]),

@@ -29,9 +29,11 @@ pub struct Replica {
     /// What halted it.
     pub halted: Option<(Reason, u64)>,
     /// What may have halted it: it crashed while that was written down.
-    pub perhaps_halted: Option<(Reason, u64)>,
+    pub perhaps_halted: Option<Reason>,
     /// It was opened halted.
     rests: bool,
+    /// Since it was opened a fork has served it.
+    pub forked: bool,
     /// Steps of the Receiver, or of all stages behind it, that are withheld.
     pub stalled: [u64; 3],
     pub seen: Seen,
@@ -72,6 +74,7 @@ impl Replica {
             halted: None,
             perhaps_halted: None,
             rests: false,
+            forked: false,
             stalled: [0; 3],
             seen: Seen::default(),
             options,
@@ -95,13 +98,14 @@ impl Replica {
             Err(error) => return Err(format!("the replica does not open: {error}")),
         }
         self.justified.clear();
+        self.forked = false;
         let node = self.up();
         let (report, point) = (node.report().clone(), node.validated().point);
         let kept = node.halt().map(|halt| (halt.reason, halt.position.0));
         let (applied, received) = (node.applied(), node.received());
         let perhaps = self.perhaps_halted.take();
         must!(
-            kept == self.halted || (self.halted.is_none() && kept == perhaps),
+            kept == self.halted || (self.halted.is_none() && kept.map(|(reason, _)| reason) == perhaps),
             "halted by {:?}, and after a restart by {kept:?}",
             self.halted
         );
@@ -250,6 +254,11 @@ impl Replica {
                 self.disk_fault && is_disk_trouble(fault)
             };
             must!(justified, "nothing justifies this: {fault}");
+        }
+        if node.state() == State::Failed && self.disk_fault {
+            // A halt that could not be written to both files may be found by a restart.
+            self.perhaps_halted = node.fault().map(aerodb::Error::reason).filter(|reason| reason.halts());
+            return Ok(());
         }
         if halt == self.halted {
             return Ok(());

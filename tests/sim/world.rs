@@ -9,6 +9,7 @@ use super::options::Options;
 use super::primary::{DATABASE, Plan, Primary, init};
 use super::replica::Replica;
 use super::wire::{self, Connection, HELLO, Mishap, Piece, SimLink, Stand};
+use aerodb::committer::Retention;
 use aerodb::disk::{Fault, SimDisk, SimImage};
 use aerodb::feeder::{Session, machine::State as Feeding};
 use aerodb::record::Purpose;
@@ -22,6 +23,16 @@ type Outcome<T = ()> = Result<T, String>;
 const DOWN_BYTES_MAX: usize = 8192;
 /// A primary that an operator might start by mistake.
 const COPIES_MAX: usize = 3;
+
+const SERVE: u64 = 0;
+const DELIVER_UP: u64 = 3;
+const DELIVER_DOWN: u64 = 5;
+const RECEIVE: u64 = 8;
+const PROVE: u64 = 11;
+const APPLY: u64 = 14;
+const MAINTAIN: u64 = 17;
+const ESTABLISH: u64 = 18;
+const LOOK: u64 = 19;
 
 /// What stands behind the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -376,7 +387,7 @@ impl World {
             2 => node.maintain().is_ok_and(|done| done == aerodb::maintenance::Progress::Worked).then_some(Mark::CrashInMaintenance),
             3 => {
                 node.look(&mut replica.link);
-                replica.perhaps_halted = node.halt().map(|halt| (halt.reason, halt.position.0));
+                replica.perhaps_halted = node.halt().map(|halt| halt.reason);
                 None
             }
             _ => None,
@@ -436,8 +447,46 @@ impl World {
         if self.replicas[index].node.is_none() {
             return if self.calm || self.streams.schedule.once_in(6) { self.start_replica(index) } else { Ok(()) };
         }
-        let step = self.streams.schedule.below(20);
+        let useful = self.useful_steps(index);
+        let step = if self.streams.schedule.once_in(8) { self.streams.schedule.below(20) } else { self.streams.schedule.pick(&useful) };
         self.replica_step(index, step)
+    }
+
+    /// The steps that would do something.
+    fn useful_steps(&self, index: usize) -> Vec<u64> {
+        let replica = &self.replicas[index];
+        let node = replica.up();
+        let mut steps = vec![RECEIVE, LOOK];
+        if !replica.link.inbox.is_empty() || replica.link.eof {
+            steps.push(RECEIVE);
+        }
+        if let Some(connection) = &replica.connection {
+            let extent = self.primaries[connection.primary].1.up().extent();
+            if connection.session.is_due(&extent) && connection.down_bytes() < DOWN_BYTES_MAX {
+                steps.extend([SERVE, SERVE]);
+            }
+            if !connection.up.is_empty() {
+                steps.extend([DELIVER_UP, DELIVER_UP]);
+            }
+            if !connection.down.is_empty() || connection.session.state() == Feeding::Ended {
+                steps.extend([SERVE, DELIVER_DOWN, DELIVER_DOWN]);
+            }
+        }
+        let (chunks, proven) = node.waiting();
+        if chunks > 0 {
+            steps.extend([PROVE, PROVE]);
+        }
+        if proven > 0 {
+            steps.extend([APPLY, APPLY]);
+        }
+        let state = node.store().state();
+        if !state.sealed.is_empty() || state.merges_due > 0 {
+            steps.extend([MAINTAIN, APPLY]);
+        }
+        if replica.link.stand == Stand::Asked {
+            steps.extend([ESTABLISH, ESTABLISH]);
+        }
+        steps
     }
 
     fn may_write(&self) -> bool {
@@ -469,7 +518,9 @@ impl World {
 
     fn plans(&mut self) -> Vec<Plan> {
         let mut plans = Vec::new();
-        for _ in 0..self.streams.clients.range(1, self.options.group_max) {
+        // Of a larger group some may be gone from the files before the oracle has seen it.
+        let most = if self.options.primary_retention == Retention::All { self.options.group_max } else { 1 };
+        for _ in 0..self.streams.clients.range(1, most) {
             let (commits, dice) = (self.lines[0].commits, &mut self.streams.clients);
             plans.push(match dice.below(24) {
                 0 if commits > 0 => Plan::Floor(dice.range(1, commits)),
@@ -512,21 +563,21 @@ impl World {
         let now = self.step;
         let stalled = |replica: &Replica, stage: usize| replica.stalled[stage] > now;
         match step {
-            0..=2 => self.serve(index),
-            3..=4 => self.deliver_up(index),
-            5..=7 => self.deliver_down(index),
-            8..=10 if !stalled(&self.replicas[index], 0) => self.receive(index),
-            11..=13 if !stalled(&self.replicas[index], 1) => {
+            SERVE..=2 => self.serve(index),
+            DELIVER_UP..=4 => self.deliver_up(index),
+            DELIVER_DOWN..=7 => self.deliver_down(index),
+            RECEIVE..=10 if !stalled(&self.replicas[index], 0) => self.receive(index),
+            PROVE..=13 if !stalled(&self.replicas[index], 1) => {
                 let worked = self.replicas[index].node.as_mut().expect("it is up").prove();
                 self.stepped(index, "prove", u64::from(worked))
             }
-            14..=16 if !stalled(&self.replicas[index], 2) => {
+            APPLY..=16 if !stalled(&self.replicas[index], 2) => {
                 let worked = self.replicas[index].node.as_mut().expect("it is up").apply();
                 self.stepped(index, "apply", u64::from(worked))
             }
-            17 => self.maintain_replica(index).map(|_| ()),
-            18 => self.establish(index),
-            19 => self.look(index),
+            MAINTAIN => self.maintain_replica(index).map(|_| ()),
+            ESTABLISH => self.establish(index),
+            LOOK => self.look(index),
             _ => Ok(()),
         }
     }
@@ -707,9 +758,11 @@ impl World {
                 }
                 if replica.seen.received > extent.durable.position.0 {
                     justified.push(Reason::HistoryAhead);
-                } else if extent.oldest > point.position {
+                }
+                if extent.oldest > point.position {
                     justified.push(Reason::HistoryRetired);
-                } else if !line.holds(point) {
+                }
+                if !line.holds(point) {
                     justified.push(Reason::HistoryDiverged);
                 }
             }
@@ -744,6 +797,7 @@ impl World {
         if forked {
             // A record of which only a part came may be continued by another primary.
             self.marks.set(Mark::FollowedFork);
+            self.replicas[index].forked = true;
             self.replicas[index].justify(&[Reason::SegmentRejected, Reason::HistoryAhead]);
         }
         Some(frame)
@@ -822,8 +876,8 @@ impl World {
         for index in 0..self.replicas.len() {
             self.replicas[index].stalled = [0; 3];
             let replica = &mut self.replicas[index];
-            // A halt that was found is kept, before anything else happens.
-            if replica.disk_fault {
+            // What came of a record from a fork would wait here for the rest of it; a restart drops it.
+            if replica.disk_fault || replica.forked {
                 replica.crash(&mut self.streams.crash);
             }
             replica.disk.heal();
@@ -851,7 +905,7 @@ impl World {
                 if self.replicas[index].node.is_none() {
                     self.start_replica(index)?;
                 }
-                for step in [19, 8, 18, 3, 0, 5, 8, 11, 14, 17] {
+                for step in [LOOK, RECEIVE, ESTABLISH, DELIVER_UP, SERVE, DELIVER_DOWN, RECEIVE, PROVE, APPLY, MAINTAIN] {
                     if self.replicas[index].node.is_some() {
                         self.replica_step(index, step)?;
                     }
