@@ -20,8 +20,8 @@ use crate::identity::Role;
 use crate::maintenance::{Maintenance, Progress as Work};
 use crate::position::{LogPoint, Position};
 use crate::published::Fact;
-use crate::receiver::worker::{self, Link};
 use crate::reason::Reason;
+use crate::receiver::worker::{self, Link};
 use crate::receiver::{self, Progress, Received, Receiver, machine};
 use crate::recovery::{self, Options, Report};
 use crate::replica_state::{Halt, StateStore};
@@ -98,7 +98,7 @@ impl FollowerNode {
         let point = recovered.log.durable();
         let identity = recovered.report.identity;
         let kept = StateStore::open(options.disk.as_ref(), &options.dir, identity.database_id, identity.node_id)?;
-        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes);
+        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes)?;
         // A replica that was halted proves what it holds, and does no more.
         let halted = supervisor.halt().is_some();
         if halted {

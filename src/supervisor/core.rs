@@ -8,7 +8,7 @@ use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::receiver::{Received, machine::State as ReceiverState};
 use crate::replica_state::{Halt, StateStore};
-use crate::sync::Arc;
+use crate::sync::{Arc, planted};
 
 /// What becomes of a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,17 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A Supervisor of a directory that is open, and what its replica was halted by, if it was.
-    #[must_use]
-    pub fn new(kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Supervisor {
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn new(mut kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Result<Supervisor> {
+        // A process that died while it wrote a halt down may have left it in the cache alone. It must outlive the machine from here on: it is
+        // shown, and only an operator may clear it.
+        if let Some(halt) = kept.state().halt.clone()
+            && !planted("a halt that was found is not made durable")
+        {
+            kept.halt(halt)?;
+        }
         let observed = Arc::new(Observed::new("replica", State::Disabled));
         let mut supervisor = Supervisor {
             state: State::Disabled,
@@ -76,7 +85,7 @@ impl Supervisor {
             supervisor.faulted = true;
             supervisor.step(Event::Halt, Some(halt));
         }
-        supervisor
+        Ok(supervisor)
     }
 
     /// Where it shows the state of the replica.

@@ -177,7 +177,10 @@ impl Replica {
             marks.set(Mark::ReplicaRetired);
         }
         self.seen = Seen { asked, received, validated: point, applied, keeps_from: oldest, sound: 0 };
-        must!(!self.rests || applied == seen.applied || seen.applied == LogPoint::default(), "it is halted, and applies");
+        must!(
+            !self.rests || applied == seen.applied || seen.applied == LogPoint::default(),
+            "it is halted, and applies"
+        );
         // Where there were other primaries, what is not proven may be of any of them.
         if self.justified.is_empty() && !self.disk_fault && lines.len() == 1 {
             self.seen.sound = lines[0].boundary(received).position.0;
@@ -226,7 +229,8 @@ impl Replica {
             return Ok(());
         }
         for at in [applied.commit.0, line.floor(applied.position.0)] {
-            let all = Range { from: Bound::Unbounded, to: Bound::Unbounded, direction: Direction::Forward, limit: 1000 };
+            let all =
+                Range { from: Bound::Unbounded, to: Bound::Unbounded, direction: Direction::Forward, limit: 1000 };
             let rows = store.view(Some(CommitId(at))).and_then(|view| view.range(all)?.collect());
             match rows {
                 Ok(rows) => {

@@ -154,7 +154,9 @@ impl World {
     /// Whether a fault of a class strikes now.
     fn strikes(&mut self, class: &'static str, once_in: u64) -> bool {
         let seed = self.seed;
-        once_in > 0 && !self.calm && self.streams.faults.entry(class).or_insert_with(|| Dice::new(seed, class)).once_in(once_in)
+        once_in > 0
+            && !self.calm
+            && self.streams.faults.entry(class).or_insert_with(|| Dice::new(seed, class)).once_in(once_in)
     }
 
     // ---- faults
@@ -384,7 +386,10 @@ impl World {
                 node.receive(&mut replica.link);
                 Some(Mark::CrashInReceive)
             }
-            2 => node.maintain().is_ok_and(|done| done == aerodb::maintenance::Progress::Worked).then_some(Mark::CrashInMaintenance),
+            2 => node
+                .maintain()
+                .is_ok_and(|done| done == aerodb::maintenance::Progress::Worked)
+                .then_some(Mark::CrashInMaintenance),
             3 => {
                 node.look(&mut replica.link);
                 replica.perhaps_halted = node.halt().map(|halt| halt.reason);
@@ -448,7 +453,11 @@ impl World {
             return if self.calm || self.streams.schedule.once_in(6) { self.start_replica(index) } else { Ok(()) };
         }
         let useful = self.useful_steps(index);
-        let step = if self.streams.schedule.once_in(8) { self.streams.schedule.below(20) } else { self.streams.schedule.pick(&useful) };
+        let step = if self.streams.schedule.once_in(8) {
+            self.streams.schedule.below(20)
+        } else {
+            self.streams.schedule.pick(&useful)
+        };
         self.replica_step(index, step)
     }
 
@@ -599,7 +608,9 @@ impl World {
         if what == "apply" && worked == 1 && before == replica.seen.applied && node.fault().is_none() {
             self.marks.set(Mark::ApplierWaited);
         }
-        if what == "prove" && node.validated().wanted.0 > node.applied().position.0 + self.options.bounds.receiver.window_bytes {
+        if what == "prove"
+            && node.validated().wanted.0 > node.applied().position.0 + self.options.bounds.receiver.window_bytes
+        {
             self.marks.set(Mark::LongRecord);
         }
         let at = match what {
@@ -806,7 +817,10 @@ impl World {
     fn serve(&mut self, index: usize) -> Outcome {
         let budget = self.streams.schedule.range(1, self.options.frame_max);
         let room = |replica: &Replica| {
-            replica.connection.as_ref().is_some_and(|connection| !connection.ended && connection.down_bytes() < DOWN_BYTES_MAX)
+            replica
+                .connection
+                .as_ref()
+                .is_some_and(|connection| !connection.ended && connection.down_bytes() < DOWN_BYTES_MAX)
         };
         if !room(&self.replicas[index]) {
             return Ok(());
@@ -822,7 +836,8 @@ impl World {
         match if swapped { self.next_frame(index, budget) } else { None } {
             Some(second) => {
                 self.event("frames are swapped", index as u64, second.len() as u64);
-                let justifies = if wire::kind(&second) == wire::SEGMENT { vec![Reason::ReplicationGap] } else { Vec::new() };
+                let justifies =
+                    if wire::kind(&second) == wire::SEGMENT { vec![Reason::ReplicationGap] } else { Vec::new() };
                 pieces.push(Piece { bytes: second, justifies });
                 pieces.push(Piece { bytes: frame, justifies: Vec::new() });
             }
@@ -894,7 +909,8 @@ impl World {
             self.step += 1;
             self.schedule()?;
         }
-        let rounds = 400 + 4 * self.lines[0].len() / self.options.frame_max.min(self.options.bounds.receiver.window_bytes);
+        let rounds =
+            400 + 4 * self.lines[0].len() / self.options.frame_max.min(self.options.bounds.receiver.window_bytes);
         for _ in 0..rounds {
             self.step += 1;
             if self.all_settled() {
@@ -905,7 +921,8 @@ impl World {
                 if self.replicas[index].node.is_none() {
                     self.start_replica(index)?;
                 }
-                for step in [LOOK, RECEIVE, ESTABLISH, DELIVER_UP, SERVE, DELIVER_DOWN, RECEIVE, PROVE, APPLY, MAINTAIN] {
+                for step in [LOOK, RECEIVE, ESTABLISH, DELIVER_UP, SERVE, DELIVER_DOWN, RECEIVE, PROVE, APPLY, MAINTAIN]
+                {
                     if self.replicas[index].node.is_some() {
                         self.replica_step(index, step)?;
                     }
