@@ -6,10 +6,10 @@
 /// How long a poll waits that is not to wait.
 pub const NO_TIME: std::time::Duration = std::time::Duration::ZERO;
 
-/// How long a delay is that a policy states in seconds.
+/// So many seconds, for the operating system to count.
 #[must_use]
-pub fn seconds(count: u32) -> std::time::Duration {
-    std::time::Duration::from_secs(count.into())
+pub fn seconds(seconds: u32) -> std::time::Duration {
+    std::time::Duration::from_secs(seconds.into())
 }
 
 /// Measures how long something took, for people.

@@ -33,6 +33,10 @@ pub enum Kind {
     Bytes,
     /// A number of bytes, or `all`.
     BytesOrAll,
+    /// A host and a port.
+    Endpoint,
+    /// A number of seconds, or `never`.
+    SecondsOrNever,
     /// A number.
     Count,
     /// True or false.
@@ -50,6 +54,8 @@ impl Kind {
             Kind::Address => "IP:PORT",
             Kind::Bytes => "BYTES",
             Kind::BytesOrAll => "BYTES|all",
+            Kind::Endpoint => "HOST:PORT",
+            Kind::SecondsOrNever => "SECONDS|never",
             Kind::Count => "N",
             Kind::Flag => "true|false",
             Kind::Words(_) => "WORD",
@@ -60,9 +66,11 @@ impl Kind {
         match self {
             Kind::Path => "a path".to_owned(),
             Kind::Address => "an IP address and a port, as 127.0.0.1:6380 or [::1]:6380".to_owned(),
-            Kind::Bytes => "a number of bytes, or of K, M or G (KiB, MiB, GiB)".to_owned(),
-            Kind::BytesOrAll => "all, or a number of bytes, or of K, M or G (KiB, MiB, GiB)".to_owned(),
-            Kind::Count => "a number".to_owned(),
+            Kind::Endpoint => "a host and a port, as db1.example:6381 or [::1]:6381".to_owned(),
+            Kind::SecondsOrNever => "never, or a number of seconds".to_owned(),
+            Kind::Bytes => "a number of bytes, or of K, M or G (KiB, MiB, GiB), that is not negative".to_owned(),
+            Kind::BytesOrAll => "all, or a number of bytes, or of K, M or G (KiB, MiB, GiB), that is not negative".to_owned(),
+            Kind::Count => "a number that is not negative".to_owned(),
             Kind::Flag => "true or false".to_owned(),
             Kind::Words(words) => words.join(" or "),
         }
@@ -94,7 +102,8 @@ impl Setting {
     /// What bounds its value, in words: limits, or the words it may be; empty if nothing does.
     #[must_use]
     pub fn bounds(&self) -> String {
-        let show = |number| if self.kind == Kind::Count { format!("{number}") } else { Bytes(number).show() };
+        let plain = matches!(self.kind, Kind::Count | Kind::SecondsOrNever);
+        let show = |number| if plain { format!("{number}") } else { Bytes(number).show() };
         match (self.kind, self.limits) {
             (Kind::Words(words), _) => words.join(", "),
             (_, Some((min, max))) => format!("{} to {}", show(min), show(max)),
@@ -210,6 +219,58 @@ pub enum Retained {
     All,
     /// At least so many bytes.
     Bytes(u64),
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(pub String);
+
+/// After how many seconds a lost connection is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Never.
+    Never,
+    /// After so many.
+    Seconds(u32),
+}
+
+impl Value for Endpoint {
+    const KIND: Kind = Kind::Endpoint;
+
+    fn read(text: &OsStr) -> Option<Endpoint> {
+        let text = text.to_str()?;
+        let (host, port) = text.rsplit_once(':')?;
+        let port = digits(port).filter(|port| (1..=65535).contains(port));
+        let host_is_one = !host.is_empty() && !host.chars().any(|character| character.is_whitespace() || character.is_control());
+        let bracketed = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+        (port.is_some() && host_is_one && bracketed).then(|| Endpoint(text.to_owned()))
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Value for Again {
+    const KIND: Kind = Kind::SecondsOrNever;
+
+    fn read(text: &OsStr) -> Option<Again> {
+        if text == "never" { Some(Again::Never) } else { u32::read(text).map(Again::Seconds) }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Again::Never => "never".to_owned(),
+            Again::Seconds(seconds) => seconds.to_string(),
+        }
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self {
+            Again::Never => None,
+            Again::Seconds(seconds) => Some(u64::from(*seconds)),
+        }
+    }
 }
 
 /// Digits only: no sign, no space.
@@ -342,6 +403,16 @@ macro_rules! words {
 }
 
 words! {
+    /// How the directory of a new replica may be filled.
+    Bootstrap {
+        /// With the whole log, from its first byte on.
+        Log "log"
+        /// Not at all: it has to be there.
+        Never "never"
+    }
+}
+
+words! {
     /// How a line of the log looks.
     LogFormat {
         /// For people.
@@ -429,10 +500,18 @@ settings! {
         "Listen elsewhere than on loopback, for clients and replicas. There is no authentication yet: whoever reaches the address reads everything, and clients write everything."
     replication "replication" Option<SocketAddr>, "", None,
         "Where replicas connect; the directory must be that of a primary, and a new one is made so. Port 0 lets the operating system choose one."
+    primary "primary" Option<Endpoint>, "", None,
+        "For a replica: where its primary listens for replicas. `replica` needs it."
+    reconnect "reconnect" Again, "1", Some(limits::RECONNECT_SECONDS),
+        "For a replica: after how many seconds a lost connection is made again."
+    bootstrap "bootstrap" Bootstrap, "never", None,
+        "For a replica: how a new directory may be filled: with the whole log, or not at all."
     max_clients "max-clients" u32, "10000", Some(limits::CLIENTS),
         "Most connections of clients; the next one is refused. Each needs an open file."
     client_memory "client-memory" Bytes, "256M", Some(limits::CLIENT_MEMORY_BYTES),
         "Memory for the buffers of all connections; past it the one that holds most is closed."
+    tcp_keepalive "tcp-keepalive" u32, "300", Some(limits::KEEPALIVE_SECONDS),
+        "Seconds of silence after which the operating system tries whether a client is still there; a connection that is dead is closed. 0: never."
     cache_bytes "cache-bytes" Bytes, "64M", None,
         "Memory for blocks that were read from runs."
     pinned_bytes "pinned-bytes" Bytes, "4G", None,
@@ -485,6 +564,21 @@ impl Setting {
 }
 
 impl Config {
+    /// Refuses what a replica can't be started with, whatever it finds in the directory; where its primary is.
+    ///
+    /// # Errors
+    /// `config.missing`, `config.invalid`, `config.no_authentication`.
+    pub fn check_replica(&self) -> Result<&str> {
+        self.directory()?;
+        if let Some(address) = self.replication.value {
+            let refused = Error::new(Reason::ConfigInvalid).with("setting", "replication").with("value", address);
+            return Err(refused.with("origin", &self.replication.origin).with("role", "replica"));
+        }
+        self.check_addresses()?;
+        let primary = self.primary.value.as_ref();
+        primary.map(|primary| primary.0.as_str()).ok_or_else(|| Error::new(Reason::ConfigMissing).with("setting", "primary"))
+    }
+
     /// Refuses what a server can't be started with, whatever it finds in the directory.
     ///
     /// # Errors
@@ -495,6 +589,10 @@ impl Config {
             let refused = Error::new(Reason::RoleCompiledOut).with("setting", "replication");
             return Err(refused.with("origin", &self.replication.origin));
         }
+        self.check_addresses()
+    }
+
+    fn check_addresses(&self) -> Result<()> {
         let (clients, replicas) = (&self.listen, &self.replication);
         let addresses =
             [("listen", Some(clients.value), &clients.origin), ("replication", replicas.value, &replicas.origin)];

@@ -22,13 +22,14 @@ use crate::limits;
 use crate::maintenance::{machine as maintenance_machine, worker as maintenance_worker};
 use crate::node::writer;
 use crate::observed::{Observation, Observed};
-use crate::position::LogPoint;
+use crate::position::{LogPoint, Position};
 use crate::published::Fact;
 use crate::queue::{self, Receiver};
 use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Recovered, Report};
-use crate::store::{Applier, Store, View};
+use crate::store::run::RunInfo;
+use crate::store::{Applier, Newest, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::wal::{Extent, LogOptions, LogWriter};
 
@@ -41,6 +42,8 @@ pub struct Status {
     pub commit: CommitId,
     /// The durable end of the log.
     pub durable: LogPoint,
+    /// The oldest position of the log that is kept.
+    pub log_oldest: Position,
     /// The lowest commit that can be read.
     pub floor: CommitId,
     /// The runs hold everything up to here.
@@ -51,8 +54,8 @@ pub struct Status {
     pub maintenance: Observation<maintenance_machine::State>,
     /// Sealed tables that wait to become runs.
     pub sealed_tables: usize,
-    /// Runs, and the bytes in them.
-    pub runs: (usize, u64),
+    /// The runs, oldest first.
+    pub runs: Vec<RunInfo>,
     /// Merges that were decided and are not done.
     pub merges_due: usize,
     /// Views that exist.
@@ -68,6 +71,8 @@ pub struct Database {
     identity: Identity,
     report: Report,
     store: Arc<Store>,
+    /// Where the writer is, on a node that follows one.
+    primary: Option<String>,
     /// Gone once the database was closed.
     orders: Option<Orders>,
     committer: Option<JoinHandle<Result<()>>>,
@@ -131,10 +136,14 @@ impl Database {
         spawn: &impl Fn(&str, Body) -> std::io::Result<JoinHandle<Result<()>>>,
     ) -> Result<(Database, LogWriter, Applier)> {
         let Recovered { lock, report, store, log, applier, maintenance: core } = recovered;
+        if !report.identity.role.writes() {
+            store.block_reads(Error::new(Reason::ReadBlocked).with("role", report.identity.role));
+        }
         let mut database = Database {
             identity: report.identity,
             report,
             store,
+            primary: None,
             orders: None,
             committer: None,
             maintenance: None,
@@ -150,6 +159,18 @@ impl Database {
         });
         database.maintenance = Some(spawn("maintenance", body).map_err(refused)?);
         Ok((database, log, applier))
+    }
+
+    /// Says where the writer is: whoever is refused is told.
+    #[cfg(feature = "replication")]
+    pub(crate) fn follow(&mut self, primary: &str) {
+        self.primary = Some(primary.to_owned());
+    }
+
+    /// Where it is shown how far the log reaches: whoever writes the log of a follower says so there.
+    #[cfg(feature = "replication")]
+    pub(crate) fn extent_shown(&self) -> Arc<Fact<Extent>> {
+        Arc::clone(&self.extent)
     }
 
     /// The store, for what is composed of it.
@@ -230,9 +251,10 @@ impl Database {
         self.orders()?.order(Order::Decide(Decision::new(decide))).map(|point| point.commit)
     }
 
-    /// Calls `hook` whenever the log has become longer and commits readable, and when it is known that none will any more; on the thread that made it so,
-    /// which it must not hold up. A hook is kept as long as the database is open.
-    /// It must not read this database, nor add a hook, nor fail: hooks are called one after the other, under a lock.
+    /// Calls `hook` whenever the log has become longer or commits readable, and once for the first fault that ends reading and that ends writing;
+    /// on the thread that made it so, which it must not hold up, and so perhaps by two threads at once. It may read this
+    /// database, and add a hook, which is called from the next time on. Where it fails an assertion, and the program is built
+    /// to unwind, that is logged, and the other hooks are called all the same. A hook is kept as long as the database is open.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.store.on_publish(hook);
     }
@@ -256,9 +278,20 @@ impl Database {
         Ok(cut)
     }
 
+    /// Refuses to make history on a node whose role does not (R-WRITER), and says who does.
+    ///
+    /// # Errors
+    /// `role.not_writer`.
+    pub fn check_writer(&self) -> Result<()> {
+        writer(self.identity.role).map_err(|refused| match &self.primary {
+            Some(primary) => refused.with("primary", primary),
+            None => refused,
+        })
+    }
+
     /// Where orders go, on a node that makes history.
     fn orders(&self) -> Result<&Orders> {
-        writer(self.identity.role)?;
+        self.check_writer()?;
         self.orders.as_ref().ok_or_else(|| Error::new(Reason::DatabaseClosed))
     }
 
@@ -291,7 +324,7 @@ impl Database {
     /// # Errors
     /// `view.beyond_applied`, `view.below_floor`; after a halt, what halted the node.
     pub fn view(&self, at: Option<CommitId>) -> Result<View> {
-        self.readable()?.view(at)
+        self.store.view(at)
     }
 
     /// The newest value of a key.
@@ -299,25 +332,13 @@ impl Database {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`; after a halt, what halted the node.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.readable()?.get(key)
+        self.newest().look(key, <[u8]>::to_vec)
     }
 
-    /// The length of the newest value of a key; the value is not copied.
-    ///
-    /// # Errors
-    /// As [`Database::get`].
-    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.readable()?.len(key)
-    }
-
-    /// The store, on a node whose reads need no proof beyond its own: one that makes history.
-    fn readable(&self) -> Result<&Arc<Store>> {
-        if self.identity.role.writes() {
-            return Ok(&self.store);
-        }
-        Err(Error::new(Reason::ReadBlocked)
-            .with("role", self.identity.role)
-            .with("applied_commit", self.store.commit()))
+    /// A reader of the newest values of many keys.
+    #[must_use]
+    pub fn newest(&self) -> Newest<'_> {
+        self.store.newest()
     }
 
     /// What an operator sees.
@@ -328,12 +349,13 @@ impl Database {
             identity: self.identity,
             commit: self.store.commit(),
             durable: self.extent.get().durable,
+            log_oldest: self.extent.get().oldest,
             floor: state.floor,
             checkpoint: state.checkpoint,
             committer: self.committer_seen.load(),
             maintenance: self.maintenance_seen.load(),
             sealed_tables: state.sealed.len(),
-            runs: (state.runs.len(), state.runs.iter().map(|run| run.info().size).sum()),
+            runs: state.runs.iter().rev().map(|run| run.info()).collect(),
             merges_due: state.merges_due,
             views: self.store.views(),
             halted: self.store.halted(),

@@ -38,11 +38,17 @@
 //!  readers ◄── views ◄── published commit ◄────────────────────────┘            runs ◄─merge─ runs + manifest
 //! ```
 //!
+//! ```text
+//! primary's log ══► Receiver ──► Validator ──► Applier ──► store        a replica: each stage a thread, a bounded queue between
+//! ```
+//!
 //! * The **log** ([`wal`]) is the sole authority on what was committed. A position is a byte offset since genesis; a history is the
 //!   hash over all records up to a position; two logs with equal (position, history) are the same log.
 //! * The **store** ([`store`]) holds all versions that the floor keeps. What its files contain is decided by the log; only when they
 //!   are written is free. It has no log of its own: after a crash the log is replayed from the checkpoint on ([`recovery`]).
 //! * The **committer** ([`committer`]) is the one writer. **Maintenance** ([`maintenance`]) writes runs and the manifest.
+//! * A **replica** (`replica`, feature `replication`) pulls the log of its primary, proves every record in its place, and applies it; what does
+//!   not prove itself halts it. The primary only serves (`feeder`), on the thread of its server.
 //! * A **view** ([`View`]) is one CommitId. It never changes.
 //! * [`Node`] is all of this without a thread, for offline tools and simulation; [`Database`] adds the two threads.
 //!
@@ -52,10 +58,10 @@
 //! |---|---|---|
 //! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`], [`config`] | anything |
 //! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], `wire` | what passes through them |
-//! | formats | [`codec`], [`record`], [`batch`], `frame`, `resp` | disks and threads; they never panic |
+//! | formats | [`codec`], [`record`], [`batch`], `frame`, `chunk`, `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
-//! | components | [`committer`], [`maintenance`], `feeder` | one another |
-//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server` | |
+//! | components | [`committer`], [`maintenance`], `feeder`, `receiver`, `validator`, `applier` | one another |
+//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server`, `supervisor`, `replica` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
 
@@ -136,6 +142,8 @@ pub mod queue;
 #[cfg(feature = "replication")]
 pub mod receiver;
 pub mod recovery;
+#[cfg(feature = "replication")]
+pub mod replica;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "replication")]

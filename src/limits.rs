@@ -14,7 +14,7 @@ pub const BATCH_OPS_MAX: usize = 1 << 20;
 /// Largest payload of a record.
 pub const PAYLOAD_BYTES_MAX: usize = BATCH_BYTES_MAX;
 
-/// A group takes no further commit once its records hold this much.
+/// A group takes no further order once its records hold this much, whoever made the batches in them.
 pub const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most commits in a group.
 pub const GROUP_COMMITS_MAX: usize = 4096;
@@ -27,7 +27,7 @@ pub const COMMIT_QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1 << 30);
 /// Times that MARK is read beside a writer until it verifies.
 pub const MARK_READS_MAX: usize = 16;
-/// Segments that go at once where retention lets more go; the next orders come first.
+/// Segments that go between two groups where retention lets more go: so many removals the next group may wait for.
 pub const RETIRED_SEGMENTS_MAX: usize = 4;
 /// Smallest and largest share of log that one table holds.
 pub const TABLE_BYTES: (u64, u64) = (1024, 1 << 30);
@@ -36,7 +36,7 @@ pub const BLOCK_BYTES: (u32, u32) = (256, 1 << 20);
 /// Smallest and largest number of runs that merge into one.
 pub const FANOUT: (u32, u32) = (2, 16);
 
-/// Largest block of a run: one entry with the longest key and value in a block that was almost full, and its offsets.
+/// Largest block of a run that is read: one entry with the longest key and value behind a block that was almost full, and its offsets.
 pub const BLOCK_STORED_BYTES_MAX: usize = VALUE_BYTES_MAX + KEY_BYTES_MAX + 8 * (1 << 20);
 /// Data blocks described by one partition of a run.
 pub const PARTITION_BLOCKS: usize = 64;
@@ -74,6 +74,8 @@ pub const PATTERN_BYTES_MAX: usize = 1024;
 pub const CLIENTS: (u64, u64) = (1, 1 << 20);
 /// Least and most memory for the buffers of all connections. The least holds the largest request, and the largest reply.
 pub const CLIENT_MEMORY_BYTES: (u64, u64) = (128 << 20, 1 << 40);
+/// Least and most seconds of silence before a connection is tried; the most is that of the operating system.
+pub const KEEPALIVE_SECONDS: (u64, u64) = (0, 32_767);
 /// Files that a node itself has open: the runs that exist, as many again that old views pin, the log, the listener, and what a start
 /// or a merge opens.
 pub const NODE_FILES: u64 = 256;
@@ -118,6 +120,8 @@ pub const FETCH_BYTES_MAX: u64 = 256 << 20;
 pub const REPLICA_WINDOW_BYTES: u64 = 16 << 20;
 /// Most pieces of log that wait between two stages of a replica.
 pub const REPLICA_QUEUE_MAX: usize = 1024;
+/// Least and most seconds after which a lost connection is made again.
+pub const RECONNECT_SECONDS: (u64, u64) = (0, 3600);
 /// Most replicas that a primary serves.
 pub const REPLICAS_MAX: usize = 64;
 /// Bytes that a turn of the primary's loop sends to one replica.

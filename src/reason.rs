@@ -317,6 +317,9 @@ reasons! {
     ClientMemory 96 "client.memory" Later
         "The buffers of all connections held too much, and this connection held most of it."
         "Read replies as they come, ask for less at a time, or raise client-memory."
+    ServerPollFailed 97 "server.poll_failed" Restart
+        "The operating system no longer tells the server which connections are ready. The server has ended."
+        "Start the node again: what was acknowledged is kept. Report the error that is shown."
     ProtocolMalformed 100 "protocol.malformed" Operator
         "A frame of a replication connection does not verify."
         "Check the network between the two nodes, and that both ends of it are AeroDB."

@@ -20,6 +20,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::identity::{Identity, Parameters, Role};
+use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::{LogPoint, Position};
 use crate::published::{Doorbell, Fact, FirstFault};
@@ -32,7 +33,7 @@ use crate::store::Store;
 use crate::supervisor::{self, Action, Facts, Reconnect, Supervisor};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::validator::{self, Validator};
-use crate::wal::FollowedLog;
+use crate::wal::{Extent, FollowedLog};
 use crate::wire::link::TcpLink;
 use crate::wire::{Waker, blocking};
 use std::path::Path;
@@ -75,9 +76,107 @@ pub struct ReplicaStatus {
     pub database: database::Status,
 }
 
+/// The facts of a replica, in the order in which they are shown.
+pub const FACTS: [&str; 40] = [
+    "primary",
+    "state",
+    "previous",
+    "cause",
+    "transitions",
+    "blocked",
+    "halt",
+    "halt_evidence",
+    "fault",
+    "reads",
+    "target_position",
+    "primary_durable_position",
+    "primary_durable_history",
+    "primary_durable_commit",
+    "primary_oldest",
+    "primary_node",
+    "asked",
+    "received",
+    "seen",
+    "validated_position",
+    "validated_history",
+    "validated_commit",
+    "applied_position",
+    "applied_history",
+    "applied_commit",
+    "attempts",
+    "sessions",
+    "lost",
+    "fetches",
+    "segments",
+    "bytes",
+    "syncs",
+    "receiver",
+    "receiver_cause",
+    "receiver_blocked",
+    "validator",
+    "validator_cause",
+    "validator_blocked",
+    "applier",
+    "applier_blocked",
+];
+
+impl ReplicaStatus {
+    /// Every fact under its name, in the order of [`FACTS`]; nothing stands for what is not known.
+    #[must_use]
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let origin = self.received.origin;
+        let known = |of: fn(receiver::Origin) -> String| origin.map_or_else(String::new, of);
+        let word = |word: Option<String>| word.unwrap_or_default();
+        let values = [
+            self.primary.clone(),
+            self.replica.state.to_string(),
+            word(self.replica.previous.map(|state| state.to_string())),
+            self.replica.cause.to_owned(),
+            self.replica.transitions.to_string(),
+            word(self.replica.blocked.clone().or_else(|| self.receiver.blocked.clone())),
+            word(self.halt.as_ref().map(Halt::to_string)),
+            word(self.halt.as_ref().map(|halt| halt.evidence.clone())),
+            word(self.fault.as_ref().map(ToString::to_string)),
+            Reason::ReadBlocked.name().to_owned(),
+            known(|origin| origin.target.position.to_string()),
+            known(|origin| origin.durable.position.to_string()),
+            known(|origin| origin.durable.history.to_string()),
+            known(|origin| origin.durable.commit.to_string()),
+            known(|origin| origin.oldest.to_string()),
+            known(|origin| origin.node_id.to_string()),
+            self.received.asked.to_string(),
+            self.received.received.to_string(),
+            self.validated.seen.to_string(),
+            self.validated.point.position.to_string(),
+            self.validated.point.history.to_string(),
+            self.validated.point.commit.to_string(),
+            self.applied.position.to_string(),
+            self.applied.history.to_string(),
+            self.applied.commit.to_string(),
+            self.received.attempts.to_string(),
+            self.received.sessions.to_string(),
+            self.received.lost.to_string(),
+            self.received.fetches.to_string(),
+            self.received.segments.to_string(),
+            self.received.bytes.to_string(),
+            self.received.syncs.to_string(),
+            self.receiver.state.to_string(),
+            self.receiver.cause.to_owned(),
+            word(self.receiver.blocked.clone()),
+            self.validator.state.to_string(),
+            self.validator.cause.to_owned(),
+            word(self.validator.blocked.clone()),
+            self.applier.state.to_string(),
+            word(self.applier.blocked.clone()),
+        ];
+        FACTS.into_iter().zip(values).collect()
+    }
+}
+
 /// What all threads of a replica see.
 struct Shared {
     store: Arc<Store>,
+    extent: Arc<Fact<Extent>>,
     fault: FirstFault,
     halt: sync::Mutex<Option<Halt>>,
     receiver_seen: Arc<Observed<receiver::machine::State>>,
@@ -90,6 +189,7 @@ struct Shared {
     doorbell: Doorbell,
     waker: Arc<Waker>,
     retention: Retention,
+    applier_hook: sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl receiver::worker::Wakes for Shared {
@@ -104,6 +204,13 @@ impl Shared {
         if let Some(calls) = sync::lock(&self.calls).as_ref() {
             let _ = calls.try_send(());
         }
+    }
+
+    /// Says that more is proven. The Validator alone says so, and with it how far the log reaches.
+    fn proven(&self) {
+        let (oldest, durable) = (self.received.get().oldest, self.validated.get().point);
+        self.extent.set(Extent { oldest, durable, ..self.extent.get() });
+        self.moved();
     }
 
     /// Says that a stage behind the Receiver has come further.
@@ -126,7 +233,17 @@ impl Shared {
         if self.fault.set(&error) {
             log::error!(target: component, code = error.reason().name(); "{error}");
         }
+        self.tell_applier_failure();
         self.call();
+    }
+
+    fn tell_applier_failure(&self) {
+        let failed =
+            self.fault.get().is_some_and(|fault| fault.fact("component") == Some("applier") && !fault.reason().halts());
+        let hook = if failed { sync::lock(&self.applier_hook).take() } else { None };
+        if let Some(hook) = hook {
+            hook();
+        }
     }
 
     /// What the Receiver may know of the stages behind it. Applied is looked at first: it is never ahead.
@@ -152,7 +269,8 @@ impl Shared {
 
 /// An open replica.
 pub struct Replica {
-    database: Arc<Database>,
+    /// Gone once the replica was closed.
+    database: Option<Arc<Database>>,
     primary: String,
     shared: Arc<Shared>,
     replica_seen: Arc<Observed<supervisor::machine::State>>,
@@ -176,9 +294,10 @@ impl Replica {
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
         let identity = recovered.report.identity;
-        let kept = StateStore::open(&options.disk, &options.dir, identity.database_id, identity.node_id)?;
-        check_nothing_lost(&kept, recovered.log.durable())?;
-        let (database, log, applier) = Database::maintained(recovered, calls, &sync::spawn)?;
+        let kept = StateStore::open(options.disk.as_ref(), &options.dir, identity.database_id, identity.node_id)?;
+        kept.state().check_log(recovered.log.durable())?;
+        let (mut database, log, applier) = Database::maintained(recovered, calls, &sync::spawn)?;
+        database.follow(&primary);
 
         let point = log.durable();
         let receiver = Receiver::new(FollowedLog::new(log), identity);
@@ -190,6 +309,7 @@ impl Replica {
         let (call, calls) = queue::bounded(1);
         let shared = Arc::new(Shared {
             store: Arc::clone(database.store()),
+            extent: database.extent_shown(),
             fault: FirstFault::new(),
             halt: sync::Mutex::new(supervisor.halt().cloned()),
             receiver_seen: receiver.observed(),
@@ -200,10 +320,11 @@ impl Replica {
             doorbell: Doorbell::default(),
             waker,
             retention: options.retention,
+            applier_hook: sync::Mutex::new(None),
         });
         let (orders, inbox) = queue::bounded(4);
         let mut replica = Replica {
-            database: Arc::new(database),
+            database: Some(Arc::new(database)),
             primary,
             replica_seen: supervisor.observed(),
             validator_seen: validator.observed(),
@@ -217,15 +338,15 @@ impl Replica {
         if halted {
             replica.shared.close_reads();
         } else {
-            let (chunks, to_prove) = queue::bounded(limits_of_queue());
-            let (proven, to_apply) = queue::bounded(limits_of_queue());
+            let (chunks, to_prove) = queue::bounded(limits::REPLICA_QUEUE_MAX);
+            let (proven, to_apply) = queue::bounded(limits::REPLICA_QUEUE_MAX);
             replica.start("receiver", move |shared: &Arc<Shared>| {
                 let around =
                     receiver::worker::Surroundings { link, inbox: &inbox, out: &chunks, bell: shared.as_ref() };
                 receiver::worker::run(receiver, around, || shared.progress(), || shared.call())
             })?;
             replica.start("validator", move |shared: &Arc<Shared>| {
-                validator::worker::run(validator, &to_prove, &proven, || shared.moved())
+                validator::worker::run(validator, &to_prove, &proven, || shared.proven())
             })?;
             replica.start("applier", move |shared: &Arc<Shared>| {
                 applier::worker::run(applier, &to_apply, || shared.moved())
@@ -255,9 +376,8 @@ impl Replica {
     ) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let body: Body = Box::new(move || {
-            let outcome = sync::caught(|| body(&shared)).unwrap_or_else(|assertion| {
-                Err(Error::new(Reason::ComponentPanicked).with("assertion", assertion))
-            });
+            let outcome = sync::caught(|| body(&shared))
+                .unwrap_or_else(|assertion| Err(Error::new(Reason::ComponentPanicked).with("assertion", assertion)));
             if let Err(error) = &outcome {
                 shared.failed(name, error.clone());
             }
@@ -270,13 +390,13 @@ impl Replica {
     /// The database, for who serves it. It makes no history and answers no reads.
     #[must_use]
     pub fn database(&self) -> &Arc<Database> {
-        &self.database
+        self.database.as_ref().expect("it is there until the replica is closed")
     }
 
     /// Whose directory it is.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        self.database.identity()
+        self.database().identity()
     }
 
     /// What is applied, and published.
@@ -306,8 +426,22 @@ impl Replica {
             applied,
             fault: self.shared.fault.get(),
             halt: sync::lock(&self.shared.halt).clone(),
-            database: self.database.status(),
+            database: self.database().status(),
         }
+    }
+
+    /// Calls `hook` once the Applier has failed: what is to follow is recovery, which opening the directory again is.
+    pub fn on_applier_failure(&self, hook: impl FnOnce() + Send + 'static) {
+        *sync::lock(&self.shared.applier_hook) = Some(Box::new(hook));
+        self.shared.tell_applier_failure();
+    }
+
+    /// Where the Applier failed, if it did; a halt is no failure that opening again could mend.
+    #[must_use]
+    pub fn applier_failed(&self) -> Option<Position> {
+        let fault = self.shared.fault.get()?;
+        let failed = fault.fact("component") == Some("applier") && !fault.reason().halts();
+        failed.then(|| self.applied().position)
     }
 
     /// Stops: what was received is proven and applied, what is applied is recorded, the threads have ended.
@@ -330,7 +464,9 @@ impl Replica {
         if let Some(supervisor) = self.supervisor.take() {
             outcome = outcome.and(ended("supervisor", supervisor));
         }
-        outcome
+        // Whoever else has it closes it when they let go of it.
+        let closed = self.database.take().and_then(Arc::into_inner).map_or(Ok(()), Database::close);
+        outcome.and(closed)
     }
 }
 
@@ -371,15 +507,15 @@ fn ended(component: &'static str, thread: JoinHandle<Result<()>>) -> Result<()> 
     thread.join().unwrap_or_else(panicked)
 }
 
-fn limits_of_queue() -> usize {
-    crate::limits::REPLICA_QUEUE_MAX
-}
-
-/// Refuses a log that ends before what was applied: it was shown as proven, and the primary may count on it (REPL-STATE).
-fn check_nothing_lost(kept: &StateStore, end: LogPoint) -> Result<()> {
-    let applied = kept.state().applied;
-    let lost = applied.position > end.position || (applied.position == end.position && applied != end);
-    if lost { Err(Error::new(Reason::ReplicaLogLost).with("applied", applied).with("log_end", end)) } else { Ok(()) }
+/// Clears what halted the replica of a directory that nobody has open; the halt that was cleared.
+///
+/// # Errors
+/// `halt.other` when it is another, or none; what opening the directory would refuse with; those of the disk.
+pub fn resume(options: &Options, reason: Reason, position: Position) -> Result<Halt> {
+    let options = Options { role: Some(Role::Replica), ..options.clone() };
+    let (_lock, identity) = recovery::enter(&options)?;
+    let Identity { database_id, node_id, .. } = identity;
+    StateStore::open(options.disk.as_ref(), &options.dir, database_id, node_id)?.clear(reason, position)
 }
 
 /// Asks a primary whose log it serves, and makes the directory of a replica of it.
@@ -389,6 +525,9 @@ fn check_nothing_lost(kept: &StateStore, end: LogPoint) -> Result<()> {
 /// [`recovery::init`].
 pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity> {
     let welcome = introduction::ask(primary)?;
+    if welcome.oldest > Position::GENESIS {
+        return Err(Error::new(Reason::HistoryRetired).with("here", Position::GENESIS).with("oldest", welcome.oldest));
+    }
     recovery::init(&Init {
         role: Role::Replica,
         parameters: Parameters::from(welcome.shape),
@@ -402,22 +541,11 @@ mod introduction {
     //! The one conversation of a replica that has no directory yet.
 
     use super::{Error, Id, Reason, Result, blocking};
-    use crate::frame::{self, Frame, Hello, Shape, Welcome};
-    use crate::position::LogPoint;
+    use crate::frame::{self, Frame, Hello, Welcome};
 
     pub(super) fn ask(primary: &str) -> Result<Welcome> {
-        let nothing = Shape { segment_bytes: 0, table_bytes: 0, block_bytes: 0, fanout: 0 };
-        let hello = Hello {
-            versions: (frame::VERSION, frame::VERSION),
-            has_nothing: true,
-            database_id: Id([0; 16]),
-            node_id: Id([0; 16]),
-            epoch: 0,
-            shape: nothing,
-            validated: LogPoint::default(),
-        };
         let mut bytes = Vec::new();
-        Frame::Hello(hello).encode(&mut bytes);
+        Frame::Hello(Hello::of_nothing((frame::VERSION, frame::VERSION), Id([0; 16]))).encode(&mut bytes);
         let unreachable =
             |error| Error::new(Reason::ReplicationUnreachable).with("primary", primary).with("error", error);
         let lost = |error: std::io::Error| Error::new(Reason::ReplicationDisconnected).with("error", error);

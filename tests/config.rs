@@ -71,6 +71,9 @@ fn a_file_that_can_not_be_read_is_refused_with_its_line() {
         ("max-clients = \"3\"\n", Reason::ConfigMalformed, "f.toml:1"),
         ("max-clients = 3.0\n", Reason::ConfigMalformed, "f.toml:1"),
         ("max-clients = -3\n", Reason::ConfigMalformed, "f.toml:1"),
+        ("\ncache-bytes = -40\n", Reason::ConfigMalformed, "f.toml:2"),
+        ("retention = -1\n", Reason::ConfigMalformed, "f.toml:1"),
+        ("max-clients = 4294967296\n", Reason::ConfigMalformed, "f.toml:1"),
         ("\nlisten = 6380\n", Reason::ConfigMalformed, "f.toml:2"),
         ("allow-remote-without-authentication = \"true\"\n", Reason::ConfigMalformed, "f.toml:1"),
         ("fanout = 17\n", Reason::ConfigInvalid, "f.toml:1"),
@@ -79,6 +82,11 @@ fn a_file_that_can_not_be_read_is_refused_with_its_line() {
         let place = with_file(text);
         let told = place.refused(&["config", "check", "--config", "f.toml"], reason);
         assert!(told.contains(&format!("origin={origin}")), "{text}: {told}");
+        // What is a number, and none that a setting can have, is not called a value of another type.
+        let number = text.contains("= -") || text.contains("4294967296");
+        assert_eq!(told.contains("that is not negative"), number, "{text}: {told}");
+        let given = text.trim().rsplit(' ').next().unwrap();
+        assert!(!number || told.contains(&format!("value={given}, ")), "{text}: {told}");
     }
     let hostile = [vec![0xff, 0xfe], vec![b'#'; 64 * 1024 + 1], "x = [".repeat(5000).into_bytes()];
     for bytes in hostile {
@@ -87,6 +95,22 @@ fn a_file_that_can_not_be_read_is_refused_with_its_line() {
         place.refused(&["config", "check", "--config", "f.toml"], Reason::ConfigMalformed);
     }
     Place::new().refused(&["config", "check", "--config", "absent"], Reason::DiskReadFailed);
+}
+
+#[test]
+fn the_name_of_a_file_can_not_write_on_the_terminal_nor_begin_another_line() {
+    let name = "a\u{1b}[2J\nfanout = 16 #.toml";
+    let place = Place::new();
+    std::fs::write(place.path(name), "fanout = 3\n").unwrap();
+    let shown = place.ok(&["config", "show", "--config", name]);
+    assert!(shown.contains("fanout = 3  # a\\u{1b}[2J\\u{a}fanout = 16 #.toml:1\n"), "{shown}");
+    assert_eq!(shown.lines().count(), SETTINGS.len());
+    std::fs::write(place.path(name), "fanout = 30\n").unwrap();
+    let told = place.refused(&["config", "check", "--config", name], Reason::ConfigInvalid);
+    assert!(told.contains("origin=a\\u{1b}[2J\\u{a}fanout"), "{told}");
+    // Nor can what is typed, where the command line is not understood.
+    let told = place.refused(&["put", "d", "--\u{1b}[2J"], Reason::CliUsage);
+    assert!(told.contains("tip: to pass '--\\u{1b}[2J' as a value") && !told.contains('\u{1b}'), "{told}");
 }
 
 #[test]

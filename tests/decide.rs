@@ -4,8 +4,9 @@ mod world;
 
 use aerodb::committer::{Decision, Latest, Order};
 use aerodb::disk::{Fault, SimDisk};
+use aerodb::limits::GROUP_BYTES_MAX;
 use aerodb::record::Purpose;
-use aerodb::{Batch, CommitId, Database, Node, Reason, Result};
+use aerodb::{Batch, CommitId, Database, Node, Parameters, Reason, Result};
 use std::sync::{Arc, Mutex};
 use world::{batch, init_options, new_node, options, tiny};
 
@@ -145,6 +146,36 @@ fn a_key_has_changed_since_a_commit_if_a_later_one_wrote_it_or_if_nobody_can_tel
     assert_eq!(node.store().state().newest(b"a", CommitId(5)).unwrap(), None, "the tombstone is gone");
     assert!(ask(&mut node, b"a", first), "below the floor nobody can tell");
     assert!(!ask(&mut node, b"a", third), "at the floor everybody can");
+}
+
+/// R-DECIDE: a group is bounded by what it holds, also by batches that nobody knew of before they were decided; what it leaves is decided in
+/// the next one, and is answered like all.
+#[test]
+fn a_group_ends_when_what_was_decided_has_filled_it() {
+    const DECIDED_BYTES: usize = 3 << 20;
+    let disk = SimDisk::new();
+    // Neither a table nor a segment ends a group before its bound does.
+    let parameters = Parameters { segment_bytes: 1 << 30, table_bytes: 1 << 30, ..tiny() };
+    Node::init(&init_options(&disk, parameters)).unwrap();
+    let mut node = Node::open(&options(&disk)).unwrap();
+    let durable = Arc::new(Mutex::new(Vec::new()));
+    let decide = |number: u8| {
+        let (durable, disk) = (Arc::clone(&durable), disk.clone());
+        Order::Decide(Decision::new(move |latest| {
+            // Fsyncs are operations: decisions between two of them are of one group.
+            durable.lock().unwrap().push(disk.operations());
+            assert_eq!(latest.commit(), CommitId(u64::from(number)));
+            let mut batch = Batch::new();
+            batch.put(&[number], &vec![number; DECIDED_BYTES])?;
+            Ok(Some(batch))
+        }))
+    };
+    let orders: Vec<Order> = (0..7).map(decide).collect();
+    let answers = node.group(&orders).unwrap();
+    let commits: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().commit.0).collect();
+    assert_eq!(commits, [1, 2, 3, 4, 5, 6, 7]);
+    let groups: Vec<usize> = durable.lock().unwrap().chunk_by(|a, b| a == b).map(<[u64]>::len).collect();
+    assert_eq!(groups, [3, 3, 1], "a group takes no further order once it holds {GROUP_BYTES_MAX} bytes");
 }
 
 #[test]

@@ -264,6 +264,36 @@ fn a_limit_of_open_files_stops_writing_and_loses_nothing() {
     assert!(stopped > 0, "a node opened, and met the limit later");
 }
 
+/// F-D2: a reader opens no file. Where the process can open none any more (`Reason::DiskHandlesExhausted`), points and ranges are answered as
+/// before, also from blocks that nobody has read yet; and so are commits, until the log or a table needs a new file.
+#[test]
+fn without_a_handle_left_all_is_read_and_commits_go_on_until_one_needs_a_file() {
+    let disk = new_disk(SHAPE);
+    let mut story = play(SHAPE, &disk);
+    let commits = script::commits(&story.plans());
+    drop(story.node.take());
+    let mut node = Node::open(&open_options(SHAPE, &disk)).unwrap();
+    disk.limit_handles(0);
+    let (reads, rows) = (disk.reads(), fold(&commits, commits.len()));
+    assert_eq!(rows_at(&node, CommitId(commits.len() as u64)).as_ref(), Ok(&rows));
+    assert!(disk.reads() > reads, "some of it came from the disk");
+    for (key, value) in &rows {
+        assert_eq!(node.store().newest().look(key, <[u8]>::to_vec).as_ref(), Ok(&Some(value.clone())));
+    }
+
+    let mut commit = || node.commit(world::batch(&vec![(b"late".to_vec(), Some(vec![7; 100]))]));
+    commit().unwrap();
+    let refusal = std::iter::repeat_with(&mut commit).find_map(Result::err).unwrap();
+    assert_eq!(refusal.reason(), Reason::CommitStopped, "nothing of it was written");
+    assert!(refusal.fact("failure").unwrap().contains(Reason::DiskHandlesExhausted.name()), "{refusal}");
+    let newest = node.store().commit();
+    assert_eq!(rows_at(&node, newest).unwrap().get(&b"late"[..]), Some(&vec![7; 100]), "reading goes on");
+    drop(node);
+    disk.heal();
+    let node = Node::open(&open_options(SHAPE, &disk)).unwrap();
+    assert_eq!((node.store().commit(), node.store().write_fault()), (newest, None));
+}
+
 /// A read that fails is refused by its reason (`Reason::DiskReadFailed`); it changes nothing, and no answer is wrong.
 #[test]
 fn a_failed_read_is_refused_and_changes_nothing() {

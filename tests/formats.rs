@@ -1,5 +1,5 @@
 //! The hex examples of `docs/formats.md`, decoded from the page and made anew by the code (FMT-IDENTITY, FMT-SEGMENT, FMT-SEAL,
-//! FMT-RECORD, FMT-HISTORY, FMT-POSITION, FMT-BATCH, FMT-MARK, FMT-RUN, FMT-MANIFEST).
+//! FMT-RECORD, FMT-HISTORY, FMT-POSITION, FMT-BATCH, FMT-MARK, FMT-RUN, FMT-MANIFEST, FMT-REPLICA).
 //!
 //! `AERODB_BLESS=1 cargo test --test formats` writes them into the page. A difference without that is a change of format: it needs a
 //! new format version.
@@ -162,6 +162,28 @@ fn the_examples_of_the_page_are_what_the_code_reads_and_writes() {
     let second = RunId { level: 0, first: CommitId(3), last: CommitId(4) };
     manifest.plan.add(RunInfo { id: second, size: 4096, hash: 7 }, CommitId(0), 2);
     assert_eq!(Manifest::decode(&example("manifest", &manifest.encode())), Ok(manifest));
+
+    #[cfg(feature = "replication")]
+    replica_state(identity, end);
+}
+
+/// The third generation of a replica that halted: the two that say so are 3 and 4.
+#[cfg(feature = "replication")]
+fn replica_state(identity: Identity, applied: LogPoint) {
+    use aerodb::Reason;
+    use aerodb::replica_state::{Halt, Origin, ReplicaState, StateStore};
+    let (disk, dir) = (SimDisk::new(), Path::new("/"));
+    let Identity { database_id, node_id, .. } = identity;
+    let evidence = "fault=payload, position=176".to_owned();
+    let halt = Halt { reason: Reason::SegmentRejected, position: applied.position, evidence };
+    let state = ReplicaState { database_id, node_id, applied, origin: Origin::Log, halt: None };
+    StateStore::create(&disk, dir, &state).unwrap();
+    StateStore::open(&disk, dir, database_id, node_id).unwrap().halt(halt.clone()).unwrap();
+    let path = Path::new("/replica/STATE.1");
+    let bytes = example("replica-state", &disk.contents(path).unwrap());
+    disk.overwrite(path, &bytes);
+    let read = ReplicaState::read(&disk, dir, database_id, node_id);
+    assert_eq!(read, Ok(ReplicaState { halt: Some(halt), ..state }));
 }
 
 /// FMT-BLANK: the first blank words of a seed, as another implementation would make them.

@@ -45,7 +45,7 @@ fn a_range_that_meets_a_corrupt_block_ends_there_and_halts_the_node() {
 
         assert_eq!(node.store().halted(), Some(refusal.clone()));
         assert_eq!(node.view(None).err(), Some(refusal.clone()));
-        assert_eq!(node.store().get(&[0]).unwrap_err(), refusal);
+        assert_eq!(node.store().newest().look(&[0], |_| ()).unwrap_err(), refusal);
         let refused = node.commit(batch(&vec![(vec![1], None)])).unwrap_err();
         assert_eq!(refused.reason(), Reason::CommitStopped);
         assert!(refused.fact("failure").unwrap().contains(Reason::StoreBlockCorrupt.name()));

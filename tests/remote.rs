@@ -24,6 +24,10 @@ struct Peer {
 /// A request in words, and the bytes that answer it.
 type Turn = (&'static str, &'static str);
 
+/// Where a commit ends in the log.
+const EIGHT: &str = "*3\r\n:8\r\n:640\r\n$16\r\n0123456789abcdef\r\n";
+const NINE: &str = "*3\r\n:9\r\n:680\r\n$16\r\nfedcba9876543210\r\n";
+
 const HELLO: Turn = ("AERO.COMMITID", ":7\r\n");
 
 impl Peer {
@@ -102,13 +106,20 @@ fn get_reads_at_the_newest_commit_or_at_the_one_that_is_asked_for() {
 
 #[test]
 fn put_and_del_are_one_request_and_tell_the_commit() {
-    let put = [HELLO, ("MSET a 1 b 2", "+OK\r\n"), ("AERO.LAST", ":8\r\n")];
-    assert_eq!(printed(&put, &["put", "a", "1", "b", "2"]), ["commit 8\n", "{\"commit\":8}\n"]);
-    let del = [HELLO, ("DEL a b", ":1\r\n"), ("AERO.LAST", ":9\r\n")];
-    assert_eq!(printed(&del, &["del", "a", "b"]), ["commit 9\n", "{\"commit\":9}\n"]);
-    let nothing = [HELLO, ("DEL a", ":0\r\n"), ("AERO.LAST", "$-1\r\n")];
-    assert_eq!(printed(&nothing, &["del", "a"]), ["no commit: none of the keys has a value\n", "{\"commit\":null}\n"]);
-    let dash = [HELLO, ("MSET --addr -v", "+OK\r\n"), ("AERO.LAST", ":8\r\n")];
+    let put = [HELLO, ("MSET a 1 b 2", "+OK\r\n"), ("AERO.LAST POINT", EIGHT)];
+    assert_eq!(
+        printed(&put, &["put", "a", "1", "b", "2"]),
+        ["commit 8\n", "{\"commit\":8,\"history\":\"0123456789abcdef\",\"position\":640}\n"]
+    );
+    let del = [HELLO, ("DEL a b", ":1\r\n"), ("AERO.LAST POINT", NINE)];
+    assert_eq!(
+        printed(&del, &["del", "a", "b"]),
+        ["commit 9\n", "{\"commit\":9,\"history\":\"fedcba9876543210\",\"position\":680}\n"]
+    );
+    let nothing = [HELLO, ("DEL a", ":0\r\n"), ("AERO.LAST POINT", "$-1\r\n")];
+    let none = "{\"commit\":null,\"history\":null,\"position\":null}\n";
+    assert_eq!(printed(&nothing, &["del", "a"]), ["no commit: none of the keys has a value\n", none]);
+    let dash = [HELLO, ("MSET --addr -v", "+OK\r\n"), ("AERO.LAST POINT", EIGHT)];
     assert_eq!(printed(&dash, &["put", "--", "--addr", "-v"])[0], "commit 8\n");
 }
 
@@ -116,7 +127,7 @@ fn put_and_del_are_one_request_and_tell_the_commit() {
 fn the_value_of_a_put_may_come_from_a_file_or_a_pipe() {
     let place = Place::new();
     std::fs::write(place.path("v"), b"\x00\n").unwrap();
-    let script = [HELLO, ("MSET k \\x00\\n", "+OK\r\n"), ("AERO.LAST", ":8\r\n")];
+    let script = [HELLO, ("MSET k \\x00\\n", "+OK\r\n"), ("AERO.LAST POINT", EIGHT)];
     let peer = Peer::new(&script);
     assert_eq!(place.ok(&peer.place(&["put", "k", "--value-file", "v"])), "commit 8\n");
     let peer = Peer::new(&script);
@@ -160,10 +171,15 @@ fn a_long_scan_goes_on_behind_its_last_row() {
 }
 
 const INFO: &str = "# Aerodb\r\ndatabase:00000000000000000000000000000001\r\nnode:0000000000000000000000000000000a\r\n\
-    role:primary\r\nepoch:1\r\ncommit:7\r\nfloor:2\r\ndurable_position:640\r\ndurable_history:0123456789012345\r\n\
-    durable_commit:7\r\ncheckpoint_position:0\r\ncheckpoint_commit:0\r\ncommitter:Syncing\r\ncommitter_blocked:\r\n\
-    maintenance:Idle\r\nmaintenance_blocked:three tables wait\r\nsealed_tables:3\r\nruns:2\r\nrun_bytes:4096\r\nmerges_due:0\r\n\
-    views:1\r\nhalted:\r\nwrite_fault:disk.full: the disk is full\r\nunknown:of a later version\r\n";
+    role:primary\r\nepoch:1\r\nsegment_bytes:65536\r\ntable_bytes:4096\r\nblock_bytes:256\r\nfanout:4\r\ncommit:7\r\nfloor:2\r\n\
+    durable_position:640\r\ndurable_history:0123456789012345\r\ndurable_commit:7\r\n\
+    checkpoint_position:400\r\ncheckpoint_history:5432109876543210\r\ncheckpoint_commit:5\r\nlog_oldest:200\r\n\
+    recovery_proven_from:300\r\nrecovery_marked_position:600\r\nrecovery_marked_history:0000000000000001\r\nrecovery_marked_commit:6\r\n\
+    recovery_records_replayed:2\r\nrecovery_torn_bytes:3\r\nrecovery_roll_finished:true\r\nrecovery_removed_0:a\r\nrecovery_removed_1:b\r\n\
+    committer:Syncing\r\ncommitter_blocked:\r\nmaintenance:Idle\r\nmaintenance_blocked:three tables wait\r\nsealed_tables:3\r\n\
+    runs:2\r\nrun_bytes:4096\r\nrun_0_file:01-00000000000000000001-00000000000000000004.run\r\nrun_0_bytes:4000\r\nrun_0_hash:0f\r\n\
+    run_1_file:no run\x1b[2J\r\nrun_1_bytes:96\r\nrun_1_hash:f0\r\nmerges_due:0\r\nviews:1\r\nhalted:\r\n\
+    write_fault:disk.full: the disk is full\r\nunknown:of a later version\r\n";
 
 #[test]
 fn status_shows_what_the_server_says_of_itself() {
@@ -173,11 +189,21 @@ fn status_shows_what_the_server_says_of_itself() {
         database       00000000000000000000000000000001\n\
         node           0000000000000000000000000000000a\n\
         epoch          1\n\
+        segment bytes  65536\n\
+        table bytes    4096\n\
+        block bytes    256\n\
+        fanout         4\n\
         commit         7\n\
         floor          2\n\
         durable        position 640 history 0123456789012345 commit 7\n\
-        checkpoint     position 0 commit 0\n\
+        checkpoint     position 400 history 5432109876543210 commit 5\n\
+        log from       position 200\n\
+        proven from    position 300\n\
+        replayed       2 records\n\
+        torn tail      3 bytes dropped\n\
         runs           2, 4096 bytes, 0 merges due\n\
+        \x20              01-00000000000000000001-00000000000000000004.run 4000 bytes xxh3-128 0f\n\
+        \x20              no run\\u{1b}[2J 96 bytes xxh3-128 f0\n\
         sealed tables  3\n\
         views          1\n\
         committer      Syncing\n\
@@ -186,8 +212,16 @@ fn status_shows_what_the_server_says_of_itself() {
         write fault    disk.full: the disk is full\n";
     assert_eq!(text, expected);
     let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!(printed["identity"]["role"], "primary");
+    assert_eq!((&printed["identity"]["role"], &printed["identity"]["block_bytes"]), (&json!("primary"), &json!(256)));
     assert_eq!(printed["durable"], json!({"position": 640, "history": "0123456789012345", "commit": 7}));
+    assert_eq!(printed["checkpoint"], json!({"position": 400, "history": "5432109876543210", "commit": 5}));
+    let run = json!({"file": "01-00000000000000000001-00000000000000000004.run", "level": 1, "first": 1, "last": 4, "bytes": 4000, "hash": "0f"});
+    let no_run =
+        json!({"file": "no run\u{1b}[2J", "level": null, "first": null, "last": null, "bytes": 96, "hash": "f0"});
+    assert_eq!((&printed["runs"], &printed["log_oldest"]), (&json!([run, no_run]), &json!(200)));
+    let marked = json!({"position": 600, "history": "0000000000000001", "commit": 6});
+    let recovery = json!({"proven_from": 300, "marked": marked, "records_replayed": 2, "torn_bytes": 3, "roll_finished": true, "removed": ["a", "b"]});
+    assert_eq!(printed["recovery"], recovery);
     assert_eq!(printed["maintenance"], json!({"state": "Idle", "blocked": "three tables wait"}));
     assert_eq!((&printed["floor"], &printed["halted"]), (&json!(2), &json!(null)));
 }
@@ -201,7 +235,7 @@ fn a_refusal_is_that_of_the_code_it_names() {
     let told = refused(&[HELLO, at], &["get", "--at", "1", "k"], Reason::ViewBelowFloor);
     assert!(told.contains(", told=view=1, floor=2]\nremedy"), "{told}");
     let plain = ("MSET k v", "-MISCONF commit.stopped\r\n");
-    let told = refused(&[HELLO, plain, ("AERO.LAST", "$-1\r\n")], &["put", "k", "v"], Reason::CommitStopped);
+    let told = refused(&[HELLO, plain, ("AERO.LAST POINT", "$-1\r\n")], &["put", "k", "v"], Reason::CommitStopped);
     assert!(!told.contains("told"), "{told}");
     let other = ("AERO.COMMITID", "-ERR unknown command 'AERO.COMMITID', with args beginning with: \r\n");
     let told = refused(&[other], &["put", "k", "v"], Reason::ServerRefused);
@@ -223,9 +257,13 @@ fn a_write_that_is_not_answered_is_unknown() {
         "+OK\r\n+OK\r\n",
         "+OK\r\n-ERR no\r\n",
         "*1\r\n",
+        "+OK\r\n:8\r\n",
+        "+OK\r\n*2\r\n:8\r\n:640\r\n",
+        "+OK\r\n*3\r\n:8\r\n:640\r\n$16\r\n+123456789abcdef\r\n",
+        "+OK\r\n*3\r\n:8\r\n:-1\r\n$16\r\n0123456789abcdef\r\n",
     ];
     for answer in answers {
-        let told = refused(&[HELLO, ("MSET k v", answer), ("AERO.LAST", "")], &write, Reason::CommitUnknown);
+        let told = refused(&[HELLO, ("MSET k v", answer), ("AERO.LAST POINT", "")], &write, Reason::CommitUnknown);
         assert!(told.contains("problem="), "{told}");
     }
     refused(&[("AERO.COMMITID", ":7")], &write, Reason::ServerUnreachable);

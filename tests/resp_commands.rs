@@ -494,7 +494,7 @@ fn a_reply_that_does_not_fit_is_refused_and_nothing_is_written_resp_bound() {
     let replies = shown(&talk.received(client));
     assert!(replies.starts_with(&format!("$60¶{value}¶-ERR reply.too_large ")), "{replies}");
     assert!(replies.ends_with(&format!("¶$60¶{value}¶")), "{replies}");
-    assert!(talk.room.check(100).is_ok(), "all room is given back");
+    assert!(talk.room().check(100).is_ok(), "all room is given back");
 }
 
 /// RESP-ATOMIC: all other commits wait for a decision, so what it may look up is bounded; beyond that it decides for nothing.

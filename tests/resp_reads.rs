@@ -10,7 +10,7 @@ use aerodb::resp::{Responses, Value};
 use aerodb::{CommitId, Parameters, Reason, limits};
 use std::collections::BTreeMap;
 use talk::{Talk, Waits, shown, words};
-use world::Dice;
+use world::{Dice, tiny};
 
 /// A scan's page: the next cursor and the keys.
 fn page(reply: &[u8]) -> (String, Vec<String>) {
@@ -173,6 +173,45 @@ fn a_long_reply_gives_way_and_shows_one_commit() {
     }
 }
 
+/// RESP-TURN: keys that have no value are work too, whether they were deleted or came later.
+#[test]
+fn a_walk_over_keys_without_a_value_gives_way_resp_turn() {
+    let mut talk = Talk::with_parameters(Parameters { table_bytes: 4 << 20, segment_bytes: 4 << 20, ..tiny() });
+    let client = talk.client();
+    // From each end the sixteenth of the keys that came later has a value in an older run.
+    talk.ask(client, "MSET k00015 low k19984 high");
+    talk.database.checkpoint().unwrap();
+    talk.ask(client, "SET k10000x middle");
+    let keys: Vec<String> = (0..20_000).map(|key| format!("k{key:05}")).collect();
+    let pairs = keys.iter().flat_map(|key| [key.clone(), "v".to_owned()]);
+    talk.ask_bytes(client, std::iter::once("MSET".to_owned()).chain(pairs).collect());
+    talk.ask_bytes(client, std::iter::once("DEL".to_owned()).chain(keys).collect());
+    let (row, low, high) = ("$7¶k10000x¶$6¶middle¶", "$6¶k00015¶$3¶low¶", "$6¶k19984¶$4¶high¶");
+    let scanned_then = "*2¶$1¶0¶*3¶$6¶k00015¶$7¶k10000x¶$6¶k19984¶";
+    for place in ["in tables", "in runs"] {
+        // At the second commit the keys have no version, and one of sixteen is a place.
+        for (request, reply, least, most) in [
+            ("DBSIZE", ":1¶".to_owned(), 20, 21),
+            ("SCAN 0", "*2¶$1¶0¶*1¶$7¶k10000x¶".to_owned(), 20, 21),
+            ("AERO.RANGE  ", format!("*2¶{row}"), 30, 32),
+            ("AERO.RANGE   REV", format!("*2¶{row}"), 30, 32),
+            ("AERO.RANGE b c", "*0¶".to_owned(), 1, 1),
+            ("AERO.AT 2 SCAN 0", scanned_then.to_owned(), 2, 3),
+            ("AERO.AT 2 RANGE  ", format!("*6¶{low}{row}{high}"), 4, 6),
+            ("AERO.AT 2 RANGE   REV", format!("*6¶{high}{row}{low}"), 4, 6),
+        ] {
+            let (mut waits, mut turns) = (talk.send(client, words(request)), 1);
+            while waits == Waits::ForTurn {
+                turns += 1;
+                waits = talk.go_on(client);
+            }
+            assert_eq!(shown(&talk.received(client)), reply, "{request} {place}");
+            assert!((least..=most).contains(&turns), "{turns} turns for {request} {place}");
+        }
+        talk.database.checkpoint().unwrap();
+    }
+}
+
 /// RESP-TURN: what is read counts, also where nothing of it is replied; lengths are those of the values, wherever they lie.
 #[test]
 fn a_read_of_lengths_gives_way_after_the_bytes_of_the_values_resp_turn() {
@@ -275,14 +314,20 @@ fn reads_at_a_commit_show_it_and_only_it() {
     let client = talk.client();
     assert_eq!(talk.ask(client, "AERO.COMMITID"), ":0¶");
     assert_eq!(talk.ask(client, "AERO.LAST"), "$-1¶");
+    assert_eq!(talk.ask(client, "AERO.LAST POINT"), "$-1¶");
     for request in ["MSET a 1 b 2", "SET a 3", "DEL b", "SET c 44"] {
         talk.ask(client, request);
     }
+    let durable = talk.database.status().durable;
+    let point = format!("*3¶:4¶:{}¶$16¶{}¶", durable.position, durable.history);
+    assert_eq!(talk.ask(client, "aero.last point"), point);
     let unknown =
         "-ERR AERO.AT reads with GET, MGET, EXISTS, STRLEN, TYPE, SCAN or RANGE and their arguments, not with";
     for (request, expected) in [
         ("AERO.COMMITID", ":4"),
         ("AERO.LAST", ":4"),
+        ("AERO.LAST NOPE", "-ERR syntax error"),
+        ("AERO.LAST POINT POINT", "-ERR syntax error"),
         ("AERO.FLOOR", ":0"),
         ("AERO.AT 0 GET a", "$-1"),
         ("AERO.AT 1 GET a", "$1¶1"),

@@ -1,4 +1,5 @@
-//! Log that neither the checkpoint nor the retention needs goes behind the answers, a few segments at a time (docs/recovery.md).
+//! Log that neither the checkpoint nor the retention needs goes behind the answers of a group, at most four segments before the next
+//! (docs/recovery.md).
 
 mod world;
 
@@ -6,7 +7,7 @@ use aerodb::committer::Retention;
 use aerodb::disk::{Fault, SimDisk};
 use aerodb::limits::RETIRED_SEGMENTS_MAX;
 use aerodb::record::Purpose;
-use aerodb::{Node, Options, Reason};
+use aerodb::{Database, Node, Options, Reason};
 use world::{batch, init_options, options, tiny};
 
 /// A node that may drop its log, and a backlog of many segments from when it might not.
@@ -39,6 +40,22 @@ fn a_commit_drops_a_few_old_segments_and_a_checkpoint_all() {
     assert_eq!(segments(&disk), before - RETIRED_SEGMENTS_MAX);
     node.checkpoint(Purpose::Checkpoint).unwrap();
     assert_eq!(segments(&disk), 1);
+}
+
+#[test]
+fn a_database_tells_where_the_log_that_it_keeps_begins() {
+    let (disk, node) = node_with_backlog();
+    let before = node.oldest();
+    node.close().unwrap();
+    let db = Database::open(Options { retention: Retention::Bytes(0), ..options(&disk) }).unwrap();
+    assert_eq!(db.status().log_oldest, before);
+    db.checkpoint().unwrap();
+    // Behind the checkpoint: what it let go is gone when this is answered.
+    db.commit(batch(&vec![(b"key".to_vec(), None)])).unwrap();
+    let oldest = db.status().log_oldest;
+    db.close().unwrap();
+    let found = Node::open(&options(&disk)).unwrap().oldest();
+    assert!(before < oldest && oldest <= found, "{before} {oldest} {found}");
 }
 
 /// D-ACK, F-D2: the commit is durable before anything goes, and is acknowledged whatever becomes of that.

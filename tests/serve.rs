@@ -9,7 +9,7 @@ use aerodb::Reason;
 use binary::Place;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -97,6 +97,46 @@ fn start_and_end_are_lines_of_the_log_in_json() {
     let listening = lines.iter().find(|line| line["message"] == "listening").unwrap();
     assert_eq!((&listening["address"], &listening["database"]), (&told["listening"], &told["database"]));
     assert!(lines.iter().any(|line| line["message"] == "stopped"), "{log}");
+}
+
+#[test]
+fn every_line_of_the_log_that_tells_a_reason_has_its_code_as_a_field() {
+    let place = Place::new();
+    let new = ["--block-bytes", "256", "--log-format", "json", "--log-level", "trace"];
+    let start = || Running::start(&mut place.command(&[&SERVE[..], &new].concat()));
+    let ask = |server: &Running, requests: &str| {
+        let mut client = TcpStream::connect(server.line.split_whitespace().nth(2).unwrap()).unwrap();
+        client.write_all(requests.as_bytes()).unwrap();
+        let mut told = String::new();
+        client.read_to_string(&mut told).unwrap();
+        told
+    };
+    let server = start();
+    let fill: String = (0..3000).map(|key| format!("SET k{key:04} v\r\n")).collect();
+    ask(&server, &format!("{fill}QUIT\r\n"));
+    assert_eq!(server.end(Signal::TERM).0, Some(0));
+    place.ok(&["checkpoint", "d"]);
+    // The first rows are counted, and the last can't be read.
+    let run = place.only("d/store", ".run");
+    let bytes = std::fs::read(&run).unwrap();
+    let last = bytes.windows(5).rposition(|key| key == b"k2990").unwrap();
+    place.flip(&run, last);
+
+    let server = start();
+    assert!(ask(&server, "AERO.RANGE \"\" \"\"\r\nSET k v\r\nQUIT\r\n").starts_with("-UNSAFE store.block_corrupt "));
+    assert_eq!(ask(&server, "POST / HTTP/1.1\r\n"), "");
+    let (_, log) = server.end(Signal::TERM);
+    let mut codes = Vec::new();
+    for line in log.lines().take_while(|line| !line.starts_with("error[")) {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let message = line["message"].as_str().unwrap();
+        assert!(line["level"].is_string() && line["component"].is_string(), "{line}");
+        if let Some(reason) = Reason::ALL.iter().find(|reason| message.contains(reason.name())) {
+            assert_eq!(line["code"], reason.name(), "{line}");
+            codes.push(reason.name());
+        }
+    }
+    assert!(codes.contains(&"store.block_corrupt"), "{log}");
 }
 
 #[test]

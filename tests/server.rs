@@ -291,6 +291,30 @@ fn a_server_that_ends_answers_what_was_ordered() {
     db.close().unwrap();
 }
 
+/// RESP-TURN: the operating system counts the silence of a connection, unless that is turned off.
+#[test]
+fn a_connection_whose_client_may_vanish_has_a_timer_of_the_operating_system() {
+    for (seconds, timer) in [(300, "02:"), (0, "00:")] {
+        let disk = SimDisk::new();
+        Database::init(&init_options(&disk, tiny())).unwrap();
+        let db = Database::open(world::options(&disk)).unwrap();
+        let served = Served::with(db, |options| options.tcp_keepalive = seconds);
+        let silent = served.client();
+        let mut other = served.client();
+        other.wait_for("connected_clients", 2);
+        let name = "tcp-keepalive";
+        assert_eq!(
+            other.ask(&format!("CONFIG GET {name}")),
+            Value::Array([bulk(name), bulk(seconds.to_string())].into())
+        );
+        let ends = [served.address, silent.stream.local_addr().unwrap()].map(|end| format!(":{:04X} ", end.port()));
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        // Local and remote address, state, bytes that wait, and the timer.
+        let line = table.lines().find(|line| line.contains(&format!("{}0100007F{}01 ", ends[0], ends[1]))).unwrap();
+        assert!(line.split_whitespace().nth(5).unwrap().starts_with(timer), "{line}");
+    }
+}
+
 /// There is no authentication: whoever means to be reached says so.
 #[test]
 fn an_address_that_others_can_reach_is_refused() {

@@ -182,6 +182,8 @@ fn generated_tables_of_the_documents_are_those_of_the_program() {
         model("D", &family("D-")),
         model("FMT", &family("FMT-")),
         model("RESP", &family("RESP-")),
+        model("WIRE", &family("WIRE-")),
+        model("REPL", &family("REPL-")),
         model("A", &family("A-")),
         model("limits", &limit_table()),
     ];

@@ -7,9 +7,10 @@
 mod world;
 
 use aerodb::committer::Order;
-use aerodb::disk::{Crash, SimDisk};
+use aerodb::disk::{Crash, Fault, SimDisk};
 use aerodb::record::Purpose;
 use aerodb::{CommitId, Database, Direction, Node, Options, Parameters, Range, Reason, View};
+use std::ops::Bound;
 use std::sync::mpsc;
 use world::gate::gated_database;
 use world::{Writes, batch, init_options, new_node, options, store_files, tiny};
@@ -379,5 +380,30 @@ fn an_old_view_finds_its_keys_among_thousands_of_newer_ones() {
             assert_eq!(found, expected.into_iter().map(key).collect::<Vec<_>>());
             assert!(rows.iter().all(|(_, value)| value == b"old"));
         }
+    }
+}
+
+/// M-VIEW: the end of a range is an answer like a row. Nothing is read again to give it again, and so nothing can make it another.
+#[test]
+fn rows_that_have_ended_look_no_further() {
+    for direction in [Direction::Forward, Direction::Backward] {
+        let (disk, mut node) = new_node();
+        for number in 0..40u8 {
+            node.commit(batch(&vec![(vec![number], Some(vec![number; 60]))])).unwrap();
+        }
+        node.checkpoint(Purpose::Checkpoint).unwrap();
+        node.maintain().unwrap();
+        let (from, to) = (Bound::Included(vec![18]), Bound::Included(vec![21]));
+        let mut rows = node.view(None).unwrap().range(Range { from, to, direction, limit: 100 }).unwrap();
+        for _ in 18..=21 {
+            assert!(rows.next_row().unwrap().is_some());
+        }
+        let reads = disk.reads();
+        // What lies behind the end was never read, and can't be.
+        disk.fail_reads_from(reads, Fault::Eio);
+        for _ in 0..40 {
+            assert_eq!(rows.next_row(), Ok(None), "{direction:?}");
+        }
+        assert_eq!(disk.reads(), reads, "{direction:?}: the end was looked for again");
     }
 }

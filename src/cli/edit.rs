@@ -99,8 +99,11 @@ fn commit(place: &Place, edit: &Edit<'_>, out: &mut Output) -> Result<()> {
         }),
         Place::Server(address) => {
             match Server::connect(address)?.write(&edit.request())? {
-                Some(commit) => out.answer(format!("commit {commit}"), || json!({ "commit": commit.0 }))?,
-                None => out.answer("no commit: none of the keys has a value", || json!({ "commit": null }))?,
+                Some(after) => out.answer(format!("commit {}", after.commit), || output::point(after))?,
+                None => out.answer(
+                    "no commit: none of the keys has a value",
+                    || json!({ "commit": null, "history": null, "position": null }),
+                )?,
             }
             out.flush()
         }

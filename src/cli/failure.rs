@@ -64,7 +64,9 @@ impl Failure {
         let reason = self.error.reason();
         let mut text = format!("error[{}]: {}", reason.name(), told(&self.error));
         if !self.hint.is_empty() {
-            text.push_str(&format!("\n\n{}\n", self.hint));
+            text.push_str("\n\n");
+            // It quotes what was typed.
+            self.hint.lines().for_each(|line| text.push_str(&format!("{}\n", printable(line))));
         }
         text.push_str(&format!("\nremedy: {}\n", reason.remedy()));
         text

@@ -34,6 +34,8 @@ pub(crate) fn grammar(server: bool) -> Command {
         .subcommands([
             #[cfg(feature = "server")]
             serve(),
+            #[cfg(feature = "replication")]
+            replica(),
             config(),
             init(),
             get(server),
@@ -47,6 +49,8 @@ pub(crate) fn grammar(server: bool) -> Command {
             verify(),
             backup(),
             restore(),
+            #[cfg(feature = "replication")]
+            resume(),
             reasons(),
             super::bench::command(),
             demo(),
@@ -277,6 +281,30 @@ fn serve() -> Command {
         "  aerodb serve --data data\n  aerodb serve --config /etc/aerodb/aerodb.toml --log-format json",
     )
     .args(settings::arguments())
+    .arg(json())
+}
+
+#[cfg(feature = "replication")]
+fn replica() -> Command {
+    command(
+        "replica",
+        "Follow a primary: receive its log, prove it, apply it",
+        "  aerodb replica --data copy --primary localhost:6381 --bootstrap log\n  \
+         aerodb replica --config /etc/aerodb/replica.toml --log-format json",
+    )
+    .args(settings::arguments())
+    .arg(json())
+}
+
+#[cfg(feature = "replication")]
+fn resume() -> Command {
+    command(
+        "resume",
+        "Clear what halted a replica, by its name",
+        "  aerodb resume copy --clear segment.rejected@67108832",
+    )
+    .arg(path("DIR", "The directory of the replica"))
+    .arg(option("clear", "CODE@POSITION", "The halt, as the status shows it").required(true))
     .arg(json())
 }
 

@@ -31,6 +31,8 @@ mod read;
 mod records;
 mod registry;
 mod remote;
+#[cfg(feature = "replication")]
+mod replica;
 #[cfg(feature = "server")]
 mod serve;
 mod session;
@@ -71,8 +73,14 @@ fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Resul
         // It logs as its settings say, and those are not read yet.
         return serve::serve(matches, out);
     }
+    #[cfg(feature = "replication")]
+    if name == "replica" {
+        return replica::replica(matches, out);
+    }
     logs::start_from_environment()?;
     match name {
+        #[cfg(feature = "replication")]
+        "resume" => replica::resume(matches, out),
         "init" => edit::init(matches, out),
         "put" => edit::put(matches, out),
         "del" => edit::delete(matches, out),

@@ -10,7 +10,7 @@ use crate::cli::bytes;
 use aerodb::resp::encode_request;
 use aerodb::resp::response::{Bounds, Piece, Responses, Value};
 use aerodb::wire::blocking::Connection;
-use aerodb::{CommitId, Direction, Error, Range, Reason, Result};
+use aerodb::{CommitId, Direction, Error, History, LogPoint, Position, Range, Reason, Result};
 use std::fmt;
 use std::ops::{self, Bound, RangeBounds};
 
@@ -46,7 +46,7 @@ impl Server {
             newest: CommitId(0),
         };
         let newest = server.ask(&[b"AERO.COMMITID"])?;
-        server.newest = server.commit_id(&newest)?;
+        server.newest = CommitId(server.number(&newest)?);
         Ok(server)
     }
 
@@ -119,22 +119,40 @@ impl Server {
         Ok(())
     }
 
-    /// Has a write carried out, and returns the commit that it made, if it made one.
+    /// Has a write carried out, and returns where the commit that it made ends in the log, if it made one.
     ///
     /// # Errors
     /// `commit.unknown`, and what the server refuses.
-    pub(crate) fn write(&mut self, request: &[&[u8]]) -> Result<Option<CommitId>> {
+    pub(crate) fn write(&mut self, request: &[&[u8]]) -> Result<Option<LogPoint>> {
         let address = self.address.clone();
         let unknown =
             |error: Error| Error::new(Reason::CommitUnknown).with("server", &address).with("problem", brief(&error));
         // Both at once: the second is answered behind the first.
-        self.send(&[request, &[b"AERO.LAST"]]).map_err(unknown)?;
+        self.send(&[request, &[b"AERO.LAST", b"POINT"]]).map_err(unknown)?;
         self.value().map_err(|error| {
             let lost = [Reason::ServerUnreachable, Reason::ServerNotUnderstood].contains(&error.reason());
             if lost { unknown(error) } else { error }
         })?;
-        let last = self.value().map_err(unknown)?;
-        if last == Value::Null { Ok(None) } else { self.commit_id(&last).map(Some).map_err(unknown) }
+        self.last().map_err(unknown)
+    }
+
+    /// The answer to `AERO.LAST POINT`.
+    fn last(&mut self) -> Result<Option<LogPoint>> {
+        match self.piece()? {
+            Piece::Value(Value::Null) => return Ok(None),
+            Piece::Array(3) => {}
+            Piece::Array(_) => return Err(self.not_understood("an array of another length")),
+            Piece::Value(other) => return Err(self.not_understood(other.kind())),
+        }
+        let (commit, position, history) = (self.value()?, self.value()?, self.value()?);
+        let history = self.bytes(history)?;
+        let digits = str::from_utf8(&history).ok().filter(|digits| digits.len() == 16 && !digits.starts_with('+'));
+        let history = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        Ok(Some(LogPoint {
+            commit: CommitId(self.number(&commit)?),
+            position: Position(self.number(&position)?),
+            history: History(history.ok_or_else(|| self.not_understood("no history"))?),
+        }))
     }
 
     /// A section of what the server says of itself: names and values, in its order.
@@ -193,9 +211,9 @@ impl Server {
         }
     }
 
-    fn commit_id(&self, value: &Value) -> Result<CommitId> {
+    fn number(&self, value: &Value) -> Result<u64> {
         let Value::Integer(number @ 0..) = value else { return Err(self.not_understood(value.kind())) };
-        Ok(CommitId(number.unsigned_abs()))
+        Ok(number.unsigned_abs())
     }
 
     fn not_understood(&self, got: impl fmt::Display) -> Error {

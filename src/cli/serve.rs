@@ -41,7 +41,9 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
         allow_remote: config.remote.value,
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
+        tcp_keepalive: config.tcp_keepalive.value,
         catch_signals: true,
+        ..server::Options::new(Arc::clone(&database))
     })?;
     let (address, commit) = (server.local_addr(), database.status().commit);
     let Identity { role, database_id, .. } = *database.identity();
@@ -80,14 +82,14 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
 }
 
 /// Tells the service manager, if there is one that wants to know.
-fn tell(state: State<'_>) {
+pub(super) fn tell(state: State<'_>) {
     let Some(socket) = std::env::var_os(notify::VARIABLE) else { return };
     if let Err(error) = notify::tell(&socket, state) {
         log::warn!(socket:? = socket; "the service manager was not told: {error}");
     }
 }
 
-fn options(config: &Config, dir: &Path) -> Options {
+pub(super) fn options(config: &Config, dir: &Path) -> Options {
     Options {
         retention: match config.retention.value {
             Retained::All => Retention::All,
@@ -100,7 +102,7 @@ fn options(config: &Config, dir: &Path) -> Options {
 }
 
 /// Refuses more clients and replicas than there may be open files, rather than failing in the middle of a commit that needs one.
-fn check_open_files(limit: u64, clients: u32, replicas: u64) -> Result<()> {
+pub(super) fn check_open_files(limit: u64, clients: u32, replicas: u64) -> Result<()> {
     let needed = limits::NODE_FILES.saturating_add(clients.into()).saturating_add(replicas);
     if needed <= limit {
         return Ok(());
@@ -111,7 +113,7 @@ fn check_open_files(limit: u64, clients: u32, replicas: u64) -> Result<()> {
 
 /// Refuses a file system that a node would fill at once: the segment it writes and the next, and every table that may be waiting to
 /// become a run.
-fn check_room(free: u64, parameters: &Parameters) -> Result<()> {
+pub(super) fn check_room(free: u64, parameters: &Parameters) -> Result<()> {
     let tables = parameters.table_bytes.saturating_mul(limits::SEALED_TABLES_MAX as u64 + 1);
     let needed = parameters.segment_bytes.saturating_mul(2).saturating_add(tables);
     if needed <= free { Ok(()) } else { Err(Error::new(Reason::DiskNoRoom).with("free", free).with("needed", needed)) }

@@ -8,6 +8,7 @@
 //!
 //! The file is TOML with one key a setting and no tables. It is read to a bound; what is wrong with it is refused with its line.
 
+use crate::cli::failure::printable;
 use crate::cli::output::Output;
 use crate::cli::{args, bytes};
 use aerodb::config::{self, Config, Kind, Origin, SETTINGS, Setting, Shown, Word};
@@ -83,9 +84,12 @@ fn read_file(file: &Path) -> Result<Vec<Word>> {
 
 fn word(name: &str, value: &DeValue<'_>, origin: Origin) -> Result<Word> {
     let setting = config::find(name, &origin)?;
-    let number = |number: &DeInteger<'_>| u64::from_str_radix(number.as_str(), number.radix()).ok();
+    // A number that no setting can have is refused where it is read, with what may stand in its place.
+    let number = |number: &DeInteger<'_>| {
+        u64::from_str_radix(number.as_str(), number.radix()).map_or_else(|_| number.to_string(), |n| n.to_string())
+    };
     let text = match (setting.kind, value) {
-        (Kind::Count | Kind::Bytes | Kind::BytesOrAll, DeValue::Integer(value)) => number(value).map(|n| n.to_string()),
+        (Kind::Count | Kind::Bytes | Kind::BytesOrAll, DeValue::Integer(value)) => Some(number(value)),
         (Kind::Flag, DeValue::Boolean(value)) => Some(value.to_string()),
         (Kind::Count | Kind::Flag, _) => None,
         (_, DeValue::String(value)) => Some(value.to_string()),
@@ -113,7 +117,8 @@ fn show(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     config.shown().iter().try_for_each(|shown| {
         let Shown { setting, value, origin } = shown;
         out.answer(
-            format!("{} = {}  # {origin}", setting.name, in_toml(setting.kind, value)),
+            // The name of a file can't begin another line.
+            format!("{} = {}  # {}", setting.name, in_toml(setting.kind, value), printable(&origin.to_string())),
             || json!({ "name": setting.name, "value": value, "origin": origin.to_string() }),
         )
     })

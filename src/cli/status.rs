@@ -1,181 +1,222 @@
 //! `aerodb status`: what a node is and how far it is.
 //!
 //! Of a directory it shows what opening it proved, which takes the lock as any opening does. Of a server it shows what that says of
-//! itself: its positions, what its components do, and what stopped them, if anything did.
+//! itself, and beyond that what its components do, and what stopped them, if anything did. Both are names and values, as INFO has them,
+//! shown by the same code. What a server says is not believed to be fit for a terminal.
 
 use crate::cli::args::Place;
-use crate::cli::output::{self, Output};
+use crate::cli::failure::printable;
+use crate::cli::output::Output;
 use crate::cli::remote::Server;
 use crate::cli::session::with_node;
-use aerodb::{Node, Result};
+use aerodb::store::run::RunId;
+use aerodb::{LogPoint, Node, Result};
 use clap::ArgMatches;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// `aerodb status`.
 pub(crate) fn status(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let show = |seen: Seen, out: &mut Output| if out.is_json() { out.json(&seen.json()) } else { seen.text(out) };
     match Place::read(matches)? {
-        Place::Directory(target) => {
-            with_node(target.options(), |node| if out.is_json() { node_json(node, out) } else { node_text(node, out) })
-        }
-        Place::Server(address) => {
-            let seen = Seen::ask(&mut Server::connect(&address)?)?;
-            if out.is_json() { out.json(&seen.json()) } else { seen.text(out) }
-        }
+        Place::Directory(target) => with_node(target.options(), |node| show(Seen::of(node), out)),
+        Place::Server(address) => show(Seen(Server::connect(&address)?.info("aerodb")?.into_iter().collect()), out),
     }
 }
 
-fn node_text(node: &Node, out: &mut Output) -> Result<()> {
-    let report = node.report();
-    let state = node.store().state();
-    let identity = &report.identity;
-    let parameters = &identity.parameters;
-    let mut row = |name: &str, value: &dyn Display| out.line(format_args!("{name:<14} {value}"));
-    row("role", &identity.role)?;
-    row("database", &identity.database_id)?;
-    row("node", &identity.node_id)?;
-    row("epoch", &identity.epoch)?;
-    row("segment bytes", &parameters.segment_bytes)?;
-    row("table bytes", &parameters.table_bytes)?;
-    row("block bytes", &parameters.block_bytes)?;
-    row("fanout", &parameters.fanout)?;
-    row("commit", &node.store().commit())?;
-    row("floor", &state.floor)?;
-    row("durable", &node.durable())?;
-    row("checkpoint", &state.checkpoint)?;
-    row("log from", &format_args!("position {}", report.log.oldest))?;
-    row("proven from", &format_args!("position {}", report.log.proven_from))?;
-    row("replayed", &format_args!("{} records", report.records_replayed))?;
-    row("torn tail", &format_args!("{} bytes dropped", report.log.torn_bytes))?;
-    if !report.identity.role.writes() {
-        row("unproven", &format_args!("{} bytes dropped", report.log.unproven_bytes))?;
-    }
-    let bytes: u64 = state.runs.iter().map(|run| run.info().size).sum();
-    row("runs", &format_args!("{}, {bytes} bytes, {} merges due", state.runs.len(), state.merges_due))?;
-    for run in state.runs.iter().rev() {
-        let info = run.info();
-        row("", &format_args!("{} {} bytes xxh3-128 {:032x}", info.id.file_name(), info.size, info.hash))?;
-    }
-    Ok(())
-}
-
-fn node_json(node: &Node, out: &mut Output) -> Result<()> {
-    let report = node.report();
-    let state = node.store().state();
-    let runs: Vec<_> = state
-        .runs
-        .iter()
-        .rev()
-        .map(|run| {
-            let info = run.info();
-            json!({
-                "file": info.id.file_name(),
-                "level": info.id.level,
-                "first": info.id.first.0,
-                "last": info.id.last.0,
-                "bytes": info.size,
-                "hash": format!("{:032x}", info.hash),
-            })
-        })
-        .collect();
-    out.json(&json!({
-        "identity": output::identity(&report.identity),
-        "commit": node.store().commit().0,
-        "floor": state.floor.0,
-        "durable": output::point(node.durable()),
-        "checkpoint": output::point(state.checkpoint),
-        "log_oldest": report.log.oldest.0,
-        "runs": runs,
-        "merges_due": state.merges_due,
-        "recovery": {
-            "proven_from": report.log.proven_from.0,
-            "marked": output::point(report.log.marked),
-            "records_replayed": report.records_replayed,
-            "torn_bytes": report.log.torn_bytes,
-            "unproven_bytes": report.log.unproven_bytes,
-            "roll_finished": report.log.roll_finished,
-            "removed": report.log.removed.iter().chain(&report.removed).collect::<Vec<_>>(),
-        },
-    }))
-}
-
-/// What a server says of itself.
-struct Seen(Vec<(String, String)>);
+/// What a node says of itself.
+struct Seen(BTreeMap<String, String>);
 
 impl Seen {
-    fn ask(server: &mut Server) -> Result<Seen> {
-        server.info("aerodb").map(Seen)
+    /// What opening a directory proved.
+    fn of(node: &Node) -> Seen {
+        let report = node.report();
+        let state = node.store().state();
+        let identity = &report.identity;
+        let mut seen = Seen(BTreeMap::new());
+        seen.say("role", identity.role);
+        seen.say("database", identity.database_id);
+        seen.say("node", identity.node_id);
+        seen.say("epoch", identity.epoch);
+        seen.say("segment_bytes", identity.parameters.segment_bytes);
+        seen.say("table_bytes", identity.parameters.table_bytes);
+        seen.say("block_bytes", identity.parameters.block_bytes);
+        seen.say("fanout", identity.parameters.fanout);
+        seen.say("commit", node.store().commit());
+        seen.say("floor", state.floor);
+        seen.say_point("durable", node.durable());
+        seen.say_point("checkpoint", state.checkpoint);
+        seen.say("log_oldest", node.oldest());
+        seen.say("recovery_proven_from", report.log.proven_from);
+        seen.say_point("recovery_marked", report.log.marked);
+        seen.say("recovery_records_replayed", report.records_replayed);
+        seen.say("recovery_torn_bytes", report.log.torn_bytes);
+        seen.say("recovery_unproven_bytes", report.log.unproven_bytes);
+        seen.say("recovery_roll_finished", report.log.roll_finished);
+        for (number, name) in report.log.removed.iter().chain(&report.removed).enumerate() {
+            seen.say(&format!("recovery_removed_{number}"), name);
+        }
+        seen.say("runs", state.runs.len());
+        seen.say("run_bytes", state.runs.iter().map(|run| run.info().size).sum::<u64>());
+        for (number, run) in state.runs.iter().rev().enumerate() {
+            let info = run.info();
+            seen.say(&format!("run_{number}_file"), info.id.file_name());
+            seen.say(&format!("run_{number}_bytes"), info.size);
+            seen.say(&format!("run_{number}_hash"), format_args!("{:032x}", info.hash));
+        }
+        seen.say("merges_due", state.merges_due);
+        seen
+    }
+
+    fn say(&mut self, name: &str, value: impl Display) {
+        self.0.insert(name.to_owned(), value.to_string());
+    }
+
+    fn say_point(&mut self, name: &str, point: LogPoint) {
+        self.say(&format!("{name}_position"), point.position);
+        self.say(&format!("{name}_history"), point.history);
+        self.say(&format!("{name}_commit"), point.commit);
     }
 
     /// What it says under a name; nothing, if it says nothing.
     fn word(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        found.filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    fn point(&self, name: &str) -> String {
-        let parts = ["position", "history", "commit"].map(|part| (part, self.word(&format!("{name}_{part}"))));
-        let parts = parts.iter().filter_map(|(part, value)| Some(format!("{part} {}", (*value)?)));
-        parts.collect::<Vec<_>>().join(" ")
+    fn number(&self, name: &str) -> Option<u64> {
+        self.word(name)?.parse().ok()
     }
 
-    fn component(&self, name: &str) -> String {
-        let state = self.word(name).unwrap_or_default();
-        match self.word(&format!("{name}_blocked")) {
-            Some(blocked) => format!("{state}, blocked: {blocked}"),
-            None => state.to_owned(),
-        }
+    /// What it says of the first of many, of the second, and so on.
+    fn each(&self, name: &str, part: &str) -> impl Iterator<Item = (usize, &str)> {
+        (0..).map_while(move |number| Some((number, self.word(&format!("{name}_{number}{part}"))?)))
+    }
+
+    /// Whether it is a server, which has threads.
+    fn is_of_a_server(&self) -> bool {
+        self.word("committer").is_some()
+    }
+
+    /// What it says as a replica: what is known, in its order.
+    fn of_a_replica(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        #[cfg(feature = "replication")]
+        let names = aerodb::replica::FACTS;
+        #[cfg(not(feature = "replication"))]
+        let names = [];
+        names.into_iter().filter_map(|name: &'static str| Some((name, self.word(&format!("replica_{name}"))?)))
     }
 
     fn text(&self, out: &mut Output) -> Result<()> {
         let word = |name: &str| self.word(name).unwrap_or_default();
-        let runs = format!("{}, {} bytes, {} merges due", word("runs"), word("run_bytes"), word("merges_due"));
-        let mut row = |name: &str, value: &dyn Display| out.line(format_args!("{name:<14} {value}"));
-        for name in ["role", "database", "node", "epoch", "commit", "floor"] {
-            row(name, &word(name))?;
+        let point = |name: &str| {
+            let parts = ["position", "history", "commit"].map(|part| (part, self.word(&format!("{name}_{part}"))));
+            let parts = parts.iter().filter_map(|(part, value)| Some(format!("{part} {}", (*value)?)));
+            parts.collect::<Vec<_>>().join(" ")
+        };
+        let component = |name: &str| match self.word(&format!("{name}_blocked")) {
+            Some(blocked) => format!("{}, blocked: {blocked}", word(name)),
+            None => word(name).to_owned(),
+        };
+        let mut row = |name: &str, value: &str| out.line(format_args!("{name:<14} {}", printable(value)));
+        for name in ["role", "database", "node", "epoch", "segment_bytes", "table_bytes", "block_bytes", "fanout"] {
+            row(&name.replace('_', " "), word(name))?;
         }
-        row("durable", &self.point("durable"))?;
-        row("checkpoint", &self.point("checkpoint"))?;
-        row("runs", &runs)?;
-        row("sealed tables", &word("sealed_tables"))?;
-        row("views", &word("views"))?;
-        row("committer", &self.component("committer"))?;
-        row("maintenance", &self.component("maintenance"))?;
-        row("halted", &self.word("halted").unwrap_or("no"))?;
-        row("write fault", &self.word("write_fault").unwrap_or("none"))
+        row("commit", word("commit"))?;
+        row("floor", word("floor"))?;
+        row("durable", &point("durable"))?;
+        row("checkpoint", &point("checkpoint"))?;
+        row("log from", &format!("position {}", word("log_oldest")))?;
+        row("proven from", &format!("position {}", word("recovery_proven_from")))?;
+        row("replayed", &format!("{} records", word("recovery_records_replayed")))?;
+        row("torn tail", &format!("{} bytes dropped", word("recovery_torn_bytes")))?;
+        row("unproven", &format!("{} bytes dropped", word("recovery_unproven_bytes")))?;
+        row("runs", &format!("{}, {} bytes, {} merges due", word("runs"), word("run_bytes"), word("merges_due")))?;
+        for (number, file) in self.each("run", "_file") {
+            let (bytes, hash) = (word(&format!("run_{number}_bytes")), word(&format!("run_{number}_hash")));
+            row("", &format!("{file} {bytes} bytes xxh3-128 {hash}"))?;
+        }
+        if self.is_of_a_server() {
+            row("sealed tables", word("sealed_tables"))?;
+            row("views", word("views"))?;
+            row("committer", &component("committer"))?;
+            row("maintenance", &component("maintenance"))?;
+            row("halted", self.word("halted").unwrap_or("no"))?;
+            row("write fault", self.word("write_fault").unwrap_or("none"))?;
+        }
+        for (name, value) in self.of_a_replica() {
+            row(&name.replace('_', " "), value)?;
+        }
+        Ok(())
     }
 
     fn json(&self) -> Value {
-        let number = |name: &str| self.word(name).and_then(|value| value.parse::<u64>().ok());
         let point = |name: &str| {
             json!({
-                "position": number(&format!("{name}_position")),
+                "position": self.number(&format!("{name}_position")),
                 "history": self.word(&format!("{name}_history")),
-                "commit": number(&format!("{name}_commit")),
+                "commit": self.number(&format!("{name}_commit")),
             })
         };
-        let component =
-            |name: &str| json!({ "state": self.word(name), "blocked": self.word(&format!("{name}_blocked")) });
-        json!({
+        let run = |(number, file): (usize, &str)| {
+            let id = RunId::parse(file);
+            json!({
+                "file": file,
+                "level": id.map(|id| id.level),
+                "first": id.map(|id| id.first.0),
+                "last": id.map(|id| id.last.0),
+                "bytes": self.number(&format!("run_{number}_bytes")),
+                "hash": self.word(&format!("run_{number}_hash")),
+            })
+        };
+        let mut object = json!({
             "identity": {
                 "role": self.word("role"),
                 "database": self.word("database"),
                 "node": self.word("node"),
-                "epoch": number("epoch"),
+                "epoch": self.number("epoch"),
+                "segment_bytes": self.number("segment_bytes"),
+                "table_bytes": self.number("table_bytes"),
+                "block_bytes": self.number("block_bytes"),
+                "fanout": self.number("fanout"),
             },
-            "commit": number("commit"),
-            "floor": number("floor"),
+            "commit": self.number("commit"),
+            "floor": self.number("floor"),
             "durable": point("durable"),
             "checkpoint": point("checkpoint"),
-            "run_count": number("runs"),
-            "run_bytes": number("run_bytes"),
-            "merges_due": number("merges_due"),
-            "sealed_tables": number("sealed_tables"),
-            "views": number("views"),
-            "committer": component("committer"),
-            "maintenance": component("maintenance"),
-            "halted": self.word("halted"),
-            "write_fault": self.word("write_fault"),
-        })
+            "log_oldest": self.number("log_oldest"),
+            "runs": self.each("run", "_file").map(run).collect::<Vec<_>>(),
+            "merges_due": self.number("merges_due"),
+            "recovery": {
+                "proven_from": self.number("recovery_proven_from"),
+                "marked": point("recovery_marked"),
+                "records_replayed": self.number("recovery_records_replayed"),
+                "torn_bytes": self.number("recovery_torn_bytes"),
+                "unproven_bytes": self.number("recovery_unproven_bytes"),
+                "roll_finished": self.word("recovery_roll_finished").and_then(|word| word.parse::<bool>().ok()),
+                "removed": self.each("recovery_removed", "").map(|(_, name)| name).collect::<Vec<_>>(),
+            },
+        });
+        if self.is_of_a_server() {
+            let component =
+                |name: &str| json!({ "state": self.word(name), "blocked": self.word(&format!("{name}_blocked")) });
+            object["sealed_tables"] = json!(self.number("sealed_tables"));
+            object["views"] = json!(self.number("views"));
+            object["committer"] = component("committer");
+            object["maintenance"] = component("maintenance");
+            object["halted"] = json!(self.word("halted"));
+            object["write_fault"] = json!(self.word("write_fault"));
+        }
+        if self.of_a_replica().next().is_some() {
+            // Hashes and ids are words, also where all their digits are decimal.
+            let is_word = |name: &str| name.ends_with("_history") || name.ends_with("_node");
+            let value = |name: &str, word: &str| match word.parse::<u64>() {
+                Ok(number) if !is_word(name) => json!(number),
+                _ => json!(word),
+            };
+            let facts = self.of_a_replica().map(|(name, word)| (name.to_owned(), value(name, word)));
+            object["replica"] = Value::Object(facts.collect());
+        }
+        object
     }
 }

@@ -124,8 +124,8 @@ impl Committer {
     }
 
     /// Makes a group of orders durable, applies it, and answers each. The group ends with the order that seals a table: there is
-    /// room for one. (For two, where the `Seal` before the order seals another.) The orders behind it are left for the next group, without an
-    /// answer.
+    /// room for one. (For two, where the `Seal` before the order seals another.) It also ends with the order whose records bring it to its
+    /// bound: what decisions will put into it nobody knows before. The orders behind it are left for the next group, without an answer.
     pub fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
         if let Some(fault) = self.store().write_fault() {
             self.fail(&fault);
@@ -135,11 +135,13 @@ impl Committer {
         // A place for what each decision decides, so that what follows in the group can read it.
         let decided: Vec<_> = orders.iter().map(|_| OnceCell::new()).collect();
         let (mut ahead, mut group) = (Ahead::default(), Vec::new());
+        // Counted from here and not from the durable end, which moves with every segment: what was decided stays in memory.
+        let full = self.log.appended().position.after(limits::GROUP_BYTES_MAX as u64);
         for (order, decided) in orders.iter().zip(&decided) {
             let placed = self.place(order, decided, &mut ahead);
             let seals = placed.as_ref().is_ok_and(|placed| self.seals(placed));
             group.push(placed);
-            if seals {
+            if seals || self.log.appended().position >= full {
                 break;
             }
         }

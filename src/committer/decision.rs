@@ -87,20 +87,17 @@ impl Latest<'_> {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.pending.operations.get(key) {
-            Some(value) => Ok(value.map(<[u8]>::to_vec)),
-            None => self.store.watch(self.state.get(key, self.applied)),
-        }
+        self.look(key, <[u8]>::to_vec)
     }
 
-    /// The length of the value of a key; the value is not copied.
+    /// What the value of a key shows, once; the value is not copied.
     ///
     /// # Errors
     /// As [`Latest::get`].
-    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
+    pub fn look<R>(&self, key: &[u8], show: impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
         match self.pending.operations.get(key) {
-            Some(value) => Ok(value.map(<[u8]>::len)),
-            None => self.store.watch(self.state.len(key, self.applied)),
+            Some(value) => Ok(value.map(show)),
+            None => self.store.watch(self.state.look(key, self.applied, show)),
         }
     }
 

@@ -55,7 +55,7 @@ impl Orders {
     }
 
     /// Hands orders over, waiting for room. They take effect in their order, with nobody else's in between, each for itself; in one
-    /// group, unless one that is not the last seals a table. The answers come together.
+    /// group, unless one that is not the last seals a table or fills the group. The answers come together.
     ///
     /// # Errors
     /// `database.closed`; nothing is answered then.

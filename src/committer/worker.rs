@@ -1,8 +1,9 @@
 //! The committer's thread: one inbox, one loop.
 //!
 //! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has. What a
-//! group leaves, because it sealed a table, is the next group. Only behind the answers does it drop log that nobody needs, a little at a time and what
-//! has come in meanwhile first: no answer waits for that.
+//! group leaves, because it sealed a table or was full, is the next group. Behind the answers of a group it drops log that nobody needs,
+//! a few segments at most, and then takes what has come in meanwhile: an answer never waits for the removals of its own group, and at
+//! most for one such turn, of up to four segments, before its group begins.
 //! When the last caller is gone it closes the log and ends. It never looks at a clock, and waits for nothing but its inbox and, at the
 //! bound of sealed tables, for room.
 
@@ -12,6 +13,7 @@ use crate::error::Result;
 use crate::limits;
 use crate::position::LogPoint;
 use crate::queue::{Receiver, TryRecv};
+use crate::reason::Reason;
 use crate::sync::{self, seeded};
 use std::collections::VecDeque;
 
@@ -19,7 +21,7 @@ use std::collections::VecDeque;
 pub trait Core {
     /// Answers a group of orders: the first of these, at least one; the rest is for the next group.
     fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>>;
-    /// Drops some of the log that nobody needs; says whether there is more.
+    /// Drops a little of the log that nobody needs; says whether there is more. What has come in meanwhile waits for it.
     fn retire(&mut self) -> bool;
     /// Waits where it must not go on.
     fn wait_for_room(&mut self);
@@ -93,7 +95,7 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
             let own = outcomes.drain(..count).collect();
             // What is wrong with one caller's answer is not to cost the others theirs.
             if let Err(assertion) = sync::caught(|| answer(own)) {
-                log::error!("the answer to an order failed an assertion of its own: {assertion}");
+                log::error!(code = Reason::ComponentPanicked.name(); "the answer to an order failed an assertion of its own: {assertion}");
             }
         }
         more_to_retire = core.retire();
@@ -167,7 +169,8 @@ mod tests {
         );
     }
 
-    /// No answer and no end waits for log that goes; and it goes on where nobody orders anything.
+    /// Log goes behind the answers of a group; between two turns of that, orders and the end are seen. It goes on where nobody orders
+    /// anything.
     #[test]
     fn log_goes_behind_the_answers_a_little_at_a_time() {
         let ((tell, told), (sender, inbox)) = (bounded(16), bounded(4));

@@ -1,3 +1,8 @@
+//! Frames of every kind, and what must not be taken for one (WIRE-FRAME).
+//!
+//! Each of them whole, cut at every byte, and with every bit turned; and with checksums that hold over what can't be. Streams, the vectors
+//! of the page and random bytes are in `tests/protocol.rs`.
+
 use super::*;
 use crate::position::History;
 

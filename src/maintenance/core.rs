@@ -221,7 +221,8 @@ impl Maintenance {
             if pinned <= options.pinned_bytes_max || !self.store.revoke_oldest(|state| self.keeps_replaced(state)) {
                 return Ok(());
             }
-            log::warn!("a reader was revoked: {pinned} bytes were pinned, at most {} may be", options.pinned_bytes_max);
+            let code = Reason::ViewRevoked.name();
+            log::warn!(code; "a reader was revoked: {pinned} bytes were pinned, at most {} may be", options.pinned_bytes_max);
         }
     }
 

@@ -38,7 +38,7 @@ pub const STATE_FILES: [&str; 2] = ["STATE.0", "STATE.1"];
 /// How the directory of a replica began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Empty: its log begins where all logs do, or with the first position that it fetched.
+    /// With an empty log: it begins where all logs do.
     Log,
     /// With a backup, whose log ended here.
     Backup(LogPoint),

@@ -1,3 +1,8 @@
+//! One generation as bytes, and what is left of one (FMT-REPLICA).
+//!
+//! Every bit turned, every set of sectors that a crash leaves, every field that can't be. Two files together, crashes and failing calls
+//! are in `tests/replica_state.rs`.
+
 use super::*;
 use crate::codec::{Put, SECTOR_BYTES};
 use crate::commit_id::CommitId;

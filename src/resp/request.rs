@@ -15,6 +15,8 @@ use std::fmt;
 const KEEP_BYTES: usize = 4 * 1024;
 /// What most requests fit into.
 const SMALL_BYTES: usize = 128;
+/// What is kept of the memory of a request that was carried out, for the next: no more, because that may be kept in it.
+const REUSED_BYTES: usize = 512;
 
 /// One request: the name of a command and its arguments, all of them bytes. Never empty when it comes from a [`Decoder`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -193,6 +195,15 @@ impl Decoder {
             Ok(Some(_)) => {}
         }
         outcome
+    }
+
+    /// Takes the memory of a request that nobody needs any more, for the next one.
+    pub fn reuse(&mut self, mut request: Request) {
+        if !self.is_amid_request() && request.bytes() <= REUSED_BYTES {
+            request.bytes.clear();
+            request.ends.clear();
+            self.request = request;
+        }
     }
 
     /// Whether a part of a request has arrived.

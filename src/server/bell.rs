@@ -1,15 +1,16 @@
 //! What other threads tell the loop: answers, that commits can be read, that it is to end.
 //!
-//! The loop sleeps in its poll and in nothing else. Whoever tells it something wakes it only if it asked for that: while it works it looks
-//! by itself, and for commits that nobody waits for it does not ask at all.
+//! The loop sleeps in its poll, and once it ends in [`Bell::wait_for_outcomes`]. Whoever tells it something wakes it only if it asked for
+//! that: while it works it looks by itself, and for commits that nobody waits for it does not ask at all.
 //!
 //! The committer's thread leaves outcomes and rings; any thread may ask for the end; the loop's thread listens, looks and sleeps.
 
 use crate::error::Result;
 use crate::position::LogPoint;
 use crate::published::Doorbell;
+use crate::reason::Reason;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Condvar, Mutex};
 use crate::wire::Waker;
 
 /// The outcomes of a bundle; none if the committer ended with the bundle in its hands.
@@ -19,6 +20,8 @@ pub(super) type Outcomes = Option<Vec<Result<LogPoint>>>;
 #[derive(Debug)]
 pub(super) struct Bell {
     outcomes: Mutex<Vec<Outcomes>>,
+    /// Outcomes were left.
+    left: Condvar,
     answered: Doorbell,
     published: Doorbell,
     end: AtomicBool,
@@ -29,6 +32,7 @@ impl Bell {
     pub(super) fn new(waker: Waker) -> Bell {
         Bell {
             outcomes: Mutex::new(Vec::new()),
+            left: Condvar::new(),
             answered: Doorbell::default(),
             published: Doorbell::default(),
             end: AtomicBool::new(false),
@@ -39,9 +43,15 @@ impl Bell {
     /// Leaves the outcomes of the next bundle.
     pub(super) fn leave(&self, outcomes: Outcomes) {
         sync::lock(&self.outcomes).push(outcomes);
+        self.left.notify_one();
         if self.answered.ring() {
             self.wake();
         }
+    }
+
+    /// Waits until outcomes are left. Some bundle is under way.
+    pub(super) fn wait_for_outcomes(&self) {
+        drop(sync::wait_while(&self.left, sync::lock(&self.outcomes), |outcomes| outcomes.is_empty()));
     }
 
     /// The outcomes that were left, those of the older bundle first.
@@ -86,7 +96,7 @@ impl Bell {
 
     fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            log::error!("the loop of the server can't be woken: {error}");
+            log::error!(code = Reason::ServerPollFailed.name(); "the loop of the server can't be woken: {error}");
         }
     }
 }

@@ -331,9 +331,11 @@ impl Connection {
         let mut behind = Vec::new();
         let out = if self.slots.is_empty() { &mut self.output } else { &mut behind };
         let step = match next {
-            Some(Ok(request)) => {
+            Some(Ok(mut request)) => {
                 executed.requests += 1;
-                self.session.request(request, self.orders, context, out)
+                let step = self.session.request(&mut request, self.orders, context, out);
+                self.decoder.reuse(request);
+                step
             }
             Some(Err(malformed)) => {
                 executed.malformed = true;
@@ -412,6 +414,8 @@ impl Connection {
     /// # Errors
     /// Those of the socket: nobody is there any more.
     pub(super) fn finish(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        // Nobody tells of room any more: it is tried.
+        self.writable = true;
         loop {
             // There is no further turn: all that is due is written.
             context.read_bytes = 0;

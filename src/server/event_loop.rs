@@ -75,6 +75,7 @@ impl Service {
     fn context(&mut self) -> Context<'_> {
         Context {
             database: &self.options.database,
+            newest: self.options.database.newest(),
             clients: &mut self.clients,
             cursors: &mut self.cursors,
             counters: &self.counters,
@@ -145,23 +146,30 @@ impl EventLoop {
         }
     }
 
-    /// Serves until it is asked to end.
+    /// Serves until it is asked to end, or can no longer be told who is ready. It ends in the same way then.
     ///
     /// # Errors
     /// The operating system ended the poll.
     pub(super) fn run(&mut self) -> io::Result<Stop> {
-        while !self.asked_to_end && !self.bell.is_to_end() {
-            self.wait()?;
-            self.accept();
-            self.feed();
-            self.take_outcomes();
-            self.wake_parked();
-            let turn = self.execute();
-            self.hand_over();
-            self.send(&turn);
-            self.bound_memory();
+        let mut stop = Ok(Stop::Asked);
+        while stop.is_ok() && !self.asked_to_end && !self.bell.is_to_end() {
+            stop = self.turn().map(|()| Stop::Asked);
         }
-        self.end()
+        self.end();
+        stop
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        self.wait()?;
+        self.accept();
+        self.feed();
+        self.take_outcomes();
+        self.wake_parked();
+        let turn = self.execute();
+        self.hand_over();
+        self.send(&turn);
+        self.bound_memory();
+        Ok(())
     }
 
     /// Waits until something is ready, and queues whom it concerns.
@@ -272,7 +280,8 @@ impl EventLoop {
         }
         let place = self.free.pop().unwrap_or(self.seats.len());
         let local = stream.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
-        if let Err(error) = stream.register(&self.poll, CONNECTIONS + place) {
+        let alive = if options.tcp_keepalive > 0 { stream.keep_alive(options.tcp_keepalive) } else { Ok(()) };
+        if let Err(error) = alive.and_then(|()| stream.register(&self.poll, CONNECTIONS + place)) {
             self.free.push(place);
             return self.refuse_connections(&error);
         }
@@ -423,28 +432,57 @@ impl EventLoop {
         self.accepting |= self.refused;
     }
 
-    /// Ends: what was ordered is answered, and what the clients take at once is sent.
-    fn end(&mut self) -> io::Result<Stop> {
+    /// Ends: what was ordered is answered, and what the clients take at once is sent. Nothing of it needs the poll, which may have failed.
+    fn end(&mut self) {
         self.listener = None;
         self.service.feeds = None;
         self.parked.clear();
         while !self.orders.is_idle() {
             self.hand_over();
-            self.queue.clear();
-            self.accepting = false;
-            self.wait()?;
+            self.bell.wait_for_outcomes();
             self.take_outcomes();
         }
         for seat in self.seats.iter_mut().flatten() {
             // Whoever is gone is told nothing.
             let _ = seat.connection.finish(&mut self.service.context());
         }
-        Ok(Stop::Asked)
     }
 }
 
 fn enqueue(queue: &mut Vec<usize>, place: usize, seat: &mut Seat) {
     if !std::mem::replace(&mut seat.queued, true) {
         queue.push(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+    use crate::disk::SimDisk;
+    use crate::recovery::{self, Init};
+    use crate::server::Server;
+    use crate::wire::blocking::Connection as Client;
+    use std::path::Path;
+
+    #[test]
+    fn where_the_poll_fails_what_was_ordered_is_answered_and_the_end_has_its_own_reason_resp_end() {
+        let (disk, dir) = (Arc::new(SimDisk::new()), Path::new("/db"));
+        Database::init(&Init { disk: disk.clone(), ..Init::standalone(dir) }).unwrap();
+        let database = Arc::new(Database::open(recovery::Options { disk, ..recovery::Options::new(dir) }).unwrap());
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Server::bind(Options { listen, ..Options::new(Arc::clone(&database)) }).unwrap();
+        let mut client = Client::open(&server.local_addr().to_string()).unwrap();
+        client.send(b"SET k v\r\nGET k\r\n").unwrap();
+        while server.event_loop.orders.is_idle() {
+            server.event_loop.turn().unwrap();
+        }
+        server.event_loop.poll.fail();
+        assert_eq!(server.run().err().map(|error| error.reason()), Some(Reason::ServerPollFailed));
+        let (mut told, mut buffer) = (Vec::new(), [0; 64]);
+        while let received @ 1.. = client.receive(&mut buffer).unwrap() {
+            told.extend_from_slice(&buffer[..received]);
+        }
+        assert_eq!(String::from_utf8_lossy(&told), "+OK\r\n$1\r\nv\r\n");
     }
 }

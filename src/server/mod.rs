@@ -33,6 +33,8 @@ use crate::entropy;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::reason::Reason;
+#[cfg(feature = "replication")]
+use crate::replica::Replica;
 use crate::sync::Arc;
 use crate::wire::{Listener, Pipe, Poll, Waker, signals};
 use bell::Bell;
@@ -59,6 +61,11 @@ pub struct Options {
     pub max_clients: u32,
     /// Memory for the buffers of all connections.
     pub client_memory: u64,
+    /// The replica whose database it is, if it is one: shown, and never asked for anything else.
+    #[cfg(feature = "replication")]
+    pub replica: Option<Arc<Replica>>,
+    /// Seconds of silence after which the operating system tries whether a client is still there; 0: never.
+    pub tcp_keepalive: u32,
     /// Whether SIGTERM and SIGINT end the server, rather than the process.
     pub catch_signals: bool,
 }
@@ -74,6 +81,9 @@ impl Options {
             allow_remote: false,
             max_clients: 10_000,
             client_memory: 256 << 20,
+            #[cfg(feature = "replication")]
+            replica: None,
+            tcp_keepalive: 300,
             catch_signals: false,
         }
     }
@@ -164,9 +174,9 @@ impl Server {
     /// the clients take at once is sent. The database is left open.
     ///
     /// # Errors
-    /// `server.listen_failed`: the operating system ended the poll.
+    /// `server.poll_failed`: it ended as if it had been asked to.
     pub fn run(mut self) -> Result<Stop> {
-        self.event_loop.run().map_err(failed)
+        self.event_loop.run().map_err(|error| Error::new(Reason::ServerPollFailed).with("error", error))
     }
 }
 

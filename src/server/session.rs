@@ -15,7 +15,6 @@ use crate::commit_id::CommitId;
 use crate::committer::{Decision, Order};
 use crate::database::Database;
 use crate::error::{Error, Result};
-use crate::node::writer;
 use crate::position::LogPoint;
 use crate::reason::Reason;
 use crate::resp::{Out, Request, Version};
@@ -30,11 +29,14 @@ use crate::server::cursors::Cursors;
 use crate::server::deposit::{Deposit, Room};
 use crate::server::feeds::Feeds;
 use crate::server::Options;
+use crate::store::Newest;
 
 /// What commands may use.
 pub struct Context<'a> {
     /// The database.
     pub database: &'a Database,
+    /// Its newest values.
+    pub newest: Newest<'a>,
     /// Who is connected.
     pub clients: &'a mut Clients,
     /// The places of scans.
@@ -115,7 +117,7 @@ enum Kept {
 pub struct Session {
     pub(super) id: ClientId,
     pub(super) version: Version,
-    pub(super) last: Option<CommitId>,
+    pub(super) last: Option<LogPoint>,
     pub(super) multi: Option<Multi>,
     pub(super) watched: Watched,
     kept: Option<Kept>,
@@ -145,14 +147,20 @@ impl Session {
         kept.saturating_add(self.watched.bytes).saturating_add(self.multi.as_ref().map_or(0, |multi| multi.bytes))
     }
 
-    /// Carries a request out. `waiting`: how many orders of this client are not answered yet.
-    pub fn request(&mut self, request: Request, waiting: usize, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    /// Carries a request out, and takes it if it has to be kept. `waiting`: how many orders of this client are not answered yet.
+    pub fn request(
+        &mut self,
+        request: &mut Request,
+        waiting: usize,
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Step {
         // A browser can be made to send an HTTP request here, with commands as its body: none of its lines may be carried out.
-        if ["POST", "Host:"].iter().any(|word| Words::of(&request).is(0, word)) {
+        if ["POST", "Host:"].iter().any(|word| Words::of(request).is(0, word)) {
             log::warn!(client:% = self.id; "closed: it speaks HTTP, which a page in a browser may have made it do");
             return Step::Last;
         }
-        let words = Words::of(&request);
+        let words = Words::of(request);
         let command = match table::find(words) {
             Ok(command) => command,
             Err(text) if words.is(0, "EXEC") => {
@@ -168,7 +176,7 @@ impl Session {
             client.commands = client.commands.saturating_add(1);
         }
         if command.run.writes()
-            && let Err(error) = writer(context.database.identity().role)
+            && let Err(error) = context.database.check_writer()
         {
             return self.reject(&refusal(&error), out);
         }
@@ -178,7 +186,7 @@ impl Session {
     /// Goes on with what the last step left open.
     pub fn go_on(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
         match self.kept.take() {
-            Some(Kept::Request(command, request)) => self.carry_out(command, request, 0, context, out),
+            Some(Kept::Request(command, mut request)) => self.carry_out(command, &mut request, 0, context, out),
             Some(Kept::Job(job, begun)) => self.work(job, begun, context, out),
             Some(Kept::Commit(commit)) => self.waited(commit, context, out),
             None => Step::Replied,
@@ -196,13 +204,13 @@ impl Session {
         let start = out.len();
         let told = match reply {
             Reply::Fixed(bytes) => outcome.map(|point| {
-                self.last = Some(point.commit);
+                self.last = Some(point);
                 out.extend_from_slice(bytes);
             }),
             Reply::Decided(deposit) => outcome.map(|point| {
                 let answer = deposit.take();
                 if answer.wrote {
-                    self.last = Some(point.commit);
+                    self.last = Some(point);
                 }
                 out.extend_from_slice(&answer.bytes);
             }),
@@ -246,15 +254,15 @@ impl Session {
     fn carry_out(
         &mut self,
         command: &'static Command,
-        request: Request,
+        request: &mut Request,
         waiting: usize,
         context: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) -> Step {
         if self.multi.is_some() && !command.run.is_of_transactions() {
-            return self.queue(command, request, context, out);
+            return self.queue(command, std::mem::take(request), context, out);
         }
-        let words = Words::of(&request);
+        let words = Words::of(request);
         match command.run {
             Run::Pure(say) => say(words, &mut self.out(out)),
             Run::Data(data) => return self.data(command, data, request, waiting, context, out),
@@ -294,8 +302,8 @@ impl Session {
     }
 
     /// Keeps a request until the orders before it are answered.
-    fn wait(&mut self, command: &'static Command, request: Request) -> Step {
-        self.kept = Some(Kept::Request(command, request));
+    fn wait(&mut self, command: &'static Command, request: &mut Request) -> Step {
+        self.kept = Some(Kept::Request(command, std::mem::take(request)));
         Step::AfterOrders
     }
 
@@ -310,7 +318,8 @@ impl Session {
             }
             Err(error) if begun => {
                 // Half of a reply is sent: there is no other way to say that the rest will not come.
-                log::warn!("client {}: a reply ends before its end: {error}", self.id);
+                let code = error.reason().name();
+                log::warn!(code, client:% = self.id; "closed: its reply ends before its end: {error}");
                 out.truncate(start);
                 Step::Last
             }
@@ -359,23 +368,23 @@ impl Session {
         &mut self,
         command: &'static Command,
         data: Data,
-        request: Request,
+        request: &mut Request,
         waiting: usize,
         context: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) -> Step {
-        let words = Words::of(&request);
+        let words = Words::of(request);
         if data.writes() {
             return match data.plain(words) {
                 Some(Ok(batch)) => Step::Ordered(Order::Commit(batch), Reply::Fixed(b"+OK\r\n")),
                 Some(Err(text)) => self.refuse(&text, out),
-                None => self.decide(vec![Queued::data(data, request)], false, Watched::default(), context),
+                None => self.decide(vec![Queued::data(data, std::mem::take(request))], false, Watched::default(), context),
             };
         }
         match (waiting, words.len()) {
             (0, 0..=2) => {
                 let start = out.len();
-                match data.read(words, &mut context.database, &mut Out::new(self.version, out)) {
+                match data.read(words, &mut context.newest, &mut Out::new(self.version, out)) {
                     Ok(read) => {
                         context.count_read(read);
                         Step::Replied
@@ -387,12 +396,12 @@ impl Session {
                 }
             }
             (0, _) => {
-                let reads = Reads::new(context, None, vec![Queued::data(data, request)], false);
+                let reads = Reads::new(context, None, vec![Queued::data(data, std::mem::take(request))], false);
                 self.begin(reads.map(Job::Reads), context, out)
             }
             (_, 0..=2) => {
                 let place = Decision::new(|_| Ok(None)).with_bytes(request.bytes());
-                Step::Ordered(Order::Decide(place), Reply::Read(data, request, self.version))
+                Step::Ordered(Order::Decide(place), Reply::Read(data, std::mem::take(request), self.version))
             }
             (_, _) => self.wait(command, request),
         }

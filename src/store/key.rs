@@ -3,6 +3,7 @@
 //!
 //! Ordered and equal as the bytes are.
 
+use crate::sync::Arc;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 
@@ -10,7 +11,7 @@ use std::cmp::Ordering;
 const SHORT_BYTES_MAX: usize = 22;
 
 /// The bytes of a key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Key {
     /// In place.
     Short {
@@ -19,8 +20,8 @@ pub(super) enum Key {
         /// The key, then zeros.
         bytes: [u8; SHORT_BYTES_MAX],
     },
-    /// Elsewhere.
-    Long(Box<[u8]>),
+    /// Elsewhere, once for all that have it.
+    Long(Arc<[u8]>),
 }
 
 impl Key {

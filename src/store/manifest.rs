@@ -20,6 +20,8 @@ const MAGIC: &[u8; 8] = b"AEROMANI";
 const RUN_BYTES: usize = 48;
 const MERGE_BYTES: usize = 32;
 const FIXED_BYTES: usize = 76;
+/// The longest that [`Manifest::decode`] can accept.
+const BYTES_MAX: usize = FIXED_BYTES + (RUN_BYTES + MERGE_BYTES) * limits::MANIFEST_RUNS_MAX;
 
 /// The name of the manifest in `store/`.
 pub const MANIFEST_FILE: &str = "MANIFEST";
@@ -93,8 +95,7 @@ impl Manifest {
     /// `store.manifest_corrupt`, `identity.version`, `identity.other_database`, `disk.read_failed`.
     pub fn read(disk: &dyn Disk, directory: &Path, database_id: Id) -> Result<Manifest> {
         let path = directory.join(MANIFEST_FILE);
-        let entries = RUN_BYTES.saturating_add(MERGE_BYTES).saturating_mul(limits::MANIFEST_RUNS_MAX);
-        let bytes = disk::read_file(disk, &path, FIXED_BYTES.saturating_add(entries))?;
+        let bytes = disk::read_file(disk, &path, BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| {
             Error::new(Reason::StoreManifestCorrupt).with("file", path.display()).with("bytes", "absent")
         })?;
@@ -183,14 +184,34 @@ mod tests {
         }
     }
 
-    /// D-CORRUPT: it is not read whole, and is refused as a manifest.
+    /// D-CORRUPT: it is not read whole, which shows in the bytes that the refusal counts, and is refused as a manifest.
     #[test]
-    fn a_file_that_is_longer_than_any_manifest_is_no_manifest() {
+    fn of_a_file_that_is_longer_than_any_manifest_one_byte_too_many_is_read() {
         let disk = SimDisk::new();
-        disk.overwrite(Path::new("/MANIFEST"), vec![0; 6 << 20]);
+        disk.overwrite(Path::new("/MANIFEST"), vec![0; BYTES_MAX + (1 << 20)]);
         let refusal = Manifest::read(&disk, Path::new("/"), Id([4; 16])).unwrap_err();
         assert_eq!(refusal.reason(), Reason::StoreManifestCorrupt);
         assert_eq!(refusal.fact("file"), Some("/MANIFEST"));
+        assert_eq!(refusal.fact("bytes"), Some((BYTES_MAX + 1).to_string().as_str()));
+    }
+
+    /// FMT-MANIFEST: the longest manifest is read; one more run, or one more merge, is refused, however short the file is.
+    #[test]
+    fn a_manifest_names_no_more_runs_and_no_more_merges_than_may_be() {
+        let named = |runs: usize, merges: usize| {
+            let commit = |number: usize| CommitId(number as u64);
+            let run = |number| RunId { level: 0, first: commit(number), last: commit(number) };
+            let merge = Merge { output: RunId { level: 1, ..run(1) }, floor: CommitId::NONE };
+            let mut manifest = Manifest::empty(Id([4; 16]), LogPoint { commit: commit(runs), ..LogPoint::default() });
+            manifest.plan.runs = (1..=runs).map(|number| RunInfo { id: run(number), size: 1, hash: 1 }).collect();
+            manifest.plan.merges = vec![merge; merges];
+            let bytes = manifest.encode();
+            (bytes.len(), Manifest::decode(&bytes).map(|_| ()).map_err(|refusal| refusal.reason()))
+        };
+        let most = limits::MANIFEST_RUNS_MAX;
+        assert_eq!(named(most, most), (BYTES_MAX, Ok(())));
+        assert_eq!(named(most + 1, 1).1, Err(Reason::StoreManifestCorrupt));
+        assert_eq!(named(1, most + 1).1, Err(Reason::StoreManifestCorrupt));
     }
 
     #[test]

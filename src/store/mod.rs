@@ -20,16 +20,19 @@ pub mod plan;
 pub mod run;
 
 mod applier;
+mod directory;
 mod hold;
 mod key;
+mod newest;
 mod rows;
-mod sieve;
 mod state;
 mod survivors;
 mod table;
+mod values;
 mod view;
 
 pub use applier::Applier;
+pub use newest::Newest;
 pub use rows::{Range, Rows};
 pub use run::Direction;
 pub use state::{SealedTable, State};
@@ -46,7 +49,7 @@ use crate::position::LogPoint;
 use crate::published::{Cell, FirstFault, Published, Signal};
 use crate::queue::Sender;
 use crate::reason::Reason;
-use crate::sync::{self, Arc, Mutex, Pin, seeded};
+use crate::sync::{self, Arc, Mutex, OnceLock, Pin, seeded};
 use hold::Holds;
 use manifest::Manifest;
 use run::{Cache, Run};
@@ -76,16 +79,18 @@ pub struct Store {
     published: Published,
     halted: FirstFault,
     stopped: FirstFault,
+    /// Why nothing is read here, on a node whose reads are not proven safe.
+    read_block: OnceLock<Error>,
     changed: Signal,
     holds: Holds,
     cache: Arc<Cache>,
     /// Calls maintenance; gone once it was dismissed.
     maintenance: Mutex<Option<Sender<()>>>,
     /// Called when commits have become readable, or never will any more.
-    hooks: Mutex<Vec<Hook>>,
+    hooks: Mutex<Arc<Vec<Hook>>>,
 }
 
-type Hook = Box<dyn Fn() + Send + Sync>;
+type Hook = Arc<dyn Fn() + Send + Sync>;
 
 impl Store {
     /// Opens the runs that the manifest names. What lies above the checkpoint is applied afterwards, from the log.
@@ -122,11 +127,12 @@ impl Store {
             published: Published::new(manifest.point.commit),
             halted: FirstFault::new(),
             stopped: FirstFault::new(),
+            read_block: OnceLock::new(),
             changed: Signal::new(),
             holds: Holds::default(),
             cache,
             maintenance: Mutex::new(maintenance),
-            hooks: Mutex::new(Vec::new()),
+            hooks: Mutex::new(Arc::default()),
         }))
     }
 
@@ -175,22 +181,16 @@ impl Store {
         Ok(View::new(self, commit, state))
     }
 
-    /// The newest value of a key: a view for one read.
-    ///
-    /// # Errors
-    /// As [`Store::view`] and [`View::get`].
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let (commit, state) = self.admit(None)?;
-        self.watch(state.get(key, commit))
+    /// A reader of the newest values.
+    #[must_use]
+    pub fn newest(&self) -> Newest<'_> {
+        Newest { store: self, admitted: None }
     }
 
-    /// The length of the newest value of a key; the value is not copied.
-    ///
-    /// # Errors
-    /// As [`Store::get`].
-    pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
-        let (commit, state) = self.admit(None)?;
-        self.watch(state.len(key, commit))
+    /// Refuses every read from here on: nothing proves that they are safe.
+    pub(crate) fn block_reads(&self, refusal: Error) {
+        // The first refusal says what the others would.
+        let _ = self.read_block.set(refusal);
     }
 
     /// The commit to read at and a state that holds it.
@@ -199,6 +199,9 @@ impl Store {
     /// that a newer one has been published since, because a floor is only ever raised to a published commit; so the newest view looks
     /// again, and each time it does the writer has moved on.
     fn admit(&self, at: Option<CommitId>) -> Result<(CommitId, Pin<State>)> {
+        if let Some(refusal) = self.read_block.get() {
+            return Err(refusal.clone().with("applied_commit", self.published.commit()));
+        }
         // Each look finds the floor of the last one published, so the loop ends when the writer stops.
         let mut floor_seen = CommitId::NONE;
         loop {
@@ -245,21 +248,27 @@ impl Store {
         if seeded("reading ends before its fault is recorded") {
             self.published.halt();
         }
-        if self.halted.set(error) {
+        let first = self.halted.set(error);
+        if first {
             log::error!(code = error.reason().name(); "halted: {error}");
         }
         self.published.halt();
         self.changed.raise();
-        self.tell();
+        if first {
+            self.tell();
+        }
     }
 
     /// Ends writing, for good; what is there can still be read.
     pub fn stop_writes(&self, error: &Error) {
-        if self.stopped.set(error) {
+        let first = self.stopped.set(error);
+        if first {
             log::error!(code = error.reason().name(); "writing stopped: {error}");
         }
         self.changed.raise();
-        self.tell();
+        if first {
+            self.tell();
+        }
     }
 
     /// What ended reading, if anything did.
@@ -298,10 +307,11 @@ impl Store {
         }
     }
 
-    /// Calls `hook` whenever commits have become readable, and when it is known that none will any more; on the thread that made it so.
-    /// It must not read this database, nor add a hook, nor fail: hooks are called one after the other, under a lock.
+    /// Calls `hook` whenever commits have become readable, and once for the first fault that ends reading and the first that ends writing;
+    /// on the thread that made it so, so it may be called by two at once. No lock is held meanwhile: it may read, and add a hook, which is
+    /// called from the next time on. Where it fails an assertion, in a program that unwinds, that is logged, and the other hooks are called.
     pub fn on_publish(&self, hook: impl Fn() + Send + Sync + 'static) {
-        sync::lock(&self.hooks).push(Box::new(hook));
+        Arc::make_mut(&mut sync::lock(&self.hooks)).push(Arc::new(hook));
     }
 
     /// Makes everything up to a commit readable, and says so.
@@ -311,8 +321,11 @@ impl Store {
     }
 
     fn tell(&self) {
-        for hook in sync::lock(&self.hooks).iter() {
-            hook();
+        let hooks = Arc::clone(&sync::lock(&self.hooks));
+        for hook in hooks.iter() {
+            if let Err(assertion) = sync::caught(|| hook()) {
+                log::error!("a hook failed an assertion of its own: {assertion}");
+            }
         }
     }
 
@@ -341,5 +354,85 @@ impl Store {
 
     fn is_current(&self, number: u64) -> bool {
         self.state.look(|state| state.number == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimDisk;
+    use crate::sync::atomic::{AtomicUsize, Ordering};
+
+    fn store() -> Arc<Store> {
+        let options = StoreOptions {
+            disk: Arc::new(SimDisk::new()),
+            directory: "/store".into(),
+            database_id: Id([7; 16]),
+            parameters: Parameters::default(),
+            cache_bytes: 0,
+            pinned_bytes_max: 0,
+        };
+        Store::open(options, &Manifest::empty(Id([7; 16]), LogPoint::default()), None).unwrap()
+    }
+
+    fn counted(store: &Store) -> impl Fn() -> usize {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&calls);
+        store.on_publish(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        move || calls.load(Ordering::Relaxed)
+    }
+
+    fn fault(reason: Reason) -> Error {
+        Error::new(reason)
+    }
+
+    /// P5-I14
+    #[test]
+    fn a_hook_that_fails_an_assertion_silences_no_other() {
+        let store = store();
+        let before = counted(&store);
+        store.on_publish(|| panic!("a hook of its own"));
+        let behind = counted(&store);
+        for commit in 1..=3 {
+            store.publish(CommitId(commit));
+        }
+        assert_eq!((before(), behind()), (3, 3));
+        assert_eq!((store.commit(), store.write_fault()), (CommitId(3), None));
+    }
+
+    /// P5-I14: it looks before it enters, so that what would be a deadlock fails.
+    #[test]
+    fn a_hook_may_read_and_add_a_hook() {
+        let store = store();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (weak, place) = (Arc::downgrade(&store), Arc::clone(&seen));
+        store.on_publish(move || {
+            let store = weak.upgrade().unwrap();
+            assert!(store.hooks.try_lock().is_ok(), "hooks are called under their lock");
+            store.on_publish(|| {});
+            sync::lock(&place).push((store.view(None).unwrap().commit(), store.newest().look(b"key", <[u8]>::to_vec)));
+        });
+        store.publish(CommitId(1));
+        store.publish(CommitId(2));
+        assert_eq!(*sync::lock(&seen), [(CommitId(1), Ok(None)), (CommitId(2), Ok(None))]);
+        assert_eq!(sync::lock(&store.hooks).len(), 3);
+    }
+
+    /// P5-I14, D-FSYNC, D-CORRUPT: every refused order and every refused read meets the fault again; that tells nothing new.
+    #[test]
+    fn hooks_are_told_of_the_first_fault_of_each_kind_and_of_no_later_one() {
+        let store = store();
+        let calls = counted(&store);
+        store.stop_writes(&fault(Reason::DiskSyncFailed));
+        assert_eq!(calls(), 1);
+        store.stop_writes(&fault(Reason::DiskSyncFailed));
+        store.stop_writes(&fault(Reason::DiskFull));
+        assert_eq!(calls(), 1);
+        for _ in 0..3 {
+            let _ = store.watch::<()>(Err(fault(Reason::StoreBlockCorrupt)));
+        }
+        assert_eq!(calls(), 2);
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Each source (the table, sealed tables, runs) walks its keys with the version that is visible at the view. The merge takes the
 //! smallest key (the greatest, backwards); where several sources have it, the newest source has the newest version, because
-//! sources hold ranges of commits that follow one another. Tombstones are passed over. One view for the whole range.
+//! sources hold ranges of commits that follow one another. Keys without a value are passed over; who has to bound its work sees them too
+//! ([`Rows::next_place`]). One view for the whole range.
 //!
 //! The cursor stands behind a hold, so that it can be revoked between two rows, with all that it pins; hence a row is copied out of it.
 
 use super::Store;
 use super::hold::{Hold, Pins};
-use super::run::{self, Direction, RunCursor};
+use super::run::{self, Direction, RunCursor, Sight};
 use super::state::State;
 use super::table::TableCursor;
 use crate::commit_id::CommitId;
@@ -81,7 +82,7 @@ impl Source {
         }
     }
 
-    fn current(&self) -> Option<(&[u8], Option<&[u8]>)> {
+    fn current(&self) -> Option<(&[u8], Sight<'_>)> {
         match self {
             Source::Table(cursor) => cursor.current(),
             Source::Run(cursor) => cursor.current(),
@@ -146,9 +147,11 @@ impl Pins for Cursor {
 }
 
 /// What a cursor found at the next key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Row,
-    Tombstone,
+    /// A key without a value.
+    Passed,
     End,
 }
 
@@ -162,17 +165,19 @@ impl Cursor {
     /// Goes to the next key of the range, and copies its row.
     fn step(&mut self, row: &mut Row) -> Result<Step> {
         self.leave_key()?;
-        let newest = self.enter_key().and_then(|newest| self.lanes.get(newest));
-        Ok(match newest.and_then(|lane| lane.source.current()) {
-            Some((key, Some(value))) if self.within(key) => {
-                row.key.clear();
-                row.key.extend_from_slice(key);
-                row.value.clear();
+        self.enter_key();
+        let mut at_key = self.at_key.iter().filter_map(|index| self.lanes.get(*index)?.source.current()).peekable();
+        let Some((key, _)) = at_key.peek().filter(|(key, _)| self.within(key)) else { return Ok(Step::End) };
+        row.key.clear();
+        row.key.extend_from_slice(key);
+        row.value.clear();
+        // The newest source that has a version here decides.
+        Ok(match at_key.map(|(_, seen)| seen).find(|seen| *seen != Sight::Nothing) {
+            Some(Sight::Value(value)) => {
                 row.value.extend_from_slice(value);
                 Step::Row
             }
-            Some((key, None)) if self.within(key) => Step::Tombstone,
-            _ => Step::End,
+            Some(Sight::Tombstone | Sight::Nothing) | None => Step::Passed,
         })
     }
 
@@ -186,8 +191,8 @@ impl Cursor {
         Ok(())
     }
 
-    /// Finds the lanes that stand at the next key; returns the newest of them.
-    fn enter_key(&mut self) -> Option<usize> {
+    /// Finds the lanes that stand at the next key, the newest first.
+    fn enter_key(&mut self) {
         let mut best: Option<(u64, &Lane)> = None;
         for (index, lane) in self.lanes.iter().enumerate() {
             let Some(head) = lane.head else { continue };
@@ -207,7 +212,6 @@ impl Cursor {
                 Ordering::Greater => {}
             }
         }
-        self.at_key.first().copied()
     }
 
     fn within(&self, key: &[u8]) -> bool {
@@ -221,6 +225,9 @@ impl Cursor {
     }
 }
 
+/// A key of a walk, and its value if it has one.
+pub type Place<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// The rows of a range, one after the other.
 pub struct Rows {
     hold: Hold<Cursor>,
@@ -228,6 +235,7 @@ pub struct Rows {
     fault: Option<Error>,
     /// The row that was returned last.
     row: Row,
+    /// How many may follow; none once the end was met.
     left: usize,
 }
 
@@ -252,31 +260,48 @@ impl Rows {
         Ok(Rows { hold: Hold::new(store, at, cursor), fault: None, row: Row::default(), left: range.limit })
     }
 
-    /// The next row: key and value. `None` at the end of the range or of the limit. After an error there is no further row, only the
-    /// error again; corruption halts the node (D-CORRUPT).
+    /// The next row: key and value. `None` at the end of the range or of the limit, and ever after, without another look. After an error
+    /// there is no further row, only the error again; corruption halts the node (D-CORRUPT).
     ///
     /// # Errors
     /// `view.revoked`, `store.block_corrupt`, `disk.read_failed`.
     pub fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        loop {
+            match self.step()? {
+                Step::Passed => {}
+                Step::End => return Ok(None),
+                Step::Row => return Ok(Some((&self.row.key, &self.row.value))),
+            }
+        }
+    }
+
+    /// The next key, with its value if it is a row. A key without one was deleted, or is the last of some that have no version in this
+    /// view. To get from one place to the next takes a bounded time, so who counts places bounds its work.
+    ///
+    /// # Errors
+    /// As [`Rows::next_row`].
+    pub fn next_place(&mut self) -> Result<Option<Place<'_>>> {
+        Ok(match self.step()? {
+            Step::Passed => Some((&self.row.key, None)),
+            Step::End => None,
+            Step::Row => Some((&self.row.key, Some(&self.row.value))),
+        })
+    }
+
+    /// Goes to the next key. The hold can be revoked at every one, so that many without a value do not put it off.
+    fn step(&mut self) -> Result<Step> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(Step::End) };
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        // The hold can be revoked at every key, so that many tombstones do not put it off.
-        loop {
-            match self.hold.advance(|cursor| cursor.step(&mut self.row)) {
-                Ok(Step::Tombstone) => {}
-                Ok(Step::End) => return Ok(None),
-                Ok(Step::Row) => {
-                    self.left = left;
-                    return Ok(Some((&self.row.key, &self.row.value)));
-                }
-                Err(error) => {
-                    self.fault = Some(error.clone());
-                    return Err(error);
-                }
-            }
+        let step = self.hold.advance(|cursor| cursor.step(&mut self.row));
+        match &step {
+            Ok(Step::Row) => self.left = left,
+            Ok(Step::End) => self.left = 0,
+            Ok(Step::Passed) => {}
+            Err(error) => self.fault = Some(error.clone()),
         }
+        step
     }
 
     /// All rows that are left, copied.

@@ -60,20 +60,12 @@ impl State {
         active.chain(sealed).filter(move |(first, _)| *first <= at).map(|(_, table)| table)
     }
 
-    /// The value of a key at a commit.
+    /// What the value of a key at a commit shows, once. It stands under a lock meanwhile, unless it is long.
     ///
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
-    pub fn get(&self, key: &[u8], at: CommitId) -> Result<Option<Vec<u8>>> {
-        Ok(self.look(key, at, <[u8]>::to_vec)?.and_then(|(_, value)| value))
-    }
-
-    /// The length of the value of a key at a commit; the value is not copied.
-    ///
-    /// # Errors
-    /// `store.block_corrupt`, `disk.read_failed`.
-    pub fn len(&self, key: &[u8], at: CommitId) -> Result<Option<usize>> {
-        Ok(self.look(key, at, <[u8]>::len)?.and_then(|(_, bytes)| bytes))
+    pub fn look<R>(&self, key: &[u8], at: CommitId, show: impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
+        Ok(self.find(key, at, show)?.and_then(|(_, shown)| shown))
     }
 
     /// The commit that wrote a key last, up to a commit, and the length of what it wrote; `None` in its place is a tombstone.
@@ -81,21 +73,21 @@ impl State {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn newest(&self, key: &[u8], at: CommitId) -> Result<Option<(CommitId, Option<usize>)>> {
-        self.look(key, at, <[u8]>::len)
+        self.find(key, at, <[u8]>::len)
     }
 
-    fn look<R>(
+    fn find<R>(
         &self,
         key: &[u8],
         at: CommitId,
-        show: impl Fn(&[u8]) -> R,
+        mut show: impl FnMut(&[u8]) -> R,
     ) -> Result<Option<(CommitId, Option<R>)>> {
         let hash = key_hash(key);
-        if let Some((commit, value)) = self.tables(at).find_map(|table| table.get(key, hash, at)) {
-            return Ok(Some((commit, value.as_deref().map(show))));
+        if let Some(found) = self.tables(at).find_map(|table| table.look(key, hash, at, &mut show)) {
+            return Ok(Some(found));
         }
         for run in &self.runs {
-            let found = run.look(key, hash, at, &show)?;
+            let found = run.look(key, hash, at, &mut show)?;
             if found.is_some() {
                 return Ok(found);
             }

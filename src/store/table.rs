@@ -1,34 +1,43 @@
 //! The table: the versions of recent commits, in memory.
 //!
-//! One inserter, many readers. A B-tree under a short lock: the inserter holds it for one commit, a reader for one key or for a
+//! ```text
+//! key ──hash──► directory ──► entry: its versions ──► values
+//!  └───────────► order ────────┘                             for what goes from key to key, and where the directory does not know
+//! ```
+//!
+//! One inserter, many readers, and a short lock: the inserter holds it for one commit, a reader for one key or for a
 //! bounded piece of a range, so neither stalls the other. Visibility does not rest on the lock but on the view's CommitId:
 //! what is inserted and not yet published is invisible (M-ATOMIC), because every published view is smaller.
 //!
-//! Values are shared, so that a reader copies them outside the lock.
+//! Long values are shared, so that a reader copies them outside the lock.
 
+use super::directory::{Directory, Found};
 use super::key::Key;
-use super::run::{self, Direction, key_hash};
-use super::sieve::Sieve;
+use super::run::{self, Direction, PASSED_KEYS, Sight, key_hash};
+use super::values::{Place, Value, Values};
 use crate::batch::Operation;
 use crate::commit_id::CommitId;
 use crate::sync::{self, Arc, Pin, RwLock};
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::btree_map::BTreeMap;
 use std::ops::Bound;
 
 /// Keys that a cursor takes from the table at a time: few at first, then more.
 const CHUNK_KEYS: (usize, usize) = (16, 256);
 /// Bytes of keys and values after which a piece of a sealed table ends.
 const PIECE_BYTES: usize = 1 << 20;
+/// Entries that stand side by side: no entry is ever moved, and no commit waits for that.
+const CHUNK_ENTRIES: usize = 1024;
 
 #[derive(Debug)]
 struct Version {
     commit: CommitId,
-    value: Option<Arc<[u8]>>,
+    value: Option<Place>,
 }
 
 /// The versions of one key: most keys have one.
 #[derive(Debug)]
-struct Versions {
+struct Entry {
+    key: Key,
     newest: Version,
     older: Option<Box<Older>>,
 }
@@ -37,11 +46,7 @@ struct Versions {
 #[derive(Debug, Default)]
 struct Older(Vec<Version>);
 
-impl Versions {
-    fn only(version: Version) -> Versions {
-        Versions { newest: version, older: None }
-    }
-
+impl Entry {
     /// Adds a version that is newer than all, or takes the place of the newest.
     fn add(&mut self, version: Version) {
         debug_assert!(self.newest.commit <= version.commit, "commits are inserted in order");
@@ -73,46 +78,102 @@ impl Versions {
 /// The versions of recent commits.
 #[derive(Debug)]
 pub struct Table {
-    keys: RwLock<Keys>,
+    rows: RwLock<Rows>,
 }
 
 #[derive(Debug)]
-struct Keys {
-    map: BTreeMap<Key, Versions>,
-    sieve: Sieve,
+struct Rows {
+    directory: Directory,
+    /// Numbers of entries.
+    order: BTreeMap<Key, u32>,
+    /// In the order in which their keys came, in pieces of [`CHUNK_ENTRIES`].
+    entries: Vec<Vec<Entry>>,
+    values: Values,
+}
+
+impl Rows {
+    fn number(&self, key: &[u8], hash: u64) -> Option<u32> {
+        let is_meant = |number| self.entry(number).is_some_and(|entry| entry.key.as_slice() == key);
+        match self.directory.find(hash, is_meant) {
+            Found::Entry(number) => Some(number),
+            Found::Nowhere => None,
+            Found::Unknown => self.order.get(key).copied(),
+        }
+    }
+
+    fn entry(&self, number: u32) -> Option<&Entry> {
+        let number = usize::try_from(number).ok()?;
+        self.entries.get(number / CHUNK_ENTRIES)?.get(number % CHUNK_ENTRIES)
+    }
+
+    fn entry_mut(&mut self, number: u32) -> Option<&mut Entry> {
+        let number = usize::try_from(number).ok()?;
+        self.entries.get_mut(number / CHUNK_ENTRIES)?.get_mut(number % CHUNK_ENTRIES)
+    }
+
+    fn insert(&mut self, commit: CommitId, operation: &Operation<'_>) {
+        let hash = key_hash(operation.key);
+        let version = Version { commit, value: operation.value.map(|value| self.values.put(value)) };
+        if let Some(entry) = self.number(operation.key, hash).and_then(|number| self.entry_mut(number)) {
+            return entry.add(version);
+        }
+        if self.entries.last().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
+            self.entries.push(Vec::with_capacity(CHUNK_ENTRIES));
+        }
+        let number = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
+        let key = Key::from(operation.key);
+        self.directory.insert(hash, number);
+        self.order.insert(key.clone(), number);
+        if let Some(chunk) = self.entries.last_mut() {
+            chunk.push(Entry { key, newest: version, older: None });
+        }
+    }
+
+    fn value(&self, version: &Version) -> Option<Value<'_>> {
+        version.value.map(|place| self.values.get(place))
+    }
 }
 
 impl Table {
     /// An empty table, for about so much log.
     #[must_use]
     pub fn new(log_bytes: u64) -> Table {
-        Table { keys: RwLock::new(Keys { map: BTreeMap::new(), sieve: Sieve::new(log_bytes) }) }
+        let directory = Directory::new(log_bytes);
+        let (order, entries, values) = (BTreeMap::new(), Vec::new(), Values::default());
+        Table { rows: RwLock::new(Rows { directory, order, entries, values }) }
     }
 
     /// Inserts the operations of a commit, which is greater than all before it.
     pub fn insert<'a>(&self, commit: CommitId, operations: impl Iterator<Item = Operation<'a>>) {
-        let mut keys = sync::write(&self.keys);
-        for operation in operations {
-            keys.sieve.insert(key_hash(operation.key));
-            let version = Version { commit, value: operation.value.map(Arc::from) };
-            match keys.map.entry(Key::from(operation.key)) {
-                Entry::Vacant(place) => {
-                    place.insert(Versions::only(version));
-                }
-                Entry::Occupied(place) => place.into_mut().add(version),
-            }
-        }
+        let mut rows = sync::write(&self.rows);
+        operations.for_each(|operation| rows.insert(commit, &operation));
     }
 
-    /// The version of a key that is visible at a commit: which commit wrote it, and its value; the inner `None` is a tombstone. `hash`
-    /// is [`key_hash`] of the key.
+    /// The version of a key that is visible at a commit: which commit wrote it, and what its value shows; the inner `None` is a
+    /// tombstone. `hash` is [`key_hash`] of the key.
     #[must_use]
-    pub fn get(&self, key: &[u8], hash: u64, at: CommitId) -> Option<(CommitId, Option<Arc<[u8]>>)> {
-        let keys = sync::read(&self.keys);
-        if !keys.sieve.may_contain(hash) {
-            return None;
-        }
-        keys.map.get(key)?.visible(at).map(|version| (version.commit, version.value.clone()))
+    pub fn look<R>(
+        &self,
+        key: &[u8],
+        hash: u64,
+        at: CommitId,
+        show: impl FnOnce(&[u8]) -> R,
+    ) -> Option<(CommitId, Option<R>)> {
+        let rows = sync::read(&self.rows);
+        let version = rows.entry(rows.number(key, hash)?)?.visible(at)?;
+        let commit = version.commit;
+        Some((
+            commit,
+            match rows.value(version) {
+                None => None,
+                Some(Value::Short(bytes)) => Some(show(bytes)),
+                Some(Value::Long(bytes)) => {
+                    let bytes = Arc::clone(bytes);
+                    drop(rows);
+                    Some(show(&bytes))
+                }
+            },
+        ))
     }
 
     /// Hands on every version behind `after` (of all, if `None`), in the order of a run, until a piece is full; returns the last key
@@ -125,13 +186,13 @@ impl Table {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(run::Entry<'_>) -> Result<(), E>,
     ) -> Result<Option<Vec<u8>>, E> {
-        let map = &sync::read(&self.keys).map;
+        let rows = sync::read(&self.rows);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut bytes = 0usize;
-        for (key, versions) in map.range::<[u8], _>((from, Bound::Unbounded)) {
+        for (key, number) in rows.order.range::<[u8], _>((from, Bound::Unbounded)) {
             let key = key.as_slice();
-            for version in versions.all() {
-                let value = version.value.as_deref();
+            for version in rows.entry(*number).into_iter().flat_map(Entry::all) {
+                let value = rows.value(version).map(Value::bytes);
                 bytes = bytes.saturating_add(key.len()).saturating_add(value.map_or(0, <[u8]>::len));
                 visit(run::Entry { key, commit: version.commit, value })?;
             }
@@ -143,18 +204,33 @@ impl Table {
     }
 }
 
-/// Walks the keys of a table that have a version at a commit.
+/// A key of a chunk: where it begins and ends, and its value.
+struct Item {
+    start: usize,
+    end: usize,
+    value: Held,
+}
+
+/// A value of a chunk.
+enum Held {
+    Tombstone,
+    /// It stands behind its key, up to here.
+    Short(usize),
+    Long(Arc<[u8]>),
+}
+
+/// Walks the keys of a table that have a version at a commit. The others are passed; where many follow one another, one of them is shown
+/// now and then, so that no step is long.
 pub(super) struct TableCursor {
     table: Pin<Table>,
     at: CommitId,
     direction: Direction,
-    /// The keys of the chunk, one behind the other.
-    keys: Vec<u8>,
-    /// End of each key in `keys`, and its value.
-    items: Vec<(usize, Option<Arc<[u8]>>)>,
+    /// The keys of the chunk, each with its value behind it if that is short.
+    bytes: Vec<u8>,
+    items: Vec<Item>,
     index: usize,
     chunk_keys: usize,
-    /// The last key that was looked at, if the table may hold more behind it.
+    /// The last key that was looked at, if the table may hold more behind it. The cursor stands there if the chunk is empty.
     more: Option<Vec<u8>>,
 }
 
@@ -166,7 +242,7 @@ impl TableCursor {
             table,
             at,
             direction,
-            keys: Vec::new(),
+            bytes: Vec::new(),
             items: Vec::new(),
             index: 0,
             chunk_keys: CHUNK_KEYS.0,
@@ -178,59 +254,64 @@ impl TableCursor {
     pub(super) fn seek(&mut self, bound: Bound<&[u8]>) {
         self.chunk_keys = CHUNK_KEYS.0;
         self.load(bound);
-        self.load_more();
     }
 
     /// Goes to the next key of the direction.
     pub(super) fn advance(&mut self) {
         self.index = self.index.saturating_add(1);
-        self.load_more();
-    }
-
-    /// Loads chunks until there is a key here, or none is left.
-    fn load_more(&mut self) {
-        while self.index >= self.items.len() {
-            let Some(last) = self.more.take() else { return };
+        if self.index >= self.items.len()
+            && let Some(last) = self.more.take()
+        {
             self.chunk_keys = self.chunk_keys.saturating_mul(2).min(CHUNK_KEYS.1);
             self.load(Bound::Excluded(&last));
         }
     }
 
-    /// The key here and its value; `None` in it is a tombstone.
+    /// The key here, and what the view sees there.
     #[must_use]
-    pub(super) fn current(&self) -> Option<(&[u8], Option<&[u8]>)> {
-        let (_, value) = self.items.get(self.index)?;
-        Some((self.key(self.index)?, value.as_deref()))
-    }
-
-    fn key(&self, index: usize) -> Option<&[u8]> {
-        let (end, _) = self.items.get(index)?;
-        let start = match index.checked_sub(1) {
-            Some(before) => self.items.get(before)?.0,
-            None => 0,
+    pub(super) fn current(&self) -> Option<(&[u8], Sight<'_>)> {
+        if self.items.is_empty() {
+            return self.more.as_ref().map(|passed| (passed.as_slice(), Sight::Nothing));
+        }
+        let Item { start, end, value } = self.items.get(self.index)?;
+        let sight = match value {
+            Held::Tombstone => Sight::Tombstone,
+            Held::Short(value_end) => Sight::Value(self.bytes.get(*end..*value_end)?),
+            Held::Long(bytes) => Sight::Value(bytes.as_ref()),
         };
-        self.keys.get(start..*end)
+        Some((self.bytes.get(*start..*end)?, sight))
     }
 
-    /// Takes the next chunk from the table. Keys that have no version at the commit count too, so that the lock is held for a
+    /// Takes the next chunk from the table. Keys that have no version at the commit end it too, so that the lock is held for a
     /// bounded time; a chunk may hold none at all.
     fn load(&mut self, bound: Bound<&[u8]>) {
-        self.keys.clear();
+        self.bytes.clear();
         self.items.clear();
         self.index = 0;
-        let map = &sync::read(&self.table.keys).map;
-        let mut left = self.chunk_keys.saturating_mul(8);
-        let mut take = |(key, versions): (&Key, &Versions)| {
-            left = left.saturating_sub(1);
-            if let Some(version) = versions.visible(self.at) {
-                self.keys.extend_from_slice(key.as_slice());
-                self.items.push((self.keys.len(), version.value.clone()));
+        let rows = sync::read(&self.table.rows);
+        let mut passed = 0_usize;
+        let mut take = |(key, number): (&Key, &u32)| {
+            if let Some(version) = rows.entry(*number).and_then(|entry| entry.visible(self.at)) {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(key.as_slice());
+                let end = self.bytes.len();
+                let value = match rows.value(version) {
+                    None => Held::Tombstone,
+                    Some(Value::Short(bytes)) => {
+                        self.bytes.extend_from_slice(bytes);
+                        Held::Short(self.bytes.len())
+                    }
+                    Some(Value::Long(bytes)) => Held::Long(Arc::clone(bytes)),
+                };
+                self.items.push(Item { start, end, value });
+            } else {
+                passed = passed.saturating_add(1);
             }
-            (left == 0 || self.items.len() >= self.chunk_keys).then(|| key.as_slice().to_vec())
+            (passed >= PASSED_KEYS || self.items.len() >= self.chunk_keys).then(|| key.as_slice().to_vec())
         };
         self.more = match self.direction {
-            Direction::Forward => map.range::<[u8], _>((bound, Bound::Unbounded)).find_map(&mut take),
-            Direction::Backward => map.range::<[u8], _>((Bound::Unbounded, bound)).rev().find_map(&mut take),
+            Direction::Forward => rows.order.range::<[u8], _>((bound, Bound::Unbounded)).find_map(&mut take),
+            Direction::Backward => rows.order.range::<[u8], _>((Bound::Unbounded, bound)).rev().find_map(&mut take),
         };
     }
 }

@@ -33,7 +33,7 @@ impl View {
     /// # Errors
     /// `view.revoked`, `store.block_corrupt`, `disk.read_failed`.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.hold.read(|state| state.get(key, self.commit()))
+        self.look(key, <[u8]>::to_vec)
     }
 
     /// The length of the value of a key; the value is not copied.
@@ -41,7 +41,15 @@ impl View {
     /// # Errors
     /// As [`View::get`].
     pub fn len(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.hold.read(|state| state.len(key, self.commit()))
+        self.look(key, <[u8]>::len)
+    }
+
+    /// What the value of a key shows, once; the value is not copied. `show` must be quick: commits may wait for it.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    pub fn look<R>(&self, key: &[u8], show: impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
+        self.hold.read(|state| state.look(key, self.commit(), show))
     }
 
     /// The rows of a range. They go on to be readable when the view is dropped, and pin as much as it did; past the limit of

@@ -1,4 +1,7 @@
 //! The Supervisor without its thread: facts in, what is to be done.
+//!
+//! Assumes that facts are looked at in the order in which none can have passed another. Promises: the first fault counts, and a halt is
+//! kept before anything says so; the state changes in one place.
 
 use super::machine::{self, Event, State};
 use crate::chunk::Validated;
@@ -186,7 +189,7 @@ impl Supervisor {
             Some(target) if facts.applied.position < target => Event::Apply,
             Some(_) => Event::Reach,
         };
-        if machine::next(self.state, behind) != Some(self.state) {
+        if machine::next(self.state, behind).is_some() {
             self.step(behind, None);
         }
     }

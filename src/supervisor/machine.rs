@@ -59,22 +59,23 @@ words! {
     }
 }
 
-/// The state after an event; `None` where the event can't happen.
+/// The state after an event; `None` where the event can't happen: what is behind already does not fall behind.
 #[must_use]
 pub fn next(state: State, event: Event) -> Option<State> {
     let running = match state {
         State::Recovering | State::ReceivingWal | State::ValidatingWal | State::ApplyingWal | State::Ready => true,
         State::Disabled | State::Initializing | State::Halted | State::Failed | State::Closed => false,
     };
+    let shown = |to: State| (running && state != to).then_some(to);
     match event {
         Event::Start => (state == State::Disabled).then_some(State::Initializing),
         Event::Opened => (state == State::Initializing).then_some(State::Recovering),
-        Event::Receive => running.then_some(State::ReceivingWal),
-        Event::Validate => running.then_some(State::ValidatingWal),
-        Event::Apply => running.then_some(State::ApplyingWal),
-        Event::Reach => running.then_some(State::Ready),
-        Event::Halt => running.then_some(State::Halted),
-        Event::Fail => running.then_some(State::Failed),
+        Event::Receive => shown(State::ReceivingWal),
+        Event::Validate => shown(State::ValidatingWal),
+        Event::Apply => shown(State::ApplyingWal),
+        Event::Reach => shown(State::Ready),
+        Event::Halt => shown(State::Halted),
+        Event::Fail => shown(State::Failed),
         Event::Close => (running || matches!(state, State::Halted | State::Failed)).then_some(State::Closed),
     }
 }

@@ -18,9 +18,8 @@ fn word(seed: u64, position: u64) -> u64 {
 pub(super) fn fill(seed: u64, position: Position, bytes: &mut [u8]) {
     let mut at = position.0;
     for chunk in bytes.chunks_mut(8) {
-        for (byte, blank) in chunk.iter_mut().zip(word(seed, at).to_le_bytes()) {
-            *byte = blank;
-        }
+        let blank = word(seed, at).to_le_bytes();
+        chunk.copy_from_slice(blank.get(..chunk.len()).unwrap_or_default());
         at = at.wrapping_add(8);
     }
 }

@@ -167,3 +167,184 @@ impl FollowedLog {
         if mark == self.log.mark { Ok(()) } else { self.log.write_mark(mark) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::mark::MARK_FILE;
+    use super::super::{Keeper, Lineage, LogOptions, blank, open, segment};
+    use super::*;
+    use crate::disk::{Crash, SimDisk};
+    use crate::identity::Id;
+    use crate::record::{self, Kind, genesis};
+    use crate::sync::Arc;
+    use std::path::{Path, PathBuf};
+
+    const LINEAGE: Lineage = Lineage { database_id: Id([7; 16]), epoch: 1 };
+    const SEED: u64 = 99;
+    const STRETCH: u64 = 1024;
+
+    fn path(first: Position) -> PathBuf {
+        Path::new("/wal").join(segment::file_name(first))
+    }
+
+    fn followed() -> (SimDisk, FollowedLog) {
+        let disk = SimDisk::new();
+        let options = LogOptions {
+            disk: Arc::new(disk.clone()),
+            directory: "/wal".into(),
+            lineage: LINEAGE,
+            keeper: Keeper::Follower,
+            segment_bytes: 1 << 20,
+            extend_bytes: STRETCH,
+        };
+        LogWriter::create(&options, SEED).unwrap();
+        options.disk.sync_dir(Path::new("/")).unwrap();
+        let start = genesis(LINEAGE.database_id, LINEAGE.epoch);
+        let (log, _) = open(options, start, &mut |_, _| Ok(())).unwrap();
+        (disk, FollowedLog::new(log))
+    }
+
+    /// Some records, each with the point behind it; the last is a `Seal`.
+    fn records() -> Vec<(Vec<u8>, LogPoint)> {
+        let mut point = genesis(LINEAGE.database_id, LINEAGE.epoch);
+        let kinds = [(Kind::Floor, 8), (Kind::Floor, 8), (Kind::Seal, 0)];
+        let encode = |(kind, payload): (Kind, usize)| {
+            let mut bytes = Vec::new();
+            point = record::encode(&mut bytes, kind, &vec![0; payload], point);
+            (bytes, point)
+        };
+        kinds.into_iter().map(encode).collect()
+    }
+
+    fn marked(disk: &SimDisk) -> Mark {
+        Mark::decode(&disk.contents(&Path::new("/wal").join(MARK_FILE)).unwrap()).unwrap()
+    }
+
+    /// FMT-BLANK: a trickle finds space ahead and costs one fdatasync; a bulk makes the file grow by no more than itself.
+    #[test]
+    fn a_trickle_finds_blank_space_and_a_bulk_is_written_once() {
+        let (disk, mut log) = followed();
+        let first = Position::GENESIS;
+        let mut receive = |len: usize| {
+            let operations = disk.operations();
+            log.write(&vec![1; len]).unwrap();
+            let received = log.sync().unwrap();
+            let file = disk.contents(&path(first)).unwrap();
+            let mut expected = vec![1; received.0 as usize];
+            let behind = file.len() - 512 - expected.len();
+            let mut space = vec![0; (received.0 % 8) as usize + behind];
+            blank::fill(SEED, Position(received.0 & !7), &mut space);
+            expected.extend_from_slice(&space[(received.0 % 8) as usize..]);
+            assert!(file[512..] == expected, "behind {received} there is only blank");
+            assert_eq!(marked(&disk).allocated, first.after(file.len() as u64 - 512), "the mark knows of the space");
+            (received.0, behind as u64, disk.operations() - operations)
+        };
+        // In the space that the segment began with, then into the next stretch: a write, the blank, the fdatasync, the mark.
+        assert_eq!(receive(1001), (1001, 23, 2));
+        assert_eq!(receive(100), (1101, 2048 - 1101, 4));
+        assert_eq!(receive(3), (1104, 2048 - 1104, 2));
+        // A bulk, and more of it: a write, the fdatasync, the mark.
+        assert_eq!(receive(2000), (3104, 0, 3));
+        assert_eq!(receive(256), (3360, 0, 3));
+        assert_eq!(receive(255), (3615, 4096 - 3615, 4));
+    }
+
+    /// REPL-POSITIONS, FMT-MARK: what is proven is marked with the next sync, and durably so by closing.
+    #[test]
+    fn the_mark_follows_the_proof_and_is_never_ahead_of_it() {
+        let (disk, mut log) = followed();
+        let [(first, one), (second, two), _] = &records()[..] else { unreachable!() };
+        let start = log.validated();
+        log.write(first).unwrap();
+        log.write(second).unwrap();
+        assert_eq!((log.written(), log.received(), marked(&disk).durable), (two.position, start.position, start));
+        log.sync().unwrap();
+        assert_eq!((log.received(), log.validated(), marked(&disk).durable), (two.position, start, start));
+        log.prove(*one);
+        assert_eq!((log.validated(), marked(&disk).durable), (*one, start));
+        log.sync().unwrap();
+        assert_eq!(marked(&disk).durable, *one);
+        assert_eq!(marked(&disk.image().crash(Crash::Dropped, 0)).durable, start, "a sync of log costs one fsync");
+        log.prove(*two);
+        log.close().unwrap();
+        assert_eq!(marked(&disk.image().crash(Crash::Dropped, 0)).durable, *two);
+    }
+
+    /// REPL-SEGMENT: the file ends with the `Seal`, and the next begins with the proven point; the oldest may be retired then.
+    #[test]
+    fn a_segment_ends_and_begins_at_the_proven_point() {
+        let (disk, mut log) = followed();
+        let records = records();
+        for (bytes, _) in &records {
+            log.write(bytes).unwrap();
+        }
+        log.sync().unwrap();
+        let end = records[2].1;
+        log.prove(end);
+        assert!(!log.retire(end.position, 1).unwrap(), "the newest is kept");
+        log.roll().unwrap();
+        let sealed: Vec<u8> = records.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
+        assert_eq!(disk.contents(&path(Position::GENESIS)).unwrap()[512..], sealed);
+        assert_eq!(disk.contents(&path(end.position)).unwrap()[..512], segment::encode_header(LINEAGE, end));
+        let mark = marked(&disk.image().crash(Crash::Dropped, 0));
+        assert_eq!((mark.segment, mark.durable), (end.position, end), "the mark names the segment before it is used");
+        assert_eq!(log.oldest(), Position::GENESIS);
+        assert!(!log.retire(end.position, 1).unwrap());
+        assert_eq!((log.oldest(), disk.contents(&path(Position::GENESIS))), (end.position, None));
+        assert_eq!(log.fault(), None);
+    }
+
+    fn received() -> FollowedLog {
+        let (_, mut log) = followed();
+        let [(first, _), (second, _), _] = &records()[..] else { unreachable!() };
+        log.write(first).unwrap();
+        log.sync().unwrap();
+        log.write(second).unwrap();
+        log
+    }
+
+    /// REPL-POSITIONS
+    #[test]
+    #[should_panic(expected = "before it was received")]
+    fn nothing_is_proven_that_was_not_received() {
+        received().prove(records()[1].1);
+    }
+
+    /// REPL-POSITIONS
+    #[test]
+    #[should_panic(expected = "was proven, and now")]
+    fn the_proof_never_goes_back() {
+        let mut log = received();
+        let start = log.validated();
+        log.prove(records()[0].1);
+        log.prove(start);
+    }
+
+    /// P5-I4
+    #[test]
+    #[should_panic(expected = "is not the proven")]
+    fn nothing_is_proven_twice_in_two_ways() {
+        let mut log = received();
+        let start = log.validated();
+        log.prove(LogPoint { commit: start.commit.next(), ..start });
+    }
+
+    /// REPL-SEGMENT
+    #[test]
+    #[should_panic(expected = "where everything is durable")]
+    fn no_segment_ends_before_all_of_it_is_received() {
+        let mut log = received();
+        log.prove(records()[0].1);
+        let _ = log.roll();
+    }
+
+    /// REPL-SEGMENT
+    #[test]
+    #[should_panic(expected = "where everything is proven")]
+    fn no_segment_ends_before_all_of_it_is_proven() {
+        let mut log = received();
+        log.sync().unwrap();
+        log.prove(records()[0].1);
+        let _ = log.roll();
+    }
+}

@@ -333,9 +333,9 @@ impl LogWriter {
     }
 }
 
-/// Writes blank from one position of a segment to another, in pieces.
+/// Writes blank from one position of a segment to another, in pieces that the processor's cache holds.
 pub(super) fn write_blank(file: &dyn File, first: Position, seed: u64, from: Position, to: Position) -> Result<()> {
-    const PIECE_BYTES: u64 = 1 << 20;
+    const PIECE_BYTES: u64 = 64 << 10;
     let mut at = from;
     let mut piece = Vec::new();
     while at < to {

@@ -11,12 +11,16 @@ use mio::{Events, Interest, Token};
 use rustix::fd::BorrowedFd;
 use rustix::fs::sendfile;
 use rustix::io::Errno;
+use rustix::net::sockopt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
 
 /// How many sources one wait tells of; those that are left are told by the next.
 const EVENTS: usize = 1024;
+
+/// How often a silent connection is tried before it is given up.
+const TRIES: u32 = 3;
 
 /// Most connections that wait to be accepted; the operating system may allow fewer.
 const WAITING_MAX: i32 = 4096;
@@ -79,6 +83,12 @@ impl Poll {
             ended: event.is_read_closed(),
             broken: event.is_error(),
         })
+    }
+
+    /// Lets every further wait fail as the operating system fails it: there is no room for what it would tell.
+    #[cfg(test)]
+    pub(crate) fn fail(&mut self) {
+        self.events = Events::with_capacity(0);
     }
 
     fn add(&self, source: &mut impl Source, name: usize, interest: Interest) -> io::Result<()> {
@@ -211,6 +221,18 @@ impl Stream {
         poll.add(&mut self.0, name, Interest::READABLE | Interest::WRITABLE)
     }
 
+    /// Has the operating system try the connection after so many seconds of silence, and then at thirds of them: where nobody is there, it
+    /// breaks.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn keep_alive(&self, seconds: u32) -> io::Result<()> {
+        sockopt::set_tcp_keepidle(&self.0, clock::seconds(seconds))?;
+        sockopt::set_tcp_keepintvl(&self.0, clock::seconds((seconds / TRIES).max(1)))?;
+        sockopt::set_tcp_keepcnt(&self.0, TRIES)?;
+        Ok(sockopt::set_socket_keepalive(&self.0, true)?)
+    }
+
     /// The address of this side.
     ///
     /// # Errors
@@ -285,5 +307,25 @@ fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => return outcome,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_connection_is_tried_three_times_and_first_after_the_seconds_that_were_said() {
+        let poll = Poll::new().unwrap();
+        let listener = Listener::bind(&poll, 0, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let stream = Stream::connect(&listener.local_addr().unwrap().to_string()).unwrap();
+        assert!(!sockopt::socket_keepalive(&stream.0).unwrap());
+        for (seconds, between) in [(300, 100), (1, 1), (32_767, 10_922)] {
+            stream.keep_alive(seconds).unwrap();
+            assert_eq!(sockopt::tcp_keepidle(&stream.0).unwrap(), clock::seconds(seconds));
+            assert_eq!(sockopt::tcp_keepintvl(&stream.0).unwrap(), clock::seconds(between));
+            assert_eq!(sockopt::tcp_keepcnt(&stream.0).unwrap(), 3);
+        }
+        assert!(sockopt::socket_keepalive(&stream.0).unwrap());
     }
 }

@@ -48,17 +48,38 @@ struct Client {
     waits: Waits,
 }
 
-/// The state of a server without its loop.
-pub struct Talk {
-    pub disk: SimDisk,
-    pub database: Arc<Database>,
-    pub room: Room,
-    /// Bytes of values that commands looked at.
-    pub read_bytes: usize,
+/// What the sessions share.
+struct Service {
+    room: Room,
     clients: Clients,
     cursors: Cursors,
     counters: Counters,
     options: Options,
+}
+
+impl Service {
+    fn context(&mut self, read_bytes: usize) -> Context<'_> {
+        Context {
+            database: &self.options.database,
+            newest: self.options.database.newest(),
+            clients: &mut self.clients,
+            cursors: &mut self.cursors,
+            counters: &self.counters,
+            room: &self.room,
+            feeds: None,
+            options: &self.options,
+            read_bytes,
+        }
+    }
+}
+
+/// The state of a server without its loop.
+pub struct Talk {
+    pub disk: SimDisk,
+    pub database: Arc<Database>,
+    /// Bytes of values that commands looked at.
+    pub read_bytes: usize,
+    service: Service,
     talkers: Vec<Client>,
 }
 
@@ -80,7 +101,9 @@ impl Talk {
 
     /// The same, with so much room for the replies of decisions.
     pub fn with_room(bytes: usize) -> Talk {
-        Talk { room: Room::new(bytes), ..Talk::new() }
+        let mut talk = Talk::new();
+        talk.service.room = Room::new(bytes);
+        talk
     }
 
     /// The same, with other parameters.
@@ -88,22 +111,24 @@ impl Talk {
         let disk = SimDisk::new();
         Database::init(&init_options(&disk, parameters)).unwrap();
         let database = Arc::new(Database::open(options(&disk)).unwrap());
-        Talk {
-            disk,
-            options: Options::new(Arc::clone(&database)),
-            database,
+        let service = Service {
             room: Room::new(limits::DEPOSITS_BYTES_MAX),
             clients: Clients::default(),
             cursors: Cursors::new(1000),
             counters: Counters::default(),
-            read_bytes: 0,
-            talkers: Vec::new(),
-        }
+            options: Options::new(Arc::clone(&database)),
+        };
+        Talk { disk, database, read_bytes: 0, service, talkers: Vec::new() }
+    }
+
+    /// The room for the replies of decisions.
+    pub fn room(&self) -> &Room {
+        &self.service.room
     }
 
     /// A new client.
     pub fn client(&mut self) -> usize {
-        let id = self.clients.enter("127.0.0.1:1".into(), "127.0.0.1:6380".into());
+        let id = self.service.clients.enter("127.0.0.1:1".into(), "127.0.0.1:6380".into());
         let session = Session::new(id);
         self.talkers.push(Client { id, session, slots: VecDeque::new(), output: Vec::new(), waits: Waits::No });
         self.talkers.len() - 1
@@ -114,16 +139,7 @@ impl Talk {
         let waiting = slots.iter().filter(|slot| matches!(slot, Slot::Order(..))).count();
         let mut behind = Vec::new();
         let out = if slots.is_empty() { output } else { &mut behind };
-        let mut context = Context {
-            database: &self.database,
-            clients: &mut self.clients,
-            cursors: &mut self.cursors,
-            counters: &self.counters,
-            room: &self.room,
-            feeds: None,
-            options: &self.options,
-            read_bytes: self.read_bytes,
-        };
+        let mut context = self.service.context(self.read_bytes);
         *waits = match run(session, waiting, &mut context, out) {
             Step::Replied => Waits::No,
             Step::Ordered(order, reply) => {
@@ -142,9 +158,9 @@ impl Talk {
     }
 
     /// A client sends a request; what it orders waits until [`Talk::commit`].
-    pub fn send(&mut self, client: usize, request: Request) -> Waits {
+    pub fn send(&mut self, client: usize, mut request: Request) -> Waits {
         assert_eq!(self.talkers[client].waits, Waits::No, "the client waits");
-        self.step(client, |session, waiting, context, out| session.request(request, waiting, context, out));
+        self.step(client, |session, waiting, context, out| session.request(&mut request, waiting, context, out));
         self.talkers[client].waits
     }
 
@@ -186,16 +202,7 @@ impl Talk {
             match slot {
                 Ok(bytes) => output.extend_from_slice(&bytes),
                 Err(reply) => {
-                    let mut context = Context {
-                        database: &self.database,
-                        clients: &mut self.clients,
-                        cursors: &mut self.cursors,
-                        counters: &self.counters,
-                        room: &self.room,
-                        feeds: None,
-                        options: &self.options,
-                        read_bytes: self.read_bytes,
-                    };
+                    let mut context = self.service.context(self.read_bytes);
                     session.answered(reply, outcomes.next().unwrap(), &mut context, output);
                     self.read_bytes = context.read_bytes;
                 }
@@ -266,6 +273,6 @@ impl Talk {
 
     /// The client is gone.
     pub fn leave(&mut self, client: usize) {
-        self.clients.leave(self.talkers[client].id);
+        self.service.clients.leave(self.talkers[client].id);
     }
 }

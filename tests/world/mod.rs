@@ -5,6 +5,8 @@
 
 #![allow(dead_code)]
 
+#[cfg(feature = "replication")]
+pub mod followed;
 pub mod gate;
 pub mod oracle;
 pub mod script;

@@ -60,7 +60,9 @@ fn reader<T: Send + 'static>(
 fn the_newest_view_holds_its_commit_and_never_goes_back() {
     let outcomes = explore("a writer, a reader of the newest commit", Some(3), || {
         let world = World::new(None);
-        let reading = reader(&world.store, |store| [shown(store.view(None)), Ok(value(store.get(KEY)))]);
+        let reading = reader(&world.store, |store| {
+            [shown(store.view(None)), Ok(value(store.newest().look(KEY, <[u8]>::to_vec)))]
+        });
         write(world).join().expect("the writer held its assertions");
         reading.join().expect("the reader held its assertions")
     });

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bench local  ──► memory, commits, apply, recovery, reads     each: ours and a baseline, in alternating rounds
+//! bench replica ─► catch-up, lag, attached                     a primary and replicas in one process
 //! bench server ──► load ──► any server that speaks RESP
 //! ```
 //!
@@ -19,6 +20,8 @@ mod memory;
 mod meter;
 mod reads;
 mod recovery;
+#[cfg(feature = "replication")]
+mod replica;
 mod report;
 mod scratch;
 mod server;
@@ -39,6 +42,9 @@ const SECTIONS: [Section; 5] = [
     ("recovery", recovery::run),
     ("reads", reads::run),
 ];
+#[cfg(feature = "replication")]
+const REPLICA_SECTIONS: [Section; 3] =
+    [("catch-up", replica::catch_up), ("lag", replica::lag), ("attached", replica::attached)];
 
 /// What every part gets.
 struct Bench {
@@ -59,8 +65,30 @@ impl Bench {
 
 /// The options of `bench`.
 pub(crate) fn command() -> Command {
-    let local = Command::new("local")
-        .about("Measures a single node in a directory of its own, which is removed at the end")
+    Command::new("bench")
+        .about("Measures speed")
+        .after_help(
+            "Examples:\n  aerodb bench local\n  aerodb bench local --only commits --scale 0.1 --json\n  \
+             aerodb bench replica --only lag\n  \
+             aerodb bench server --addr localhost:6380 --clients 64 --pipeline 16 --mix mixed --fill",
+        )
+        .subcommand_required(true)
+        .subcommands([
+            measuring("local", "Measures a single node in a directory of its own, which is removed at the end", &SECTIONS),
+            #[cfg(feature = "replication")]
+            measuring(
+                "replica",
+                "Measures a primary and its replicas, in this process, in a directory of its own, which is removed at the end",
+                &REPLICA_SECTIONS,
+            ),
+            server::command(),
+        ])
+}
+
+/// A bench in a directory of its own, of these parts.
+fn measuring(name: &'static str, about: &'static str, sections: &[Section]) -> Command {
+    Command::new(name)
+        .about(about)
         .arg(
             Arg::new("dir")
                 .long("dir")
@@ -73,7 +101,7 @@ pub(crate) fn command() -> Command {
                 .long("only")
                 .value_name("PARTS")
                 .value_delimiter(',')
-                .value_parser(SECTIONS.map(|(name, _)| name))
+                .value_parser(sections.iter().map(|(name, _)| *name).collect::<Vec<_>>())
                 .help("Parts to measure [default: all]"),
         )
         .arg(
@@ -104,15 +132,7 @@ pub(crate) fn command() -> Command {
                 .allow_negative_numbers(true)
                 .help("Sizes of values in commits"),
         )
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON document instead of lines"));
-    Command::new("bench")
-        .about("Measures speed")
-        .after_help(
-            "Examples:\n  aerodb bench local\n  aerodb bench local --only commits --scale 0.1 --json\n  \
-             aerodb bench server --addr localhost:6380 --clients 64 --pipeline 16 --mix mixed --fill",
-        )
-        .subcommand_required(true)
-        .subcommands([local, server::command()])
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON document instead of lines"))
 }
 
 /// Runs `bench`.
@@ -121,13 +141,15 @@ pub(crate) fn command() -> Command {
 /// `config.invalid`, `dir.not_empty`, and whatever the database refuses.
 pub(crate) fn run(matches: &ArgMatches) -> Result<()> {
     match matches.subcommand() {
-        Some(("local", matches)) => local(matches),
+        Some(("local", matches)) => measure(matches, &SECTIONS),
+        #[cfg(feature = "replication")]
+        Some(("replica", matches)) => measure(matches, &REPLICA_SECTIONS),
         Some(("server", matches)) => server::run(matches),
         _ => Err(Error::new(Reason::ConfigInvalid).with("parameter", "bench")),
     }
 }
 
-fn local(matches: &ArgMatches) -> Result<()> {
+fn measure(matches: &ArgMatches, sections: &[Section]) -> Result<()> {
     let scale = matches.get_one::<f64>("scale").copied().unwrap_or(1.0);
     if !(scale > 0.0 && scale <= 1000.0) {
         return Err(Error::new(Reason::ConfigInvalid)
@@ -147,8 +169,8 @@ fn local(matches: &ArgMatches) -> Result<()> {
         value_bytes: value_bytes.map(|bytes| usize::try_from(*bytes).unwrap_or(usize::MAX)).collect(),
     };
     report::describe_build(&mut bench.report)?;
-    for (name, section) in SECTIONS {
-        if only.is_empty() || only.iter().any(|wanted| *wanted == name) {
+    for (name, section) in sections {
+        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
             bench.report.begin(name);
             section(&mut bench)?;
         }

@@ -39,7 +39,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         cold.push(points(1, lookups, keys, &newest(&db))?);
     }
     let db = work::open(&dir, &meter, CACHE_BYTES)?;
-    let (runs, bytes) = db.status().runs;
+    let runs = db.status().runs;
+    let (runs, bytes) = (runs.len(), runs.iter().map(|run| run.size).sum::<u64>());
     bench.report.figure("runs", "", &[runs as f64]);
     bench.report.figure("bytes in runs", "MB", &[bytes as f64 / 1e6]);
     bench.report.figure("first points after opening, 1 thread", "gets/s", &cold);

@@ -1,3 +1,7 @@
+//! The Receiver's core over a simulated disk: order, window, boundaries, handshakes.
+//!
+//! A real primary makes the log; the stages behind the Receiver are played by the test, so that it decides how far they are.
+
 use super::*;
 use crate::commit_id::CommitId;
 use crate::committer::Order;

@@ -23,11 +23,22 @@ pub(super) fn commit_id(session: &mut Session, _: Words<'_>, context: &mut Conte
     Step::Replied
 }
 
-/// AERO.LAST
-pub(super) fn last(session: &mut Session, _: Words<'_>, _: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+/// `AERO.LAST [POINT]`
+pub(super) fn last(session: &mut Session, words: Words<'_>, _: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    let point = words.len() == 2 && words.is(1, "POINT");
+    if !point && words.len() > 1 {
+        return session.refuse(SYNTAX_ERROR, out);
+    }
+    let mut out = session.out(out);
     match session.last {
-        Some(commit) => session.out(out).count(commit.0),
-        None => session.out(out).null(),
+        Some(last) if point => {
+            out.array(3);
+            out.count(last.commit.0);
+            out.count(last.position.0);
+            out.bulk(last.history.to_string().as_bytes());
+        }
+        Some(last) => out.count(last.commit.0),
+        None => out.null(),
     }
     Step::Replied
 }

@@ -20,7 +20,7 @@ fn settings(context: &Context<'_>) -> Vec<(&'static str, String)> {
         ("port", listen.port().to_string()),
         ("proto-max-bulk-len", limits::VALUE_BYTES_MAX.to_string()),
         ("save", String::new()),
-        ("tcp-keepalive", "0".to_owned()),
+        ("tcp-keepalive", context.options.tcp_keepalive.to_string()),
         ("timeout", "0".to_owned()),
     ]
 }

@@ -10,29 +10,22 @@
 use crate::batch::{self, Batch};
 use crate::commit_id::CommitId;
 use crate::committer::Latest;
-use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::reason::Reason;
 use crate::resp::Out;
 use crate::server::commands::{SYNTAX_ERROR, Words, refusal};
 use crate::server::deposit::Room;
-use crate::store::View;
+use crate::store::{Newest, View};
 use std::collections::BTreeMap;
 
 /// Where keys are looked up.
 pub trait Lookup {
-    /// The value of a key.
+    /// What the value of a key shows, once.
     ///
     /// # Errors
     /// Those of the store, or of the view.
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>>;
-
-    /// The length of the value of a key; the value is not copied.
-    ///
-    /// # Errors
-    /// As [`Lookup::get`].
-    fn len(&mut self, key: &[u8]) -> Result<Option<usize>>;
+    fn look<R>(&mut self, key: &[u8], show: impl FnMut(&[u8]) -> R) -> Result<Option<R>>;
 
     /// Whether a reply of so many bytes may be made.
     ///
@@ -43,23 +36,15 @@ pub trait Lookup {
     }
 }
 
-impl Lookup for &Database {
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Database::get(self, key)
-    }
-
-    fn len(&mut self, key: &[u8]) -> Result<Option<usize>> {
-        Database::len(self, key)
+impl Lookup for Newest<'_> {
+    fn look<R>(&mut self, key: &[u8], show: impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
+        Newest::look(self, key, show)
     }
 }
 
 impl Lookup for View {
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        View::get(self, key)
-    }
-
-    fn len(&mut self, key: &[u8]) -> Result<Option<usize>> {
-        View::len(self, key)
+    fn look<R>(&mut self, key: &[u8], show: impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
+        View::look(self, key, show)
     }
 }
 
@@ -108,7 +93,7 @@ impl<'a, 'l> Transaction<'a, 'l> {
     }
 
     fn exists(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.len(key)?.is_some())
+        Ok(self.look(key, |_| ())?.is_some())
     }
 
     /// Counts a key that was looked up, and the bytes of its value: those that were not copied may have been read from the disk.
@@ -127,22 +112,18 @@ impl<'a, 'l> Transaction<'a, 'l> {
 }
 
 impl Lookup for Transaction<'_, '_> {
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let value = match self.written.get(key) {
-            Some(value) => value.map(<[u8]>::to_vec),
-            None => self.latest.get(key)?,
+    fn look<R>(&mut self, key: &[u8], mut show: impl FnMut(&[u8]) -> R) -> Result<Option<R>> {
+        let mut bytes = 0;
+        let show = |value: &[u8]| {
+            bytes = value.len();
+            show(value)
         };
-        self.count(value.as_ref().map_or(0, Vec::len))?;
-        Ok(value)
-    }
-
-    fn len(&mut self, key: &[u8]) -> Result<Option<usize>> {
-        let bytes = match self.written.get(key) {
-            Some(value) => value.map(<[u8]>::len),
-            None => self.latest.len(key)?,
+        let shown = match self.written.get(key) {
+            Some(value) => value.map(show),
+            None => self.latest.look(key, show)?,
         };
-        self.count(bytes.unwrap_or(0))?;
-        Ok(bytes)
+        self.count(bytes)?;
+        Ok(shown)
     }
 
     fn check_room(&self, reply_bytes: usize) -> Result<()> {
@@ -276,13 +257,16 @@ impl Data {
         loop {
             progress.keys = progress.keys.saturating_add(1);
             let Some(key) = words.get(progress.keys) else { break };
-            let found = if matches!(self, Data::Get | Data::Mget) {
-                let value = lookup.get(key)?;
-                out.bulk_or_null(value.as_deref());
-                value.map(|value| value.len())
-            } else {
-                lookup.len(key)?
-            };
+            let replies_value = matches!(self, Data::Get | Data::Mget);
+            let found = lookup.look(key, |value| {
+                if replies_value {
+                    out.bulk(value);
+                }
+                value.len()
+            })?;
+            if replies_value && found.is_none() {
+                out.null();
+            }
             let bytes = found.unwrap_or(0);
             progress.found = progress.found.saturating_add(usize::from(found.is_some()));
             progress.read_bytes = progress.read_bytes.saturating_add(bytes);
@@ -334,7 +318,7 @@ impl Data {
                     Ok(parsed) => parsed,
                     Err(text) => return Ok(Err(text)),
                 };
-                let before = if options.looks() { transaction.get(key)? } else { None };
+                let before = if options.looks() { transaction.look(key, <[u8]>::to_vec)? } else { None };
                 let sets = options.when.is_none_or(|when| (when == When::Present) == before.is_some());
                 if sets {
                     transaction.put(pairs);
@@ -366,7 +350,7 @@ impl Data {
                 }
             }
             Data::Getdel => {
-                let before = transaction.get(key)?;
+                let before = transaction.look(key, <[u8]>::to_vec)?;
                 if before.is_some() {
                     transaction.written.insert(key, None);
                 }

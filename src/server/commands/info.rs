@@ -3,6 +3,11 @@
 //! Only what is known is said. What would need a clock (uptime, rates) or a count of all keys is left out; DBSIZE counts. The level of
 //! compatibility is said as `redis_version`.
 
+use crate::position::LogPoint;
+#[cfg(feature = "replication")]
+use crate::receiver;
+#[cfg(feature = "replication")]
+use crate::replica::ReplicaStatus;
 use crate::server::commands::Words;
 use crate::server::feeds::{Feeds, Replica};
 use crate::server::session::{Context, Session, Step};
@@ -34,6 +39,12 @@ impl Section {
     fn line(&mut self, name: &str, value: impl Display) {
         let value = value.to_string().replace(['\r', '\n'], " ");
         self.0.push_str(&format!("{name}:{value}\r\n"));
+    }
+
+    fn point(&mut self, name: &str, point: LogPoint) {
+        self.line(&format!("{name}_position"), point.position);
+        self.line(&format!("{name}_history"), point.history);
+        self.line(&format!("{name}_commit"), point.commit);
     }
 }
 
@@ -111,6 +122,10 @@ fn stats(context: &Context<'_>, section: &mut Section) {
 
 fn replication(context: &Context<'_>, section: &mut Section) {
     section.line("role", role(context));
+    #[cfg(feature = "replication")]
+    if let Some(replica) = &context.options.replica {
+        return followed(&replica.status(), section);
+    }
     let replicas = context.feeds.map(Feeds::replicas).unwrap_or_default();
     section.line("connected_slaves", replicas.len());
     for (number, replica) in replicas.iter().enumerate() {
@@ -129,29 +144,67 @@ fn replication(context: &Context<'_>, section: &mut Section) {
     section.line("total_net_repl_output_bytes", context.counters.replication_bytes_out);
 }
 
+/// What Redis says of a node that follows another.
+#[cfg(feature = "replication")]
+fn followed(status: &ReplicaStatus, section: &mut Section) {
+    let (host, port) = status.primary.rsplit_once(':').unwrap_or_default();
+    let up = status.receiver.state == receiver::machine::State::Streaming;
+    section.line("master_host", host);
+    section.line("master_port", port);
+    section.line("master_link_status", if up { "up" } else { "down" });
+    section.line("slave_read_only", 1);
+    section.line("slave_read_repl_offset", status.received.received);
+    section.line("slave_repl_offset", status.applied.position);
+    section.line("connected_slaves", 0);
+    section.line("master_repl_offset", status.applied.position);
+}
+
 fn aerodb(context: &Context<'_>, section: &mut Section) {
     let status = context.database.status();
+    let report = context.database.report();
     let fault = |fault: &Option<crate::error::Error>| fault.as_ref().map_or_else(String::new, ToString::to_string);
     section.line("database", status.identity.database_id);
     section.line("node", status.identity.node_id);
     section.line("role", status.identity.role);
     section.line("epoch", status.identity.epoch);
+    section.line("segment_bytes", status.identity.parameters.segment_bytes);
+    section.line("table_bytes", status.identity.parameters.table_bytes);
+    section.line("block_bytes", status.identity.parameters.block_bytes);
+    section.line("fanout", status.identity.parameters.fanout);
     section.line("commit", status.commit);
     section.line("floor", status.floor);
-    section.line("durable_position", status.durable.position);
-    section.line("durable_history", status.durable.history);
-    section.line("durable_commit", status.durable.commit);
-    section.line("checkpoint_position", status.checkpoint.position);
-    section.line("checkpoint_commit", status.checkpoint.commit);
+    section.point("durable", status.durable);
+    section.point("checkpoint", status.checkpoint);
+    section.line("log_oldest", status.log_oldest);
+    section.line("recovery_proven_from", report.log.proven_from);
+    section.point("recovery_marked", report.log.marked);
+    section.line("recovery_records_replayed", report.records_replayed);
+    section.line("recovery_torn_bytes", report.log.torn_bytes);
+    section.line("recovery_unproven_bytes", report.log.unproven_bytes);
+    section.line("recovery_roll_finished", report.log.roll_finished);
+    for (number, name) in report.log.removed.iter().chain(&report.removed).enumerate() {
+        section.line(&format!("recovery_removed_{number}"), name);
+    }
     section.line("committer", status.committer.state);
     section.line("committer_blocked", status.committer.blocked.unwrap_or_default());
     section.line("maintenance", status.maintenance.state);
     section.line("maintenance_blocked", status.maintenance.blocked.unwrap_or_default());
     section.line("sealed_tables", status.sealed_tables);
-    section.line("runs", status.runs.0);
-    section.line("run_bytes", status.runs.1);
+    section.line("runs", status.runs.len());
+    section.line("run_bytes", status.runs.iter().map(|run| run.size).sum::<u64>());
+    for (number, run) in status.runs.iter().enumerate() {
+        section.line(&format!("run_{number}_file"), run.id.file_name());
+        section.line(&format!("run_{number}_bytes"), run.size);
+        section.line(&format!("run_{number}_hash"), format_args!("{:032x}", run.hash));
+    }
     section.line("merges_due", status.merges_due);
     section.line("views", status.views);
     section.line("halted", fault(&status.halted));
     section.line("write_fault", fault(&status.write_fault));
+    #[cfg(feature = "replication")]
+    if let Some(replica) = &context.options.replica {
+        for (name, value) in replica.status().facts() {
+            section.line(&format!("replica_{name}"), value);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Replies that take several turns of the loop: reads of many keys, scans, counts, ranges.
 //!
 //! A job reads one view from its first turn to its last (M-VIEW), so its reply is that of one commit, however long it takes. In a turn it
-//! looks at so many keys, reads so many bytes and takes so many steps of matching, and then gives way. Where the head of a reply
-//! has to say how many elements follow, and they are too many to be kept, they are counted first and then read again, from the same view.
+//! looks at so many keys, those without a value included, reads so many bytes and takes so many steps of matching, and then gives way.
+//! Where the head of a reply has to say how many elements follow, and they are too many to be kept, they are counted first and then read
+//! again, from the same view.
 
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
@@ -144,30 +145,26 @@ struct Walk {
 }
 
 impl Walk {
-    /// Visits rows for a turn. A row for which `visit` says `false` was not visited.
+    /// Visits rows for a turn. A row for which `visit` says `false` was not visited. Keys without a value are work too: they count, and
+    /// the walk goes on behind them.
     fn turn(&mut self, context: &mut Context<'_>, mut visit: impl FnMut(&[u8], &[u8]) -> bool) -> Result<Pause> {
         let Walk { view, from, to, direction } = self;
         let range = Range { from: from.clone(), to: to.clone(), direction: *direction, limit: limits::TURN_KEYS };
         let mut rows = view.0.range(range)?;
         let (mut left, mut bytes, mut last) = (limits::TURN_KEYS, 0_usize, None::<Vec<u8>>);
         let pause = loop {
-            match rows.next_row()? {
-                None if left == 0 => break Pause::Turn,
-                None => break Pause::End,
-                Some((key, value)) => {
-                    if !visit(key, value) {
-                        break Pause::Refused;
-                    }
-                    let place = last.get_or_insert_default();
-                    place.clear();
-                    place.extend_from_slice(key);
-                    left = left.saturating_sub(1);
-                    bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
-                }
-            }
-            if bytes >= limits::TURN_BYTES {
+            if left == 0 || bytes >= limits::TURN_BYTES {
                 break Pause::Turn;
             }
+            let Some((key, value)) = rows.next_place()? else { break Pause::End };
+            if value.is_some_and(|value| !visit(key, value)) {
+                break Pause::Refused;
+            }
+            let place = last.get_or_insert_default();
+            place.clear();
+            place.extend_from_slice(key);
+            left = left.saturating_sub(1);
+            bytes = bytes.saturating_add(key.len()).saturating_add(value.map_or(0, <[u8]>::len));
         };
         context.count_read(bytes);
         if let Some(last) = last {

@@ -94,7 +94,7 @@ pub fn refusal(error: &Error) -> String {
         "MISCONF"
     } else if reason == Reason::RoleNotWriter {
         "READONLY"
-    } else if reason == Reason::StoreBlockCorrupt {
+    } else if matches!(reason, Reason::StoreBlockCorrupt | Reason::ReadBlocked | Reason::ReplicaHalted) {
         "UNSAFE"
     } else {
         "ERR"

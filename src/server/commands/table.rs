@@ -228,10 +228,10 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "aero.last",
-        syntax: "AERO.LAST",
-        arity: 1,
-        summary: "The last commit of this connection",
-        reply: "number, or null if it made none",
+        syntax: "AERO.LAST [POINT]",
+        arity: -1,
+        summary: "The last commit of this connection; with POINT where it ends in the log",
+        reply: "number, or array of commit, position and history; null if it made none",
         run: Run::AfterOrders(aero::last),
         ..AERO
     },

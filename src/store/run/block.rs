@@ -13,7 +13,8 @@ use crate::commit_id::CommitId;
 use crate::limits;
 use crate::sync::Arc;
 
-const HEADER_BYTES: usize = 16;
+/// Bytes of an entry before its key.
+pub(super) const HEADER_BYTES: usize = 16;
 const OFFSET_BYTES: usize = 4;
 const COUNT_BYTES: usize = 4;
 const KIND_VALUE: u8 = 1;

@@ -210,7 +210,7 @@ impl Cache {
     }
 
     /// Searches the data block that is held under a key.
-    pub(super) fn search<R>(&self, key: Key, search: impl Fn(&DataBlock) -> R) -> Option<R> {
+    pub(super) fn search<R>(&self, key: Key, mut search: impl FnMut(&DataBlock) -> R) -> Option<R> {
         let searched = self.hit(key, |item| match item {
             Item::Data(block) if block.memory_bytes() > SEARCHED_BYTES_MAX => Err(block.clone()),
             Item::Data(block) => Ok(Some(search(block))),

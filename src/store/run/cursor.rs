@@ -1,16 +1,17 @@
 //! The keys of one run as a view sees them, in either direction.
 //!
 //! Shows for each key the newest version that is not newer than the view; a tombstone is shown as one, because a cursor that
-//! merges several runs must know that older runs are hidden. A key that has no such version is not shown.
+//! merges several runs must know that older runs are hidden. A key that has no such version is passed; where many follow one another, one
+//! of them is shown now and then as what it is, so that no step is long.
 //!
 //! Holds the partition and the data block it stands in, so that a step within a block takes no lock and no memory. Versions that
 //! are not shown are searched past, not stepped over: a key with a million versions costs a scan no more than a few probes.
 //! Pins its run; after an error it shows nothing until the next `seek`.
 
-use super::VersionKey;
 use super::block::{BlockView, DataBlock, Placed};
 use super::index::Index;
 use super::reader::Run;
+use super::{PASSED_KEYS, Sight, VersionKey};
 use crate::commit_id::CommitId;
 use crate::error::Result;
 use crate::sync::{Arc, Pin};
@@ -41,13 +42,15 @@ pub struct RunCursor {
     held: Option<Held>,
     /// The shown version; it stands in the held block.
     shown: Option<Placed>,
+    /// In its place a key that was passed, and the entry of the held block to go on from.
+    passed: Option<(Vec<u8>, usize)>,
 }
 
 impl RunCursor {
     /// A cursor over what a view at `at` sees.
     #[must_use]
     pub fn new(run: Pin<Run>, at: CommitId, direction: Direction) -> RunCursor {
-        RunCursor { run, at, direction, held: None, shown: None }
+        RunCursor { run, at, direction, held: None, shown: None, passed: None }
     }
 
     /// Goes to the first key at (`Included`) or behind (`Excluded`) a bound, in the cursor's direction; `Unbounded`: to the first
@@ -56,7 +59,7 @@ impl RunCursor {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn seek(&mut self, bound: Bound<&[u8]>) -> Result<()> {
-        self.shown = None;
+        (self.shown, self.passed) = (None, None);
         if self.at < self.run.id().first {
             return Ok(());
         }
@@ -86,6 +89,12 @@ impl RunCursor {
     /// # Errors
     /// `store.block_corrupt`, `disk.read_failed`.
     pub fn advance(&mut self) -> Result<()> {
+        if let Some((_, entry)) = self.passed.take() {
+            return match self.direction {
+                Direction::Forward => self.settle_forward(entry),
+                Direction::Backward => self.settle_backward(entry),
+            };
+        }
         let (Some(shown), Some(held)) = (self.shown.take(), &self.held) else { return Ok(()) };
         match self.direction {
             Direction::Backward => self.settle_backward(shown.index),
@@ -107,22 +116,28 @@ impl RunCursor {
         }
     }
 
-    /// The key the cursor stands at, and its value; `None` as value is a tombstone.
+    /// The key the cursor stands at, and what the view sees there.
     #[must_use]
-    pub fn current(&self) -> Option<(&[u8], Option<&[u8]>)> {
+    pub fn current(&self) -> Option<(&[u8], Sight<'_>)> {
+        if let Some((key, _)) = &self.passed {
+            return Some((key, Sight::Nothing));
+        }
         let (shown, held) = (self.shown.as_ref()?, self.held.as_ref()?);
         let view = held.block.view();
-        Some((view.key(shown), view.value(shown)))
+        Some((view.key(shown), view.value(shown).map_or(Sight::Tombstone, Sight::Value)))
     }
 
     /// Shows the first version from an entry of the held block on that the view sees. The entry is the first of its key, or those
     /// before it are newer than the view: so what is found is the newest visible version of its key.
     fn settle_forward(&mut self, mut from: usize) -> Result<()> {
+        let mut passed = 0_usize;
         while let Some((view, placed)) = self.placed(from) {
             if placed.commit <= self.at {
                 self.shown = Some(placed);
                 return Ok(());
             }
+            passed = passed.saturating_add(1);
+            let last = (passed >= PASSED_KEYS).then(|| view.key(&placed).to_vec());
             from = view.search_after(from, VersionKey::at(view.key(&placed), self.at));
             if from >= view.count() {
                 let Some(block) = self.held.as_ref().map(|held| held.block.clone()) else { return Ok(()) };
@@ -132,6 +147,13 @@ impl RunCursor {
                     None => return Ok(()),
                 }
             }
+            // The entry found is the visible version of this key, or the key has none.
+            if let Some(key) = last
+                && self.placed(from).is_some_and(|(_, placed)| placed.commit > self.at)
+            {
+                self.passed = Some((key, from));
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -139,6 +161,7 @@ impl RunCursor {
     /// Shows the newest visible version of the last visible key before an entry of the held block. Of the key of that entry,
     /// only versions newer than the view may lie before it.
     fn settle_backward(&mut self, mut until: usize) -> Result<()> {
+        let mut passed = 0_usize;
         loop {
             let Some(index) = until.checked_sub(1) else {
                 match self.previous_block()? {
@@ -149,8 +172,16 @@ impl RunCursor {
             };
             let Some((view, placed)) = self.placed(index) else { return Ok(()) };
             let key = view.key(&placed);
+            // Nearly every key has one version: then neither a search nor another look at this one is needed.
+            let before = index.checked_sub(1).and_then(|before| view.placed(before));
+            if placed.commit <= self.at && before.is_some_and(|before| view.key(&before) != key) {
+                self.shown = Some(placed);
+                return Ok(());
+            }
             // Either all versions of this key are too new, and what counts lies before them, or the newest visible is wanted.
             let visible = placed.commit <= self.at;
+            passed = passed.saturating_add(1);
+            let last = (!visible && passed >= PASSED_KEYS).then(|| key.to_vec());
             let target = if visible { VersionKey::at(key, self.at) } else { VersionKey::before(key) };
             let mut found = view.search_before(index, target);
             if found == 0 && self.last_before().is_some_and(|last| last >= target) {
@@ -165,6 +196,10 @@ impl RunCursor {
                 return Ok(());
             }
             until = found;
+            if let Some(key) = last {
+                self.passed = Some((key, until));
+                return Ok(());
+            }
         }
     }
 

@@ -49,6 +49,21 @@ const MAGIC: &[u8; 8] = b"AERORUNF";
 /// Bytes of the footer.
 const FOOTER_BYTES: usize = 256;
 
+/// What a view sees where a walk stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight<'a> {
+    /// The view sees this value.
+    Value(&'a [u8]),
+    /// The view sees that the key was deleted.
+    Tombstone,
+    /// The view sees no version here. Of many such keys that follow one another only some are shown, each the last of those that were
+    /// passed: so a step of a walk is bounded.
+    Nothing,
+}
+
+/// Keys without a version that the view sees, after which a walk shows how far it is.
+pub(super) const PASSED_KEYS: usize = 16;
+
 /// Which run: where it stands in the tree, and whose commits it holds. One identity has exactly one possible content.
 ///
 /// Ordered by commits, oldest first; the level only tells apart what holds the same commits.

@@ -189,7 +189,7 @@ impl Run {
         key: &[u8],
         key_hash: u64,
         at: CommitId,
-        show: impl Fn(&[u8]) -> R,
+        mut show: impl FnMut(&[u8]) -> R,
     ) -> Result<Option<(CommitId, Option<R>)>> {
         if at < self.info.id.first {
             return Ok(None);
@@ -211,12 +211,12 @@ impl Run {
             return Ok(None);
         }
         let number = partition.search(target);
-        let find = |block: &DataBlock| {
+        let mut find = |block: &DataBlock| {
             let entry = block.view().entry(block.search(target)).filter(|entry| entry.key == key)?;
-            Some((entry.commit, entry.value.map(&show)))
+            Some((entry.commit, entry.value.map(&mut show)))
         };
         let block_key = self.cache_key(self.block_place(partition, number)?);
-        match self.cache.search(block_key, find) {
+        match self.cache.search(block_key, &mut find) {
             Some(found) => Ok(found),
             None => Ok(find(&self.load_block(partition_number, partition, number)?)),
         }

@@ -7,7 +7,7 @@
 //!
 //! Memory: a buffer of writes, one data block, the index of one partition, and the top index so far.
 
-use super::block::BlockBuilder;
+use super::block::{BlockBuilder, HEADER_BYTES};
 use super::index::{IndexBuilder, Place};
 use super::{Entry, FOOTER_BYTES, MAGIC, RunId, RunInfo, RunMeta, VersionKey, filter};
 use crate::codec::{self, Put};
@@ -86,7 +86,7 @@ pub struct RunWriter {
 }
 
 impl RunWriter {
-    /// Begins a run aside. Blocks are closed once their entries hold `block_bytes`.
+    /// Begins a run aside. Blocks are closed once their entries hold `block_bytes`, and before an entry that alone does.
     ///
     /// # Errors
     /// Those of the disk.
@@ -135,6 +135,12 @@ impl RunWriter {
             self.entries,
             self.meta.id
         );
+        // A large value has a block of its own: who looks for the keys beside it is not to read it.
+        let value_bytes = entry.value.map_or(0, <[u8]>::len);
+        let entry_bytes = HEADER_BYTES.saturating_add(entry.key.len()).saturating_add(value_bytes);
+        if entry_bytes >= self.block_bytes && !self.block.is_empty() {
+            self.close_block()?;
+        }
         let same_key = self.entries > 0 && self.last_key == entry.key;
         if !same_key {
             self.last_key.clear();

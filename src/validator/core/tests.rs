@@ -1,3 +1,7 @@
+//! The Validator's core: pieces of every length, every flipped bit, every boundary.
+//!
+//! The log is made by the encoder of records alone; nothing here touches a disk.
+
 use super::*;
 use crate::batch::Batch;
 use crate::commit_id::CommitId;

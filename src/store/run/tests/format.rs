@@ -18,11 +18,13 @@ fn fmt_run_the_bytes_are_those_of_the_document() {
     let mut one = Vec::new();
     one.extend([1, 0, 2, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, b'a']);
     one.extend([1, 0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, b'a', b'v']);
-    one.extend([2, 0, 1, 0, 44, 1, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'b', b'c']);
-    one.extend([9; 300]);
-    one.extend([0, 0, 0, 0, 17, 0, 0, 0, 35, 0, 0, 0, 3, 0, 0, 0]);
-    let mut two = vec![1, 0, 1, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, b'd'];
+    one.extend([0, 0, 0, 0, 17, 0, 0, 0, 2, 0, 0, 0]);
+    // Larger than a block alone: in one of its own.
+    let mut two = vec![2, 0, 1, 0, 44, 1, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'b', b'c'];
+    two.extend([9; 300]);
     two.extend([0, 0, 0, 0, 1, 0, 0, 0]);
+    let mut three = vec![1, 0, 1, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, b'd'];
+    three.extend([0, 0, 0, 0, 1, 0, 0, 0]);
 
     let index_entry = |offset: usize, block: &[u8], commit: u64, key: &[u8]| {
         let mut entry = (offset as u64).to_le_bytes().to_vec();
@@ -41,12 +43,13 @@ fn fmt_run_the_bytes_are_those_of_the_document() {
             partition[bit as usize / 8] |= 1 << (bit % 8);
         }
     }
-    partition.extend(index_entry(0, &one, 3, b"bc"));
-    partition.extend(index_entry(one.len(), &two, 4, b"d"));
-    partition.extend([64, 0, 0, 0, 64 + 28, 0, 0, 0]);
-    partition.extend([64, 0, 0, 0, 2, 0, 0, 0]);
+    partition.extend(index_entry(0, &one, 1, b"a"));
+    partition.extend(index_entry(one.len(), &two, 3, b"bc"));
+    partition.extend(index_entry(one.len() + two.len(), &three, 4, b"d"));
+    partition.extend([64, 0, 0, 0, 64 + 27, 0, 0, 0, 64 + 27 + 28, 0, 0, 0]);
+    partition.extend([64, 0, 0, 0, 3, 0, 0, 0]);
 
-    let mut file = [one, two].concat();
+    let mut file = [one, two, three].concat();
     let mut top = index_entry(file.len(), &partition, 4, b"d");
     top.extend([0, 0, 0, 0]);
     top.extend([0, 0, 0, 0, 1, 0, 0, 0]);
@@ -55,7 +58,7 @@ fn fmt_run_the_bytes_are_those_of_the_document() {
     let mut footer = b"AERORUNF".to_vec();
     footer.extend([1, 0, 0, 0, 3, 0, 0, 0]);
     footer.extend([7; 16]);
-    for number in [1, 4, 1, 4, 2, file.len() as u64] {
+    for number in [1, 4, 1, 4, 3, file.len() as u64] {
         footer.extend(number.to_le_bytes());
     }
     footer.extend((top.len() as u32).to_le_bytes());

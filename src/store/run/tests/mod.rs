@@ -117,8 +117,12 @@ fn walk(run: &Pin<Run>, at: u64, direction: Direction, bound: Bound<&[u8]>, limi
     let mut cursor = RunCursor::new(Pin::clone(run), CommitId(at), direction);
     cursor.seek(bound)?;
     let mut found = Vec::new();
-    while let Some((key, value)) = cursor.current().filter(|_| found.len() < limit) {
-        found.push((key.to_vec(), value.map(<[u8]>::to_vec)));
+    while let Some((key, seen)) = cursor.current().filter(|_| found.len() < limit) {
+        match seen {
+            Sight::Value(value) => found.push((key.to_vec(), Some(value.to_vec()))),
+            Sight::Tombstone => found.push((key.to_vec(), None)),
+            Sight::Nothing => {}
+        }
         cursor.advance()?;
     }
     Ok(found)

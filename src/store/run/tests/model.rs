@@ -74,7 +74,7 @@ fn versions_of_one_key_that_fill_several_partitions_are_found_at_every_commit() 
         assert_eq!(walk(&run, at, Direction::Forward, Bound::Unbounded, 9).unwrap(), forward, "at {at}");
         assert_eq!(walk(&run, at, Direction::Backward, Bound::Unbounded, 9).unwrap(), backward, "at {at}");
         assert_eq!(walk(&run, at, Direction::Backward, Bound::Excluded(b"c"), 9).unwrap().first(), {
-            forward.iter().rev().find(|(key, _)| &key[..] < b"c")
+            forward.iter().rev().find(|(key, _)| key.as_slice() < b"c".as_slice())
         });
     }
 }
@@ -150,7 +150,7 @@ fn a_cursor_shows_nothing_before_its_first_seek_and_stays_behind_the_end() {
         cursor.advance().unwrap();
         assert_eq!(cursor.current(), None);
         cursor.seek(Bound::Unbounded).unwrap();
-        assert_eq!(cursor.current(), Some((&b"k"[..], None)));
+        assert_eq!(cursor.current(), Some((&b"k"[..], Sight::Tombstone)));
         for _ in 0..3 {
             cursor.advance().unwrap();
             assert_eq!(cursor.current(), None);
@@ -177,6 +177,23 @@ fn a_second_read_comes_from_the_cache_and_merges_leave_it_alone() {
     let bytes = second.bytes;
     drop(run);
     assert!(cache.stats().bytes < bytes, "the partition went with its run");
+}
+
+/// FMT-RUN
+#[test]
+fn a_large_value_is_read_for_its_own_sake_alone() {
+    let world = World::new();
+    let mut rows: Vec<Row> = (0..30).map(|key| (format!("k{key:02}").into_bytes(), 1, Some(vec![b'v'; 20]))).collect();
+    rows[15].2 = Some(vec![b'v'; 500_000]);
+    let run = world.open(world.write(&rows)).unwrap();
+    for (key, ..) in rows.iter().filter(|(key, ..)| key != b"k15") {
+        get(&run, key, 1).unwrap().unwrap();
+    }
+    // A page that begins behind a key, also behind the large one.
+    for (key, ..) in rows.iter().filter(|(key, ..)| key != b"k14") {
+        RunCursor::new(Pin::clone(&run), CommitId(1), Direction::Forward).seek(Bound::Excluded(key)).unwrap();
+    }
+    assert!(run.cache_stats().bytes < 100_000, "{:?}", run.cache_stats());
 }
 
 #[test]
