@@ -154,7 +154,8 @@ impl Supervisor {
             let named = fault.fact("position").and_then(|position| position.parse().ok()).map(Position);
             let position = named.unwrap_or(facts.validated.point.position);
             let halt = Halt { reason: fault.reason(), position, evidence: fault.to_string() };
-            match self.kept.halt(halt) {
+            let kept = if planted("a halt is not kept") { Ok(true) } else { self.kept.halt(halt) };
+            match kept {
                 Ok(_) => {
                     self.step(Event::Halt, Some(fault.to_string()));
                     return Action::Halt;
@@ -201,8 +202,8 @@ impl Supervisor {
         }
         let after = match (facts.receiver, self.reconnect) {
             (ReceiverState::Idle, _) => 0,
-            (ReceiverState::Disconnected, Reconnect::After(seconds)) => seconds,
-            (ReceiverState::Disconnected, Reconnect::Never)
+            (ReceiverState::Disconnected, Reconnect::After(seconds)) if !planted("a lost connection stays lost") => seconds,
+            (ReceiverState::Disconnected, Reconnect::Never | Reconnect::After(_))
             | (
                 ReceiverState::Connecting
                 | ReceiverState::Handshaking

@@ -8,6 +8,7 @@ use super::primary::{crashed, is_disk_trouble, open_options};
 use super::wire::{Connection, SimLink};
 use aerodb::disk::SimDisk;
 use aerodb::follower_node::FollowerNode;
+use aerodb::limits::SEALED_TABLES_MAX;
 use aerodb::supervisor::Reconnect;
 use aerodb::supervisor::machine::State;
 use aerodb::{CommitId, Direction, LogPoint, Range, Reason, Role};
@@ -37,13 +38,15 @@ pub struct Replica {
     /// Steps of the Receiver, or of all stages behind it, that are withheld.
     pub stalled: [u64; 3],
     pub seen: Seen,
+    window: u64,
+    /// What it had asked for when it was opened.
+    introduced: u64,
     options: aerodb::Options,
 }
 
 /// How far it was seen to be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    pub asked: u64,
     pub received: u64,
     pub validated: LogPoint,
     pub applied: LogPoint,
@@ -62,6 +65,7 @@ macro_rules! must {
 
 impl Replica {
     pub fn new(disk: SimDisk, options: &Options, link: SimLink) -> Replica {
+        let window = options.bounds.receiver.window_bytes;
         let options = open_options(&disk, options, Role::Replica);
         Replica {
             disk,
@@ -77,6 +81,8 @@ impl Replica {
             forked: false,
             stalled: [0; 3],
             seen: Seen::default(),
+            window,
+            introduced: 0,
             options,
         }
     }
@@ -130,6 +136,7 @@ impl Replica {
         if kept.is_some() {
             marks.set(Mark::RestartedHalted);
         }
+        self.introduced = received.received.0;
         self.seen = Seen { keeps_from: received.oldest.0, ..Seen::default() };
         self.find_line(lines, point)?;
         lines[self.line].compare(&self.disk, received.oldest.0, point.position.0)?;
@@ -158,6 +165,10 @@ impl Replica {
         let point = validated.point;
         let seen = self.seen;
         let waiting = node.waiting();
+        let bound = (applied.position.0 + self.window).max(validated.wanted.0).max(self.introduced);
+        must!(asked <= bound, "{asked} was asked for, {bound} is the most");
+        let sealed = node.store().state().sealed.len();
+        must!(sealed <= SEALED_TABLES_MAX, "{sealed} sealed tables wait");
         must!(
             applied.position <= point.position
                 && point.position <= validated.seen
@@ -176,7 +187,7 @@ impl Replica {
         if oldest > seen.keeps_from && seen.keeps_from > 0 {
             marks.set(Mark::ReplicaRetired);
         }
-        self.seen = Seen { asked, received, validated: point, applied, keeps_from: oldest, sound: 0 };
+        self.seen = Seen { received, validated: point, applied, keeps_from: oldest, sound: 0 };
         must!(
             !self.rests || applied == seen.applied || seen.applied == LogPoint::default(),
             "it is halted, and applies"

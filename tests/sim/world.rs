@@ -316,9 +316,13 @@ impl World {
             self.event("the primary crashes in recovery", 0, 0);
             return Ok(());
         }
+        let ordered = line.ordered.len() as u64;
         if !primary.open(line)? {
             primary.crash(&mut self.streams.crash);
             return Ok(());
+        }
+        if line.commits - before < ordered {
+            self.marks.set(Mark::CommitLost);
         }
         if line.commits > before {
             self.marks.set(Mark::CommitKept);
@@ -377,6 +381,10 @@ impl World {
         if replica.node.is_none() {
             return Ok(());
         }
+        if self.streams.crash.once_in(2) {
+            self.deliver_down(index)?;
+        }
+        let replica = &mut self.replicas[index];
         let dice = &mut self.streams.crash;
         let step = dice.below(6);
         replica.disk.record_images(true);
@@ -728,6 +736,7 @@ impl World {
             ("shortened", faults.shortened, Mishap::Shortened),
             ("doubled", faults.doubled, Mishap::Doubled),
             ("lost", faults.lost, Mishap::Lost),
+            ("lied", faults.lied, Mishap::Lied),
         ];
         classes.into_iter().find(|(class, rate, _)| self.strikes(class, *rate)).map(|(.., mishap)| mishap)
     }
