@@ -324,7 +324,12 @@ impl Session {
         let bytes = usize::try_from(until.since(from)).unwrap_or(usize::MAX).min(most).min(log_bytes);
         let after = from.after(bytes as u64);
         let mut outgoing = Outgoing::default();
-        let head = frame::Segment { from, bytes, ends_segment: end == Some(after) && !planted("nobody says where a segment ends"), durable: extent.durable };
+        let head = frame::Segment {
+            from,
+            bytes,
+            ends_segment: end == Some(after) && !planted("nobody says where a segment ends"),
+            durable: extent.durable,
+        };
         Frame::Segment(head).encode(&mut outgoing.bytes);
         if sends_itself && bytes >= COPIED_BYTES {
             outgoing.part = Some(Part { file: Arc::clone(file), offset, bytes });

@@ -398,8 +398,10 @@ impl Receiver {
     fn ask(&mut self, progress: &Progress) {
         let window = self.bounds.window_bytes;
         let from = self.shown.asked;
-        let wanted = if planted("a long record is not asked for") { Position::GENESIS } else { progress.validated.wanted };
-        let upto = progress.applied.after(if planted("the window has no end") { window * 8 } else { window }).max(wanted);
+        let wanted =
+            if planted("a long record is not asked for") { Position::GENESIS } else { progress.validated.wanted };
+        let upto =
+            progress.applied.after(if planted("the window has no end") { window * 8 } else { window }).max(wanted);
         let upto = upto.min(from.after(limits::FETCH_BYTES_MAX));
         if upto > from && (upto.since(from) >= window / 4 || from == self.expected) {
             Frame::Fetch(Fetch { from, upto }).encode(&mut self.output);

@@ -202,7 +202,9 @@ impl Supervisor {
         }
         let after = match (facts.receiver, self.reconnect) {
             (ReceiverState::Idle, _) => 0,
-            (ReceiverState::Disconnected, Reconnect::After(seconds)) if !planted("a lost connection stays lost") => seconds,
+            (ReceiverState::Disconnected, Reconnect::After(seconds)) if !planted("a lost connection stays lost") => {
+                seconds
+            }
             (ReceiverState::Disconnected, Reconnect::Never | Reconnect::After(_))
             | (
                 ReceiverState::Connecting

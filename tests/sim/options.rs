@@ -82,7 +82,7 @@ impl Options {
             doubled: class("doubled on", 7, 20, 150),
             lost: class("lost on", 7, 20, 150),
             swapped: class("swapped on", 7, 10, 80),
-            lied: class("lied on", 5, 10, 80),
+            lied: class("lied on", 10, 5, 40),
             foreign: class("foreign on", 4, 60, 300),
             reshaped: class("reshaped on", 4, 60, 300),
             stale: class("stale on", 12, 50, 200),

@@ -91,6 +91,12 @@ impl Replica {
         self.node.as_ref().expect("it is up")
     }
 
+    /// Whether something halts it that its Supervisor has not seen yet.
+    pub fn is_to_halt(&self) -> bool {
+        let halts = |fault: &aerodb::Error| fault.reason().halts();
+        self.node.as_ref().is_some_and(|node| node.halt().is_none() && node.fault().is_some_and(halts))
+    }
+
     pub fn justify(&mut self, reasons: &[Reason]) {
         self.justified.extend(reasons.iter().map(|reason| reason.number()));
     }

@@ -139,6 +139,13 @@ impl World {
         }
         self.calm_down()?;
         self.settle()?;
+        if self.options.writes > 0 && !self.options.idles {
+            // Who is level follows what is written from here on too.
+            for _ in 0..3 {
+                self.write()?;
+            }
+            self.settle()?;
+        }
         self.check_end()
     }
 
@@ -173,6 +180,14 @@ impl World {
         }
         if self.strikes("crash replica", faults.crash_replica) {
             let index = self.streams.crash.below(count) as usize;
+            self.crash_replica(index)?;
+        }
+        // While a halt is written down.
+        let halting = self.replicas.iter().position(Replica::is_to_halt);
+        if let Some(index) = halting
+            && faults.crash_replica > 0
+            && self.strikes("crash halting", 4)
+        {
             self.crash_replica(index)?;
         }
         if self.strikes("close replica", faults.close_replica) {
@@ -356,12 +371,12 @@ impl World {
         if crash {
             replica.disk.record_images(true);
         }
-        let seen = replica.seen;
+        let (seen, halted, perhaps_halted) = (replica.seen, replica.halted, replica.perhaps_halted);
         let opened = replica.open(&self.options, &self.lines, &mut self.marks)?;
         if crash {
             // What is there after a recovery that crashed was there before it.
             self.marks.set(Mark::CrashInRecovery);
-            replica.seen = seen;
+            (replica.seen, replica.halted, replica.perhaps_halted) = (seen, halted, perhaps_halted);
             replica.crash(&mut self.streams.crash);
             self.event("a replica crashes in recovery", index as u64, 0);
             return Ok(());
@@ -386,7 +401,7 @@ impl World {
         }
         let replica = &mut self.replicas[index];
         let dice = &mut self.streams.crash;
-        let step = dice.below(6);
+        let step = if replica.is_to_halt() { 3 } else { dice.below(6) };
         replica.disk.record_images(true);
         let node = replica.node.as_mut().expect("it is up");
         let done = match step {
@@ -400,7 +415,7 @@ impl World {
                 .then_some(Mark::CrashInMaintenance),
             3 => {
                 node.look(&mut replica.link);
-                replica.perhaps_halted = node.halt().map(|halt| halt.reason);
+                replica.perhaps_halted = node.fault().map(aerodb::Error::reason).filter(|reason| reason.halts());
                 None
             }
             _ => None,
