@@ -29,7 +29,7 @@ use crate::reason::Reason;
 use crate::record::Purpose;
 use crate::recovery::{self, Init, Options, Recovered, Report};
 use crate::store::run::RunInfo;
-use crate::store::{Applier, Newest, Store, View};
+use crate::store::{Applier, Newest, ProofCounts, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::wal::{Extent, LogOptions, LogWriter};
 
@@ -58,6 +58,8 @@ pub struct Status {
     pub runs: Vec<RunInfo>,
     /// Merges that were decided and are not done.
     pub merges_due: usize,
+    /// Proofs since the start.
+    pub proofs: ProofCounts,
     /// Views that exist.
     pub views: usize,
     /// What ended reading, if anything did.
@@ -74,7 +76,7 @@ pub struct Database {
     /// Where the writer is, on a node that follows one.
     primary: Option<String>,
     /// Gone once the database was closed.
-    orders: Option<Orders>,
+    orders: Option<Arc<Orders>>,
     committer: Option<JoinHandle<Result<()>>>,
     maintenance: Option<JoinHandle<Result<()>>>,
     committer_seen: Arc<Observed<committer_machine::State>>,
@@ -121,7 +123,12 @@ impl Database {
         let (mut database, log, applier) = Database::maintained(recovered, calls, &spawn)?;
         let core = Committer::new(log, applier, retention);
         let (sender, inbox) = queue::bounded(limits::COMMIT_QUEUE_MAX);
-        database.orders = Some(Orders::new(sender));
+        let orders = Arc::new(Orders::new(sender));
+        let weak = Arc::downgrade(&orders);
+        // Not kept by the store: the committer ends when nobody can order any more.
+        database.store.when_owed(move || weak.upgrade().iter().for_each(|orders| orders.prove()));
+        orders.prove();
+        database.orders = Some(orders);
         database.committer_seen = core.observed();
         database.extent = core.extent();
         let body = database.guarded("committer", move || committer_worker::run(core, &inbox));
@@ -292,7 +299,7 @@ impl Database {
     /// Where orders go, on a node that makes history.
     fn orders(&self) -> Result<&Orders> {
         self.check_writer()?;
-        self.orders.as_ref().ok_or_else(|| Error::new(Reason::DatabaseClosed))
+        self.orders.as_deref().ok_or_else(|| Error::new(Reason::DatabaseClosed))
     }
 
     /// The last commit that can be read; after a halt, the last that could.
@@ -357,6 +364,7 @@ impl Database {
             sealed_tables: state.sealed.len(),
             runs: state.runs.iter().rev().map(|run| run.info()).collect(),
             merges_due: state.merges_due,
+            proofs: self.store.proofs(),
             views: self.store.views(),
             halted: self.store.halted(),
             write_fault: self.store.write_fault(),

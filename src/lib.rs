@@ -61,7 +61,7 @@
 //! | formats | [`codec`], [`record`], [`batch`], `frame`, `chunk`, `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
 //! | components | [`committer`], [`maintenance`], `feeder`, `receiver`, `validator`, `applier` | one another |
-//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], `server`, `supervisor`, `replica` | |
+//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], [`compare`], `server`, `supervisor`, `replica` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
 
@@ -127,6 +127,7 @@ pub mod applier;
 pub mod backup;
 pub mod clock;
 pub mod committer;
+pub mod compare;
 pub mod database;
 pub mod disk;
 pub mod entropy;

@@ -50,6 +50,8 @@ pub const BACKUP_FILES_MAX: usize = 1 << 20;
 
 /// Sealed tables that wait to become runs; then the committer waits for maintenance, visibly.
 pub const SEALED_TABLES_MAX: usize = 3;
+/// Proofs that wait for their run, completed runs that are remembered for their Proof, and Proofs that are still to be logged.
+pub const PROOFS_KEPT_MAX: usize = 1024;
 /// Runs that may exist before merging goes ahead of writing new ones.
 pub const RUNS_LIVE_MAX: usize = 64;
 /// Most rows that one range read returns.

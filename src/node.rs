@@ -148,6 +148,22 @@ impl Node {
         Ok(cut)
     }
 
+    /// Logs the Proofs that are owed, on a node that logs Proofs, and makes room where there is none.
+    ///
+    /// # Errors
+    /// What has stopped the node.
+    pub fn prove(&mut self) -> Result<()> {
+        loop {
+            while !self.store.has_room() {
+                self.step()?;
+            }
+            if !self.committer.prove() {
+                break;
+            }
+        }
+        self.store.write_fault().map_or(Ok(()), Err)
+    }
+
     /// Does one piece of maintenance.
     ///
     /// # Errors

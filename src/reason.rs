@@ -345,7 +345,7 @@ reasons! {
         "The replica holds log that the primary does not have: the primary is stale, restored, or another one."
         "Find out which node is right before anything is cleared; nothing was changed."
     HistoryDiverged 109 "history.diverged" Operator
-        "The logs of replica and primary differ."
+        "Two logs of this database differ: each holds what the other does not."
         "Find out which node is right before anything is cleared; nothing is healed."
     HistoryRetired 110 "history.retired" Operator
         "The primary has dropped the log that the replica needs next."
@@ -375,8 +375,8 @@ reasons! {
         "The primary serves as many replicas as it may."
         "Wait until another replica has gone."
     StateDiverged 119 "state.diverged" Operator
-        "A run of this replica is not the one that the primary has logged. The replica halted."
-        "Keep the directory for examination, verify both nodes, and begin the replica again in a new directory."
+        "Two nodes with the same log have different runs of one identity."
+        "Keep both directories for examination, verify both, and begin the replica again in a new directory."
     ReplicationStopped 120 "replication.stopped" Restart
         "Replication has stopped after a failure of this node."
         "See the failure that is named, remove its cause, and start the replica again."

@@ -21,6 +21,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub const HEADER_BYTES: usize = 32;
 /// Bytes of a `Seal`.
 pub const SEAL_BYTES: u64 = 32;
+/// Bytes of the payload of a `Proof`.
+const PROOF_BYTES: usize = 48;
 
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +31,8 @@ pub enum Kind {
     Commit,
     /// Raises the readable floor.
     Floor,
+    /// Names a run that is complete, and its hash.
+    Proof,
     /// Seals the table here.
     Cut,
     /// Ends a segment.
@@ -37,12 +41,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::Commit, Kind::Floor, Kind::Cut, Kind::Seal];
+    pub const ALL: [Kind; 5] = [Kind::Commit, Kind::Floor, Kind::Proof, Kind::Cut, Kind::Seal];
 
     fn number(self) -> u8 {
         match self {
             Kind::Commit => 1,
             Kind::Floor => 2,
+            Kind::Proof => 3,
             Kind::Cut => 4,
             Kind::Seal => 6,
         }
@@ -58,6 +63,7 @@ impl Kind {
         match self {
             Kind::Commit => "commit",
             Kind::Floor => "floor",
+            Kind::Proof => "proof",
             Kind::Cut => "cut",
             Kind::Seal => "seal",
         }
@@ -99,6 +105,53 @@ impl Purpose {
     }
 }
 
+/// A run that the writer of the log has completed: which one, and its file (REPL-PROOF). Its commits stand before it in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// How many merges lie behind the run.
+    pub level: u32,
+    /// The first commit that it holds.
+    pub first: CommitId,
+    /// The last commit that it holds.
+    pub last: CommitId,
+    /// Bytes of its file.
+    pub size: u64,
+    /// xxh3-128 of its file.
+    pub hash: u128,
+}
+
+impl Proof {
+    /// The payload of its record.
+    #[must_use]
+    pub fn payload(&self) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(PROOF_BYTES);
+        payload.put_u32(self.level);
+        payload.put_u32(0);
+        payload.put_u64(self.first.0);
+        payload.put_u64(self.last.0);
+        payload.put_u64(self.size);
+        payload.put_u128(self.hash);
+        payload
+    }
+
+    fn decode(payload: &[u8]) -> Option<Proof> {
+        let mut reader = Reader::new(payload);
+        let level = reader.u32()?;
+        let reserved = reader.u32()?;
+        let (first, last) = (CommitId(reader.u64()?), CommitId(reader.u64()?));
+        let proof = Proof { level, first, last, size: reader.u64()?, hash: reader.u128()? };
+        (reserved == 0 && reader.is_empty() && proof.can_be()).then_some(proof)
+    }
+
+    /// Whether there can be such a run: a merge takes two runs or more, and a table of which there is a run holds a commit or more.
+    fn can_be(&self) -> bool {
+        let between = self.last.0.checked_sub(self.first.0);
+        let commits = between.and_then(|between| between.checked_add(1)).unwrap_or(0);
+        let least = 1u64.checked_shl(self.level).unwrap_or(u64::MAX);
+        self.first > CommitId::NONE && commits >= least && self.size > 0
+    }
+}
+
 /// What a proven record says.
 #[derive(Clone, Debug)]
 pub enum Content<'a> {
@@ -106,6 +159,8 @@ pub enum Content<'a> {
     Commit(Operations<'a>),
     /// The new floor.
     Floor(CommitId),
+    /// A run that is complete.
+    Proof(Proof),
     /// Seal the table.
     Cut(Purpose),
     /// The segment ends.
@@ -119,6 +174,7 @@ impl Content<'_> {
         match self {
             Content::Commit(_) => Kind::Commit,
             Content::Floor(_) => Kind::Floor,
+            Content::Proof(_) => Kind::Proof,
             Content::Cut(_) => Kind::Cut,
             Content::Seal => Kind::Seal,
         }
@@ -248,7 +304,7 @@ pub fn genesis(database_id: Id, epoch: u64) -> LogPoint {
 pub fn encode(out: &mut Vec<u8>, kind: Kind, payload: &[u8], before: LogPoint) -> LogPoint {
     let commit = match kind {
         Kind::Commit => before.commit.next(),
-        Kind::Floor | Kind::Cut | Kind::Seal => before.commit,
+        Kind::Floor | Kind::Proof | Kind::Cut | Kind::Seal => before.commit,
     };
     let start = out.len();
     out.reserve(stored_len(payload.len()));
@@ -295,7 +351,7 @@ pub fn prove(bytes: &[u8], before: LogPoint) -> Result<Record<'_>, Fault> {
     if !reader.only_zeros_left() {
         return Err(Fault::Padding);
     }
-    let content = content(header.kind, payload).ok_or(Fault::Payload)?;
+    let content = content(&header, payload).ok_or(Fault::Payload)?;
     Ok(Record { before, after: after(record, commit, before), content })
 }
 
@@ -327,14 +383,15 @@ impl<'a> Iterator for ProvenRecords<'a> {
         let after = LogPoint { position, history, commit: header.commit };
         let before = std::mem::replace(&mut self.point, after);
         self.bytes = rest;
-        Some(Record { before, after, content: content(header.kind, payload)? })
+        Some(Record { before, after, content: content(&header, payload)? })
     }
 }
 
-fn content(kind: Kind, payload: &[u8]) -> Option<Content<'_>> {
-    match kind {
+fn content<'a>(header: &Header, payload: &'a [u8]) -> Option<Content<'a>> {
+    match header.kind {
         Kind::Commit => Operations::decode(payload).ok().map(Content::Commit),
         Kind::Floor => Some(Content::Floor(CommitId(u64::from_le_bytes(payload.try_into().ok()?)))),
+        Kind::Proof => Proof::decode(payload).filter(|proof| proof.last <= header.commit).map(Content::Proof),
         Kind::Cut => [Purpose::Checkpoint, Purpose::Backup]
             .into_iter()
             .find(|purpose| purpose.payload() == payload)
@@ -399,5 +456,42 @@ mod tests {
             let _ = encode(&mut bytes, kind, payload, start);
             assert_eq!(prove(&bytes, start).unwrap_err(), Fault::Payload, "{kind}");
         }
+    }
+
+    /// REPL-PROOF, FMT-RECORD: what no run can be is refused where it is read, whoever wrote it.
+    #[test]
+    fn a_proof_of_what_can_be_no_run_is_refused() {
+        let behind = |commit: CommitId, payload: &[u8]| {
+            let (mut bytes, start) = (Vec::new(), LogPoint { commit, ..genesis(Id([9; 16]), 1) });
+            let _ = encode(&mut bytes, Kind::Proof, payload, start);
+            match prove(&bytes, start).map(|record| record.content) {
+                Ok(Content::Proof(proof)) => Some(proof),
+                Ok(content) => panic!("{content:?}"),
+                Err(fault) => {
+                    assert_eq!(fault, Fault::Payload);
+                    None
+                }
+            }
+        };
+        let read = |payload: &[u8]| behind(CommitId::MAX, payload);
+        let run = |level: u32, first: u64, last: u64, size: u64| {
+            let proof = Proof { level, first: CommitId(first), last: CommitId(last), size, hash: u128::MAX / 3 };
+            let read = read(&proof.payload());
+            assert!(read.is_none() || read == Some(proof), "it is read as another");
+            read.is_some()
+        };
+        assert!(run(0, 1, 1, 1) && run(0, 7, CommitId::MAX.0, u64::MAX) && run(3, 5, 12, 300) && run(62, 1, 1 << 62, 300));
+        assert!(!run(0, 0, 5, 300), "there is no commit 0");
+        assert!(!run(0, 0, u64::MAX, 300), "nor so many");
+        assert!(!run(0, 6, 5, 300), "it ends before it begins");
+        assert!(!run(3, 5, 11, 300), "eight tables hold eight commits");
+        assert!(!run(62, 1, (1 << 62) - 1, 300) && !run(64, 1, CommitId::MAX.0, 300) && !run(u32::MAX, 1, 9, 300));
+        assert!(!run(0, 1, 1, 0), "a file that is empty");
+        let whole = Proof { level: 1, first: CommitId(1), last: CommitId(9), size: 300, hash: 1 }.payload();
+        let mut reserved = whole.clone();
+        reserved[5] = 1;
+        assert!(read(&whole).is_some() && read(&reserved).is_none() && read(&[]).is_none());
+        assert!(behind(CommitId(9), &whole).is_some() && behind(CommitId(8), &whole).is_none(), "of commits to come");
+        assert!(read(&whole[..47]).is_none() && read(&[whole.as_slice(), &[0]].concat()).is_none());
     }
 }

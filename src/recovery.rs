@@ -92,12 +92,14 @@ pub struct Options {
     pub pinned_bytes_max: u64,
     /// The newest segment of the log is blanked in stretches of this length, a multiple of 512.
     pub extend_bytes: u64,
+    /// A primary logs the Proof of every run that it completes (REPL-PROOF); nobody else ever does.
+    pub proofs: bool,
     /// The disk.
     pub disk: Arc<dyn Disk>,
 }
 
 impl Options {
-    /// The defaults, on the disk of the machine: all log is kept, 64 MiB of blocks, 4 GiB pinned.
+    /// The defaults, on the disk of the machine: all log is kept, 64 MiB of blocks, 4 GiB pinned, no Proofs.
     #[must_use]
     pub fn new(dir: &Path) -> Options {
         Options {
@@ -109,6 +111,7 @@ impl Options {
             cache_bytes: 64 << 20,
             pinned_bytes_max: 4 << 30,
             extend_bytes: 1 << 20,
+            proofs: false,
             disk: Arc::new(RealDisk),
         }
     }
@@ -329,22 +332,36 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
     let store = Store::open(store_options.clone(), &manifest, calls)?;
     let removed = remove_leftovers(&store_options, &manifest)?;
     let checkpoint = manifest.point;
+    if options.proofs && identity.role == Role::Primary {
+        store.begin_to_owe();
+    }
 
     let mut applier = Applier::new(&store);
     let mut maintenance = Maintenance::new(&store, manifest);
     let mut records_replayed = 0u64;
+    let mut diverged = None;
     let log = log_options(&options.disk, &options.dir, &identity, options.extend_bytes);
     let (log, log_report) = wal::open(log, checkpoint, &mut |record, cover| {
-        applier.apply(record)?;
-        records_replayed += 1;
-        // A checkpoint is never built on what may be in the cache alone: those records are one group, and wait in memory.
-        if cover == Cover::Durable { make_room(&store, &mut maintenance) } else { Ok(()) }
+        if diverged.is_some() {
+            return Ok(());
+        }
+        let applied = applier.apply(record).and_then(|_| {
+            records_replayed += 1;
+            // A checkpoint is never built on what may be in the cache alone: those records are one group, and wait in memory.
+            if cover == Cover::Durable { make_room(&store, &mut maintenance) } else { Ok(()) }
+        });
+        unless_diverged(applied, identity.role, &mut diverged)
     })?;
     #[cfg(feature = "replication")]
     replica.map_or(Ok(()), |state| state.check_log(log_report.end))?;
     // Now they are durable: the node is left as a second recovery would leave it.
-    make_room(&store, &mut maintenance)?;
+    if diverged.is_none() {
+        unless_diverged(make_room(&store, &mut maintenance), identity.role, &mut diverged)?;
+    }
     applier.publish();
+    if let Some(fault) = &diverged {
+        store.halt(fault);
+    }
     let report =
         Report { identity, checkpoint, floor: store.state().floor, log: log_report, records_replayed, removed };
     Ok(Recovered { lock, report, store, log, applier, maintenance })
@@ -367,6 +384,17 @@ pub(crate) fn state_files(role: Role) -> &'static [&'static str] {
         #[cfg(not(feature = "replication"))]
         Role::Replica => &[],
         Role::Standalone | Role::Primary => &[],
+    }
+}
+
+/// A replica whose run is not the one that its log names opens halted, with all that it applied before, and shows so. A writer is not opened.
+fn unless_diverged(outcome: Result<()>, role: Role, diverged: &mut Option<Error>) -> Result<()> {
+    match outcome {
+        Err(fault) if fault.reason() == Reason::StateDiverged && !role.writes() => {
+            *diverged = Some(fault);
+            Ok(())
+        }
+        outcome => outcome,
     }
 }
 

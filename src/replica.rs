@@ -199,6 +199,20 @@ impl receiver::worker::Wakes for Shared {
 }
 
 impl Shared {
+    /// Hears of what halts a replica and is found beside its stages: a run that is not the one that the log names, by maintenance or, before
+    /// this, by recovery.
+    fn watch_store(self: &Arc<Self>) {
+        let shared = Arc::downgrade(self);
+        let look = move || {
+            let Some(shared) = shared.upgrade() else { return };
+            if let Some(fault) = shared.store.write_fault().filter(|fault| fault.reason().halts()) {
+                shared.failed("store", fault);
+            }
+        };
+        look();
+        self.store.on_publish(look);
+    }
+
     /// Says that there is something to be seen. A call that is pending already counts for this one.
     fn call(&self) {
         if let Some(calls) = sync::lock(&self.calls).as_ref() {
@@ -334,8 +348,9 @@ impl Replica {
             supervisor: None,
             shared,
         };
-        let halted = supervisor.halt().is_some();
-        if halted {
+        replica.shared.watch_store();
+        // What recovery has found halts it as what is found later does.
+        if supervisor.halt().is_some() || replica.shared.fault.get().is_some() {
             replica.shared.close_reads();
         } else {
             let (chunks, to_prove) = queue::bounded(limits::REPLICA_QUEUE_MAX);

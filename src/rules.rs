@@ -434,6 +434,11 @@ pub const RULES: &[Rule] = &[
         "What a replica knows of itself is kept in two generations, of which a crash leaves one whole; a log that ends before what it says was applied is refused.",
     ),
     rule(
+        "REPL-PROOF",
+        Replication,
+        "A primary that serves replicas logs each run that it completed, by identity and hash; who has, or makes, another run of that identity stops.",
+    ),
+    rule(
         "A-SECTOR",
         Ground,
         "A crash leaves an aligned sector of 512 bytes as it was or as it was written, never a mixture.",

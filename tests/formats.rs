@@ -5,7 +5,7 @@
 //! new format version.
 
 use aerodb::disk::{Disk, SimDisk};
-use aerodb::record::{self, Content, Kind, Purpose};
+use aerodb::record::{self, Content, Kind, Proof, Purpose};
 use aerodb::store::manifest::Manifest;
 use aerodb::store::run::{Cache, Entry, Run, RunId, RunInfo, RunMeta, RunWriter, Version, key_hash};
 use aerodb::wal::{self, Lineage, Mark};
@@ -92,6 +92,9 @@ fn two_commits() -> (Vec<u8>, LogPoint, LogPoint) {
     let mut bytes = Vec::new();
     let after = record::encode(&mut bytes, Kind::Commit, batch.encoded(), start);
     let after = record::encode(&mut bytes, Kind::Floor, &1u64.to_le_bytes(), after);
+    let run =
+        Proof { level: 0, first: CommitId(1), last: CommitId(1), size: 578, hash: 0x0123_4567_89ab_cdef << 64 | 7 };
+    let after = record::encode(&mut bytes, Kind::Proof, &run.payload(), after);
     let after = record::encode(&mut bytes, Kind::Cut, &Purpose::Checkpoint.payload(), after);
     let after = record::encode(&mut bytes, Kind::Seal, &[], after);
     (bytes, start, after)

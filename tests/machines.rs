@@ -53,10 +53,20 @@ fn the_tables_of_the_documents_are_those_of_the_machines() {
         use maintenance_machine::{Event, State, next};
         table(&State::ALL, &Event::ALL, State::name, Event::name, next)
     };
+    #[cfg(feature = "replication")]
+    let feeder = {
+        use aerodb::feeder::machine::{Event, State, next};
+        table(&State::ALL, &Event::ALL, State::name, Event::name, next)
+    };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/machines.md");
     let shown = std::fs::read_to_string(&path).unwrap();
     let mut wanted = shown.clone();
-    for (name, table) in [("committer", committer), ("maintenance", maintenance)] {
+    for (name, table) in [
+        ("committer", committer),
+        ("maintenance", maintenance),
+        #[cfg(feature = "replication")]
+        ("feeder", feeder),
+    ] {
         let begin = format!("<!-- table: {name} -->\n");
         let (before, rest) = wanted.split_once(&begin).unwrap();
         let (_, after) = rest.split_once("<!-- end of table -->").unwrap();
@@ -392,4 +402,87 @@ fn edges<S: Copy, E: Copy>(
 ) -> BTreeSet<Edge> {
     let pairs = states.iter().flat_map(|state| events.iter().map(move |event| (*state, *event)));
     pairs.filter_map(|(s, e)| next(s, e).map(|to| (state_name(s), event_name(e), state_name(to)))).collect()
+}
+
+/// P5-I3, P5-I14: the same for the feeding of a replica, by what a session is told.
+#[cfg(feature = "replication")]
+#[test]
+fn a_session_of_a_replica_takes_every_edge_and_no_other() {
+    use aerodb::feeder::machine::{Event, State, next};
+    use aerodb::feeder::{Session, Source};
+    use aerodb::frame::{Fetch, Frame, Hello, VERSION};
+    use aerodb::{Id, Init, Options, Position, Role};
+
+    let disk = SimDisk::new();
+    Node::init(&Init { role: Role::Primary, ..init_options(&disk, tiny()) }).unwrap();
+    let mut node = Node::open(&Options { retention: Retention::All, ..world::options(&disk) }).unwrap();
+    let identity = node.report().identity;
+    let source = Arc::new(Source::new(identity, node.log().clone()));
+    let hello = Hello {
+        versions: (VERSION, VERSION),
+        has_nothing: false,
+        database_id: identity.database_id,
+        node_id: Id([1; 16]),
+        epoch: identity.epoch,
+        shape: identity.parameters.into(),
+        validated: node.durable(),
+    };
+    let said = |frame: Frame| {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        bytes
+    };
+    let fetch = |from, upto| said(Frame::Fetch(Fetch { from: Position(from), upto: Position(upto) }));
+    let (comes, nothing) = (said(Frame::Hello(hello)), said(Frame::Hello(Hello::of_nothing((1, 1), Id([1; 16])))));
+    let seen = std::cell::RefCell::new(BTreeSet::new());
+    let look = |session: &Session| {
+        let seen_now = session.observed();
+        assert_eq!(seen_now.state, session.state());
+        if let Some(previous) = seen_now.previous {
+            seen.borrow_mut().insert((previous.name(), seen_now.cause, seen_now.state.name()));
+        }
+    };
+    let served = |session: &mut Session, node: &Node, bytes: usize| {
+        assert!(session.serve(&node.extent(), bytes).is_some());
+        look(session);
+    };
+    // What a session is told, up to a state; then the connection ends.
+    let stories = [
+        (vec![], State::AwaitingHello),
+        (vec![nothing], State::Introduced),
+        (vec![comes.clone()], State::Idle),
+        (vec![comes.clone(), fetch(0, 100), fetch(100, 200)], State::Parked),
+    ];
+    for (story, state) in stories {
+        let mut session = Session::new(&source);
+        for bytes in story {
+            session.receive(&bytes, &node.extent(), false);
+            look(&session);
+        }
+        assert_eq!(session.state(), state);
+        session.disconnected();
+        look(&session);
+    }
+    // Log is there: it is served in pieces, asked for again meanwhile, and used up; at the end it parks, and goes on when there is more.
+    node.commit(batch(&vec![(b"key".to_vec(), Some(vec![7; 200]))])).unwrap();
+    let mut session = Session::new(&source);
+    session.receive(&comes, &node.extent(), false);
+    served(&mut session, &node, 8);
+    for bytes in [fetch(0, 50), fetch(50, 100)] {
+        session.receive(&bytes, &node.extent(), false);
+        look(&session);
+        served(&mut session, &node, 8);
+        assert_eq!(session.state(), State::Serving);
+    }
+    served(&mut session, &node, 1000);
+    assert_eq!(session.state(), State::Idle);
+    session.receive(&fetch(100, 9000), &node.extent(), false);
+    served(&mut session, &node, 1000);
+    assert_eq!(session.state(), State::Parked);
+    node.commit(batch(&vec![(b"key".to_vec(), None)])).unwrap();
+    served(&mut session, &node, 8);
+    assert_eq!(session.state(), State::Serving);
+    session.disconnected();
+    look(&session);
+    assert_eq!(*seen.borrow(), edges(&State::ALL, &Event::ALL, State::name, Event::name, next));
 }

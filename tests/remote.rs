@@ -175,11 +175,15 @@ const INFO: &str = "# Aerodb\r\ndatabase:00000000000000000000000000000001\r\nnod
     durable_position:640\r\ndurable_history:0123456789012345\r\ndurable_commit:7\r\n\
     checkpoint_position:400\r\ncheckpoint_history:5432109876543210\r\ncheckpoint_commit:5\r\nlog_oldest:200\r\n\
     recovery_proven_from:300\r\nrecovery_marked_position:600\r\nrecovery_marked_history:0000000000000001\r\nrecovery_marked_commit:6\r\n\
-    recovery_records_replayed:2\r\nrecovery_torn_bytes:3\r\nrecovery_roll_finished:true\r\nrecovery_removed_0:a\r\nrecovery_removed_1:b\r\n\
+    recovery_records_replayed:2\r\nrecovery_torn_bytes:3\r\nrecovery_unproven_bytes:5\r\nrecovery_roll_finished:true\r\nrecovery_removed_0:a\r\nrecovery_removed_1:b\r\n\
     committer:Syncing\r\ncommitter_blocked:\r\nmaintenance:Idle\r\nmaintenance_blocked:three tables wait\r\nsealed_tables:3\r\n\
     runs:2\r\nrun_bytes:4096\r\nrun_0_file:01-00000000000000000001-00000000000000000004.run\r\nrun_0_bytes:4000\r\nrun_0_hash:0f\r\n\
-    run_1_file:no run\x1b[2J\r\nrun_1_bytes:96\r\nrun_1_hash:f0\r\nmerges_due:0\r\nviews:1\r\nhalted:\r\n\
-    write_fault:disk.full: the disk is full\r\nunknown:of a later version\r\n";
+    run_1_file:no run\x1b[2J\r\nrun_1_bytes:96\r\nrun_1_hash:f0\r\nmerges_due:0\r\nproofs_logged:9\r\n\
+    proofs_compared:4\r\nproofs_waiting:3\r\nproofs_missed:2\r\nproofs_owed:1\r\nviews:1\r\nhalted:\r\n\
+    write_fault:disk.full: the disk is full\r\nfeeding_at:127.0.0.1:6381\r\nfeeding_connections:5\r\nfeeding_refused:3\r\n\
+    feed_0_node:0000000000000000000000000000000b\r\nfeed_0_address:10.0.0.2:4000\r\nfeed_0_state:parked\r\nfeed_0_sent:640\r\nfeed_0_asked:9000\r\n\
+    feed_1_node:0000000000000000000000000000000c\r\nfeed_1_address:[::1]:4001\r\nfeed_1_state:serving\r\nfeed_1_sent:8\r\nfeed_1_asked:64\r\n\
+    unknown:of a later version\r\n";
 
 #[test]
 fn status_shows_what_the_server_says_of_itself() {
@@ -201,15 +205,20 @@ fn status_shows_what_the_server_says_of_itself() {
         proven from    position 300\n\
         replayed       2 records\n\
         torn tail      3 bytes dropped\n\
+        unproven       5 bytes dropped\n\
         runs           2, 4096 bytes, 0 merges due\n\
         \x20              01-00000000000000000001-00000000000000000004.run 4000 bytes xxh3-128 0f\n\
         \x20              no run\\u{1b}[2J 96 bytes xxh3-128 f0\n\
         sealed tables  3\n\
+        proofs         9 logged: 4 compared, 3 waiting, 2 missed, 1 owed\n\
         views          1\n\
         committer      Syncing\n\
         maintenance    Idle, blocked: three tables wait\n\
         halted         no\n\
-        write fault    disk.full: the disk is full\n";
+        write fault    disk.full: the disk is full\n\
+        feeds at       127.0.0.1:6381, 3 refused\n\
+        \x20              0000000000000000000000000000000b at 10.0.0.2:4000: parked, sent 640, asked 9000\n\
+        \x20              0000000000000000000000000000000c at [::1]:4001: serving, sent 8, asked 64\n";
     assert_eq!(text, expected);
     let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!((&printed["identity"]["role"], &printed["identity"]["block_bytes"]), (&json!("primary"), &json!(256)));
@@ -220,10 +229,13 @@ fn status_shows_what_the_server_says_of_itself() {
         json!({"file": "no run\u{1b}[2J", "level": null, "first": null, "last": null, "bytes": 96, "hash": "f0"});
     assert_eq!((&printed["runs"], &printed["log_oldest"]), (&json!([run, no_run]), &json!(200)));
     let marked = json!({"position": 600, "history": "0000000000000001", "commit": 6});
-    let recovery = json!({"proven_from": 300, "marked": marked, "records_replayed": 2, "torn_bytes": 3, "roll_finished": true, "removed": ["a", "b"]});
+    let recovery = json!({"proven_from": 300, "marked": marked, "records_replayed": 2, "torn_bytes": 3, "unproven_bytes": 5, "roll_finished": true, "removed": ["a", "b"]});
     assert_eq!(printed["recovery"], recovery);
+    assert_eq!(printed["proofs"], json!({"logged": 9, "compared": 4, "waiting": 3, "missed": 2, "owed": 1}));
     assert_eq!(printed["maintenance"], json!({"state": "Idle", "blocked": "three tables wait"}));
     assert_eq!((&printed["floor"], &printed["halted"]), (&json!(2), &json!(null)));
+    let feed = json!({"node": "0000000000000000000000000000000c", "address": "[::1]:4001", "state": "serving", "sent": 8, "asked": 64});
+    assert_eq!((&printed["feeding"]["refused"], &printed["feeding"]["feeds"][1]), (&json!(3), &feed));
 }
 
 #[test]

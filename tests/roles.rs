@@ -185,18 +185,20 @@ fn a_replica_refuses_every_write_and_leaves_no_trace_of_it() {
     assert_eq!(db.raise_floor(CommitId(1)).err().map(|error| error.reason()), refused);
     assert_eq!(db.checkpoint().err().map(|error| error.reason()), refused);
     assert_eq!(db.status().committer.transitions, 0, "no order reached the committer");
-    assert!(db.get(b"last").unwrap().is_none());
+    assert_eq!(db.get(b"last").err().map(|error| error.reason()), Some(Reason::ReadBlocked));
+    assert_eq!(db.view(None).err().map(|error| error.reason()), Some(Reason::ReadBlocked));
     db.close().unwrap();
     assert_eq!(files(&disk), before);
 }
 
-/// P5-I16: what a primary writes is what a standalone node writes, except for the role in its identity.
+/// P5-I16: what a primary writes is what a standalone node writes, except for the role in its identity; Proofs come only from a
+/// primary that is told to log them (REPL-PROOF).
 #[cfg(feature = "replication")]
 #[test]
 fn a_primary_writes_the_bytes_of_a_standalone_node() {
-    let written = |role: Role| {
+    let written = |role: Role, proofs: bool| {
         let disk = init(role);
-        let keep_all = Options { retention: aerodb::committer::Retention::All, ..options(&disk) };
+        let keep_all = Options { retention: aerodb::committer::Retention::All, proofs, ..options(&disk) };
         let mut node = Node::open(&Options { role: Some(role), ..keep_all }).unwrap();
         for number in 0..150 {
             node.commit(batch(&writes(number))).unwrap();
@@ -206,10 +208,13 @@ fn a_primary_writes_the_bytes_of_a_standalone_node() {
             }
         }
         node.maintain().unwrap();
+        node.prove().unwrap();
         node.close().unwrap();
         files(&disk)
     };
-    let (mut standalone, mut primary) = (written(Role::Standalone), written(Role::Primary));
+    let (mut standalone, mut primary) = (written(Role::Standalone, false), written(Role::Primary, false));
+    assert!(written(Role::Standalone, true) == standalone, "a node that serves nobody logs no Proofs");
+    assert!(written(Role::Primary, true) != primary, "a primary that is told to does");
     assert!(standalone.len() > 8);
     let (one, other) = (standalone.remove(&identity_path()).unwrap(), primary.remove(&identity_path()).unwrap());
     let differing: Vec<usize> = (0..512).filter(|at| one[*at] != other[*at]).collect();

@@ -4,6 +4,8 @@
 #![cfg(all(feature = "cli", feature = "server"))]
 
 mod binary;
+#[cfg(feature = "replication")]
+mod feeding;
 
 use aerodb::Reason;
 use binary::Place;
@@ -84,6 +86,43 @@ fn a_new_directory_is_made_and_served_until_a_signal_asks_to_end() {
     let server = Running::start(&mut place.command(&SERVE));
     assert!(server.line.contains(identity["database"].as_str().unwrap()) && server.line.ends_with("commit 1)\n"));
     assert_eq!(server.end(Signal::INT).0, Some(0));
+}
+
+/// REPL-PROOF: `--replication` is what makes a primary log Proofs; `wal` shows them, and the status counts them.
+#[cfg(feature = "replication")]
+#[test]
+fn a_primary_that_serves_replicas_logs_the_proof_of_every_run() {
+    let place = Place::new();
+    place.ok(&["init", "d", "--role", "primary", "--table-bytes", "1K"]);
+    place.ok(&["put", "d", "apple", "red"]);
+    place.ok(&["checkpoint", "d"]);
+    let proofs =
+        || -> Vec<Value> { place.json(&["wal", "d"]).into_iter().filter(|record| record["kind"] == "proof").collect() };
+    let server = Running::start(&mut place.command(&SERVE));
+    assert_eq!(server.end(Signal::TERM).0, Some(0));
+    assert_eq!(proofs().len(), 0, "a primary that serves no replicas");
+
+    let server = Running::start(&mut place.command(&[&SERVE[..], &["--replication", "127.0.0.1:0"]].concat()));
+    let address = server.line.split_whitespace().nth(2).unwrap().to_owned();
+    let status = || place.json(&["status", "--addr", &address]).remove(0);
+    let mut shown = status();
+    while shown["proofs"]["owed"] != 0 {
+        shown = status();
+    }
+    assert_eq!((&shown["proofs"]["logged"], &shown["proofs"]["compared"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!(server.end(Signal::TERM).0, Some(0));
+    let [proof] = <[Value; 1]>::try_from(proofs()).unwrap();
+    let run = &place.json(&["status", "d"])[0]["runs"][0];
+    for name in ["file", "bytes", "hash"] {
+        assert_eq!(proof["run"][name], run[name], "{proof}");
+    }
+    let text = place.ok(&["wal", "d"]);
+    let line = text.lines().find(|line| line.contains("\tproof\t")).unwrap();
+    let words: Vec<&str> = line.split('\t').collect();
+    assert_eq!((words[1], words[3], Some(words[5])), ("proof", "80", run["file"].as_str()), "{line}");
+    assert_eq!((words[6], Some(words[7])), (&*run["bytes"].to_string(), run["hash"].as_str()), "{line}");
+    let verified = place.ok(&["verify", "d"]);
+    assert!(verified.contains("proofs     1 of the log are of a run that is here"), "{verified}");
 }
 
 #[test]
@@ -229,4 +268,111 @@ fn an_address_that_is_taken_is_refused_and_the_directory_is_left_closed() {
     let address = taken.local_addr().unwrap().to_string();
     refused(&mut place.command(&["serve", "--data", "d", "--listen", &address]), Reason::ServerListenFailed);
     place.ok(&["verify", "d"]);
+}
+
+/// R-AUTHORITY, P5-I16: what is asked for at the start decides, and only what the directory was made as can be asked for.
+#[cfg(feature = "replication")]
+#[test]
+fn a_new_directory_is_made_a_primary_where_replicas_may_connect() {
+    let place = Place::new();
+    let serve = |more: &[&str]| place.command(&[&SERVE[..], more].concat());
+    let replicas = ["--replication", "127.0.0.1:0"];
+    let server = Running::start(&mut serve(&replicas));
+    assert!(server.line.contains(" and for replicas on 127.0.0.1:"), "{}", server.line);
+    assert!(server.line.contains(" (primary, "), "{}", server.line);
+    let (status, log) = server.end(Signal::TERM);
+    assert_eq!(status, Some(0), "{log}");
+    let server = Running::start(&mut serve(&[&replicas[..], &["--json"]].concat()));
+    let told: Value = serde_json::from_str(&server.line).unwrap();
+    assert!(told["replication"].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")), "{told}");
+    assert_eq!(server.end(Signal::TERM).0, Some(0));
+    refused(&mut serve(&["--replication", "0.0.0.0:0"]), Reason::ConfigNoAuthentication);
+    place.ok(&["init", "s"]);
+    let told = refused(
+        &mut place.command(&["serve", "--data", "s", "--replication", "127.0.0.1:0"]),
+        Reason::IdentityOtherRole,
+    );
+    assert!(told.contains("expected=primary") && told.contains("found=standalone"), "{told}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let hold = TcpListener::bind(taken).unwrap();
+    refused(&mut serve(&["--replication", &taken.to_string()]), Reason::ServerListenFailed);
+    drop(hold);
+}
+
+/// P5-I16: a build without replication says so, before it makes anything.
+#[cfg(not(feature = "replication"))]
+#[test]
+fn a_build_without_replication_serves_no_replicas() {
+    let place = Place::new();
+    let serve = [&SERVE[..], &["--replication", "127.0.0.1:0"]].concat();
+    refused(&mut place.command(&serve), Reason::RoleCompiledOut);
+    assert!(!place.path("d").exists());
+}
+
+/// P5-I16: replicas cost a primary no thread, neither the wish to serve them nor they themselves.
+#[cfg(feature = "replication")]
+#[test]
+fn a_primary_has_the_threads_of_a_standalone_node_however_many_replicas_it_serves() {
+    use aerodb::disk::RealDisk;
+    use aerodb::frame::Frame;
+    use feeding::{Came, encoded, fetch, hello};
+    use std::io::Write;
+
+    /// The names of the threads of a server. A thread that was just begun has the name of its process until it gives itself its own.
+    fn threads(server: &Running) -> Vec<String> {
+        let nameless = |names: &Vec<String>| names.iter().filter(|name| *name == "aerodb").count() > 1;
+        let mut looks = 0..10_000;
+        looks.find_map(|_| Some(names(server)).filter(|names| !nameless(names))).unwrap_or_else(|| names(server))
+    }
+
+    fn names(server: &Running) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+        let name = |task: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap().trim_end().to_owned()
+        };
+        let mut names: Vec<String> = tasks.map(name).collect();
+        names.sort();
+        names
+    }
+
+    let place = Place::new();
+    let server = Running::start(&mut place.command(&["serve", "--data", "s", "--listen", "127.0.0.1:0"]));
+    let standalone = threads(&server);
+    assert_eq!(standalone, ["aerodb", "committer", "maintenance"]);
+    assert_eq!(server.end(Signal::TERM).0, Some(0));
+    let server = Running::start(&mut place.command(&[&SERVE[..], &["--replication", "127.0.0.1:0"]].concat()));
+    assert_eq!(threads(&server), standalone, "replication is on");
+    let identity = aerodb::Identity::read(&RealDisk, &place.path("d")).unwrap();
+    let start = aerodb::record::genesis(identity.database_id, identity.epoch);
+    let address = server.line.split_whitespace().nth(7).unwrap().to_owned();
+    let mut replicas: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let hello = encoded(Frame::Hello(hello(&identity, start)));
+    let come = |replica: &mut TcpStream| {
+        let mut received = Vec::new();
+        loop {
+            if let Some(came) = Came::take(&mut received) {
+                return came;
+            }
+            let mut buffer = [0; 1024];
+            let bytes = replica.read(&mut buffer).unwrap();
+            assert!(bytes > 0);
+            received.extend_from_slice(&buffer[..bytes]);
+        }
+    };
+    for replica in &mut replicas {
+        replica.write_all(&hello).unwrap();
+        come(replica).welcome();
+        replica.write_all(&fetch(0, 1 << 20)).unwrap();
+    }
+    assert_eq!(threads(&server), standalone, "replicas are welcome");
+    let clients = server.line.split_whitespace().nth(2).unwrap().to_owned();
+    place.ok(&["put", "--addr", &clients, "apple", "red"]);
+    for replica in &mut replicas {
+        assert!(!come(replica).log.is_empty());
+    }
+    assert_eq!(threads(&server), standalone, "replicas are fed");
+    let said = place.ok(&["status", "--addr", &clients]);
+    assert!(said.contains(&format!("feeds at       {address}, 0 refused\n")), "{said}");
+    let (status, log) = server.end(Signal::TERM);
+    assert_eq!((status, log.matches("a replica is welcome").count()), (Some(0), 2), "{log}");
 }

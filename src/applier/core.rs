@@ -80,7 +80,7 @@ impl ReplicaApplier {
     /// Applies what was given, up to the first record behind which there is no room for another table, and publishes it.
     ///
     /// # Errors
-    /// What ended the work for good: a record that contradicts the state, or what stopped the store.
+    /// What ended the work for good: a record that contradicts the state, a Proof of another run, or what stopped the store.
     pub fn step(&mut self) -> Result<Step> {
         let stepped = self.apply();
         match &stepped {
@@ -107,7 +107,9 @@ impl ReplicaApplier {
 
     fn apply(&mut self) -> Result<Step> {
         if let Some(fault) = self.store().write_fault() {
-            return Err(Error::new(Reason::ReplicationStopped).with("failure", fault));
+            // What halts a replica passes as itself, whoever found it.
+            let stopped = |fault| Error::new(Reason::ReplicationStopped).with("failure", fault);
+            return Err(if fault.reason().halts() { fault } else { stopped(fault) });
         }
         let Some(proven) = self.given.take() else { return Ok(Step::Done) };
         if !self.store().has_room() {

@@ -57,7 +57,7 @@ impl Output {
 }
 
 /// What a file that should have a certain size turned out to be.
-pub(super) enum Whole {
+pub(crate) enum Whole {
     /// It has that size, and this hash.
     Hash(u128),
     /// It has another size; or another was read, while somebody changed it.
@@ -67,7 +67,7 @@ pub(super) enum Whole {
 }
 
 /// Reads a file of this size, piece after piece.
-pub(super) fn read_whole(
+pub(crate) fn read_whole(
     disk: &dyn Disk,
     path: &Path,
     size: u64,

@@ -21,6 +21,7 @@ mod listing;
 mod restore;
 mod take;
 
+pub(crate) use copy::{Whole, read_whole};
 pub use listing::BACKUP_FILE;
 pub use restore::{RestoreOptions, check, restore, restore_with};
 pub use take::backup;

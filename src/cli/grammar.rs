@@ -47,6 +47,7 @@ pub(crate) fn grammar(server: bool) -> Command {
             floor(),
             wal(),
             verify(),
+            compare(),
             backup(),
             restore(),
             #[cfg(feature = "replication")]
@@ -256,6 +257,20 @@ fn verify() -> Command {
     ))
     .args([
         Arg::new("backup").long("backup").action(ArgAction::SetTrue).help("DIR is a backup: prove it where it lies"),
+        json(),
+    ])
+}
+
+fn compare() -> Command {
+    command(
+        "compare",
+        "Say whether one directory's log is the beginning of the other's, where they part if not, and whether the runs are equal",
+        "  aerodb compare data copy\n  aerodb compare data copy --thorough --json",
+    )
+    .arg(path("A", "A directory"))
+    .arg(path("B", "Another directory of the same database"))
+    .args([
+        Arg::new("thorough").long("thorough").action(ArgAction::SetTrue).help("Prove every byte of both first"),
         json(),
     ])
 }

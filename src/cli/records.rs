@@ -11,6 +11,7 @@ use crate::cli::bytes;
 use crate::cli::output::{self, Output};
 use aerodb::record::{Content, Kind, Record};
 use aerodb::recovery::{Options, lineage};
+use aerodb::store::run::RunInfo;
 use aerodb::wal::{self, LogCursor, Mark};
 use aerodb::{Error, LogPoint, Position, Reason, Result};
 use clap::ArgMatches;
@@ -77,6 +78,10 @@ fn record_text(record: &Record<'_>, stored: usize, out: &mut Output) -> Result<(
             }
         }
         Content::Floor(floor) => out.raw(format!("\t{floor}").as_bytes())?,
+        Content::Proof(proof) => {
+            let RunInfo { id, size, hash } = RunInfo::from(proof);
+            out.raw(format!("\t{}\t{size}\t{hash:032x}", id.file_name()).as_bytes())?;
+        }
         Content::Cut(purpose) => out.raw(format!("\t{}", purpose.name()).as_bytes())?,
         Content::Seal => {}
     }
@@ -114,6 +119,11 @@ fn record_json(record: &Record<'_>, stored: usize, out: &mut Output) -> Result<(
         }
         Content::Floor(floor) => {
             head["floor"] = json!(floor.0);
+            out.json(&head)
+        }
+        Content::Proof(proof) => {
+            let RunInfo { id, size, hash } = RunInfo::from(proof);
+            head["run"] = json!({ "file": id.file_name(), "bytes": size, "hash": format!("{hash:032x}") });
             out.json(&head)
         }
         Content::Cut(purpose) => {

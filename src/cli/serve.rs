@@ -97,6 +97,7 @@ pub(super) fn options(config: &Config, dir: &Path) -> Options {
         },
         cache_bytes: config.cache_bytes.value.0,
         pinned_bytes_max: config.pinned_bytes.value.0,
+        proofs: config.replication.value.is_some(),
         ..Options::new(dir)
     }
 }

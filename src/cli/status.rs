@@ -25,6 +25,9 @@ pub(crate) fn status(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     }
 }
 
+/// What became of the Proofs of the log, and how many it still lacks.
+const PROOFS: [&str; 4] = ["compared", "waiting", "missed", "owed"];
+
 /// What a node says of itself.
 struct Seen(BTreeMap<String, String>);
 
@@ -138,11 +141,23 @@ impl Seen {
         }
         if self.is_of_a_server() {
             row("sealed tables", word("sealed_tables"))?;
+            if let Some(logged) = self.word("proofs_logged") {
+                let of = PROOFS.map(|name| format!("{} {name}", word(&format!("proofs_{name}"))));
+                row("proofs", &format!("{logged} logged: {}", of.join(", ")))?;
+            }
             row("views", word("views"))?;
             row("committer", &component("committer"))?;
             row("maintenance", &component("maintenance"))?;
             row("halted", self.word("halted").unwrap_or("no"))?;
             row("write fault", self.word("write_fault").unwrap_or("none"))?;
+        }
+        if let Some(address) = self.word("feeding_at") {
+            row("feeds at", &format!("{address}, {} refused", word("feeding_refused")))?;
+        }
+        for (number, node) in self.each("feed", "_node") {
+            let part = |name: &str| word(&format!("feed_{number}_{name}"));
+            let (address, state, sent, asked) = (part("address"), part("state"), part("sent"), part("asked"));
+            row("", &format!("{node} at {address}: {state}, sent {sent}, asked {asked}"))?;
         }
         for (name, value) in self.of_a_replica() {
             row(&name.replace('_', " "), value)?;
@@ -201,11 +216,31 @@ impl Seen {
             let component =
                 |name: &str| json!({ "state": self.word(name), "blocked": self.word(&format!("{name}_blocked")) });
             object["sealed_tables"] = json!(self.number("sealed_tables"));
+            let proofs = std::iter::once("logged").chain(PROOFS);
+            let proofs = proofs.map(|name| (name.to_owned(), json!(self.number(&format!("proofs_{name}")))));
+            object["proofs"] = Value::Object(proofs.collect());
             object["views"] = json!(self.number("views"));
             object["committer"] = component("committer");
             object["maintenance"] = component("maintenance");
             object["halted"] = json!(self.word("halted"));
             object["write_fault"] = json!(self.word("write_fault"));
+        }
+        if let Some(address) = self.word("feeding_at") {
+            let feed = |(number, node): (usize, &str)| {
+                let name = |part: &str| format!("feed_{number}_{part}");
+                json!({
+                    "node": node,
+                    "address": self.word(&name("address")),
+                    "state": self.word(&name("state")),
+                    "sent": self.number(&name("sent")),
+                    "asked": self.number(&name("asked")),
+                })
+            };
+            object["feeding"] = json!({
+                "at": address,
+                "refused": self.number("feeding_refused"),
+                "feeds": self.each("feed", "_node").map(feed).collect::<Vec<_>>(),
+            });
         }
         if self.of_a_replica().next().is_some() {
             // Hashes and ids are words, also where all their digits are decimal.

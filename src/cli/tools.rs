@@ -63,6 +63,9 @@ pub(crate) fn proof_text(proof: &Proof) -> Vec<String> {
         ),
     ];
     lines.push(format!("agreement  the runs hold what the log from position {} on demands", proof.log_oldest));
+    if proof.proofs > 0 {
+        lines.push(format!("proofs     {} of the log are of a run that is here, and name this very one", proof.proofs));
+    }
     lines.extend(proof.leftovers.iter().map(|name| format!("left over  {name}")));
     lines.push("verified".to_owned());
     lines
@@ -111,7 +114,7 @@ fn proof_json(proof: &Proof) -> Value {
         },
         "checkpoint": output::point(proof.checkpoint),
         "floor": proof.floor.0,
-        "store": { "runs": proof.runs, "bytes": proof.run_bytes, "entries": proof.entries },
+        "store": { "runs": proof.runs, "bytes": proof.run_bytes, "entries": proof.entries, "proofs": proof.proofs },
         "leftovers": proof.leftovers,
     })
 }

@@ -145,6 +145,16 @@ impl Committer {
                 break;
             }
         }
+        let answers = self.finish(group);
+        if self.state == State::Idle && orders.iter().take(answers.len()).any(|order| matches!(order, Order::Cut(_))) {
+            // A failure has stopped the committer; whoever waits for the checkpoint learns of it there.
+            let _ = self.settle();
+        }
+        answers
+    }
+
+    /// Makes what was placed durable, applies it, and answers it.
+    fn finish(&mut self, group: Vec<Result<Placed<'_>>>) -> Vec<Result<LogPoint>> {
         let synced = self.log.sync();
         let durable = self.log.durable();
         let failure = self.log.fault().cloned();
@@ -167,11 +177,35 @@ impl Committer {
             (Ok(_), None) => self.step(Event::Durable, None),
             (Err(error), None) | (_, Some(error)) => self.fail(&error),
         }
-        if self.state == State::Idle && orders.iter().take(answers.len()).any(|order| matches!(order, Order::Cut(_))) {
-            // A failure has stopped the committer; whoever waits for the checkpoint learns of it there.
-            let _ = self.settle();
-        }
         answers
+    }
+
+    /// Logs the Proofs that are owed, in a group of their own; says whether there are more of them. The group ends with the one that seals
+    /// a table. (REPL-PROOF)
+    pub fn prove(&mut self) -> bool {
+        // What has stopped maintenance stops the next group, and is told there.
+        if self.state != State::Idle || self.store().write_fault().is_some() {
+            return false;
+        }
+        let owed = self.store().owed();
+        if owed.is_empty() {
+            return false;
+        }
+        self.step(Event::Taken, None);
+        let mut group = Vec::new();
+        for proof in owed {
+            let placed = self.push(Kind::Proof, &proof.payload(), Content::Proof(proof));
+            let ends = placed.as_ref().map_or(true, |placed| self.seals(placed));
+            group.push(placed);
+            if ends {
+                break;
+            }
+        }
+        // Nobody waits for them: what refuses one of them is a failure like any other.
+        if let Some(Err(failure)) = self.finish(group).into_iter().find(Result::is_err) {
+            self.fail(&failure);
+        }
+        self.state == State::Idle && !self.store().owed().is_empty()
     }
 
     /// Gives an order its place in the log.

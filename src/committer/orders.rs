@@ -23,8 +23,8 @@ pub type Answers = Box<dyn FnOnce(Vec<Result<LogPoint>>) + Send>;
 pub enum Request {
     /// Orders of one caller, who wants to know, and their share of the bytes that may stand here.
     Orders(Vec<Order>, Answers, Share),
-    /// The checkpoint has moved: log that nobody needs may go.
-    Retire,
+    /// The checkpoint has moved, or a run is complete: log that nobody needs may go, a Proof may be owed.
+    Tend,
 }
 
 /// Hands orders to the committer.
@@ -67,7 +67,12 @@ impl Orders {
     /// Says that the checkpoint has moved.
     pub fn retire(&self) {
         // A committer that has ended keeps its log.
-        let _ = self.inbox.send(Request::Retire);
+        let _ = self.inbox.send(Request::Tend);
+    }
+
+    /// Says that a Proof is owed; waits for nobody: behind a full inbox there is a group, and behind that it is looked for.
+    pub fn prove(&self) {
+        let _ = self.inbox.try_send(Request::Tend);
     }
 }
 

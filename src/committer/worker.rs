@@ -1,9 +1,9 @@
 //! The committer's thread: one inbox, one loop.
 //!
 //! It takes the first order it gets and all that wait behind it, up to the bounds of a group, and answers each when the core has. What a
-//! group leaves, because it sealed a table or was full, is the next group. Behind the answers of a group it drops log that nobody needs,
-//! a few segments at most, and then takes what has come in meanwhile: an answer never waits for the removals of its own group, and at
-//! most for one such turn, of up to four segments, before its group begins.
+//! group leaves, because it sealed a table or was full, is the next group. Behind the answers of a group it logs the Proofs that are owed, in
+//! a group of their own, and drops log that nobody needs, a few segments at most, and then takes what has come in meanwhile: an answer never
+//! waits for this work behind its own group, and at most for one such turn, one fsync and up to four segments, before its group begins.
 //! When the last caller is gone it closes the log and ends. It never looks at a clock, and waits for nothing but its inbox and, at the
 //! bound of sealed tables, for room.
 
@@ -21,8 +21,9 @@ use std::collections::VecDeque;
 pub trait Core {
     /// Answers a group of orders: the first of these, at least one; the rest is for the next group.
     fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>>;
-    /// Drops a little of the log that nobody needs; says whether there is more. What has come in meanwhile waits for it.
-    fn retire(&mut self) -> bool;
+    /// Does a little of what nobody orders: logs Proofs, drops log that nobody needs. Says whether there is more. What has come in meanwhile
+    /// waits for it.
+    fn tend(&mut self) -> bool;
     /// Waits where it must not go on.
     fn wait_for_room(&mut self);
     /// Ends.
@@ -36,9 +37,10 @@ impl Core for Committer {
     fn group(&mut self, orders: &[Order]) -> Vec<Result<LogPoint>> {
         Committer::group(self, orders)
     }
-    fn retire(&mut self) -> bool {
+    fn tend(&mut self) -> bool {
+        let more_to_prove = self.prove();
         // A failure has stopped the committer, and is shown there.
-        Committer::retire(self).unwrap_or(false)
+        self.retire().unwrap_or(false) || more_to_prove
     }
     fn wait_for_room(&mut self) {
         Committer::wait_for_room(self);
@@ -57,13 +59,13 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
     // Of orders that are carried out already, whose request is not.
     let mut outcomes = Vec::new();
     let mut answers = VecDeque::new();
-    let mut more_to_retire = false;
+    let mut more_to_tend = false;
     loop {
         let mut next = None;
         let mut bytes = 0usize;
         // What the last group left goes before anything that has come in since.
         if answers.is_empty() {
-            match if more_to_retire { inbox.try_recv() } else { inbox.recv().map_err(|_| TryRecv::Disconnected) } {
+            match if more_to_tend { inbox.try_recv() } else { inbox.recv().map_err(|_| TryRecv::Disconnected) } {
                 Ok(first) => next = Some(first),
                 Err(TryRecv::Empty) => {}
                 Err(TryRecv::Disconnected) => break,
@@ -77,7 +79,7 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
                     answers.push_back((more.len(), answer));
                     orders.extend(more);
                 }
-                Request::Retire => {}
+                Request::Tend => {}
             }
             let room = bytes < limits::GROUP_BYTES_MAX && orders.len() < limits::GROUP_COMMITS_MAX;
             next = if room { inbox.try_recv().ok() } else { None };
@@ -98,7 +100,7 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Request>) -> Result<()> {
                 log::error!(code = Reason::ComponentPanicked.name(); "the answer to an order failed an assertion of its own: {assertion}");
             }
         }
-        more_to_retire = core.retire();
+        more_to_tend = core.tend();
         core.wait_for_room();
     }
     core.close()
@@ -116,7 +118,7 @@ mod tests {
     struct Toy {
         tell: Sender<&'static str>,
         orders: Option<Orders>,
-        retired: usize,
+        turns: usize,
     }
 
     impl Toy {
@@ -136,10 +138,10 @@ mod tests {
             self.tell.send("group").unwrap();
             orders.iter().take(2).map(|_| Ok(LogPoint::default())).collect()
         }
-        fn retire(&mut self) -> bool {
-            self.tell.send("retire").unwrap();
-            self.retired += 1;
-            match self.retired {
+        fn tend(&mut self) -> bool {
+            self.tell.send("tend").unwrap();
+            self.turns += 1;
+            match self.turns {
                 2 => self.request(1),
                 3 => drop(self.orders.take()),
                 _ => {}
@@ -157,7 +159,7 @@ mod tests {
     #[test]
     fn every_request_is_answered_where_groups_end_early() {
         let ((tell, told), (sender, inbox)) = (bounded(16), bounded(4));
-        let toy = Toy { tell, orders: Some(Orders::new(sender)), retired: 2 };
+        let toy = Toy { tell, orders: Some(Orders::new(sender)), turns: 2 };
         for orders in [1, 3, 0, 1] {
             toy.request(orders);
         }
@@ -165,7 +167,7 @@ mod tests {
         let told: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
         assert_eq!(
             told,
-            ["group", "answer", "retire", "group", "answer", "answer", "retire", "group", "answer", "retire", "close"]
+            ["group", "answer", "tend", "group", "answer", "answer", "tend", "group", "answer", "tend", "close"]
         );
     }
 
@@ -174,10 +176,10 @@ mod tests {
     #[test]
     fn log_goes_behind_the_answers_a_little_at_a_time() {
         let ((tell, told), (sender, inbox)) = (bounded(16), bounded(4));
-        let toy = Toy { tell, orders: Some(Orders::new(sender)), retired: 0 };
+        let toy = Toy { tell, orders: Some(Orders::new(sender)), turns: 0 };
         toy.request(1);
         run(toy, &inbox).unwrap();
         let told: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
-        assert_eq!(told, ["group", "answer", "retire", "retire", "group", "answer", "retire", "close"]);
+        assert_eq!(told, ["group", "answer", "tend", "tend", "group", "answer", "tend", "close"]);
     }
 }

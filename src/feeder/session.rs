@@ -179,8 +179,7 @@ impl Session {
         assert!(next.is_some(), "the feeder has no edge {event} from {}", self.state);
         if let Some(next) = next {
             self.state = next;
-            let blocked = self.refusal.as_ref().map(ToString::to_string);
-            self.observed.transition(next, event.name(), blocked);
+            self.observed.transition(next, event.name(), None);
         }
     }
 

@@ -92,7 +92,7 @@ impl Source {
         let Ok(header) = Header::decode(&bytes) else { return Ok(None) };
         let commit = match header.kind {
             Kind::Commit => header.commit.0.checked_sub(1).map(CommitId),
-            Kind::Floor | Kind::Cut | Kind::Seal => Some(header.commit),
+            Kind::Floor | Kind::Proof | Kind::Cut | Kind::Seal => Some(header.commit),
         };
         Ok(commit.map(|commit| (header.history, commit)))
     }

@@ -2,7 +2,8 @@
 //!
 //! A step makes a run of one table, or goes on with one merge for one slice, or finds nothing to do. Assumes that it alone changes
 //! the runs and the checkpoint of the state. Promises: the manifest is durable before its runs are read and before what it replaces
-//! goes; after a failure there is no further step.
+//! goes; no manifest names a run that a Proof of the log contradicts, as far as that Proof was applied (REPL-PROOF); after a failure there
+//! is no further step.
 
 use super::machine::{self, Event, State};
 use super::merge::MergeJob;
@@ -78,7 +79,7 @@ impl Maintenance {
     /// Does the next piece of work.
     ///
     /// # Errors
-    /// Those of the disk, `store.block_corrupt`, `store.run_corrupt`; writing has stopped then, and there is no further step.
+    /// Those of the disk, `store.block_corrupt`, `store.run_corrupt`, `state.diverged`; writing has stopped then, and there is no further step.
     pub fn step(&mut self) -> Result<Progress> {
         if let Some(fault) = self.store.write_fault() {
             self.fail(&fault);
@@ -120,12 +121,19 @@ impl Maintenance {
     /// Makes a run of the oldest sealed table, and moves the checkpoint to its end.
     fn flush(&mut self, sealed: &Pin<SealedTable>) -> Result<()> {
         let run = if sealed.first <= sealed.last { Some(self.write_table(sealed)?) } else { None };
+        if let Some(run) = &run {
+            self.store.complete(run)?;
+        }
         self.point = sealed.point;
         self.floor = sealed.floor;
         if let Some(run) = &run {
             self.plan.add(run.info(), sealed.floor, self.store.options().parameters.fanout);
         }
         self.write_manifest()?;
+        // Before the state shows that the work is done: whoever sees that finds the Proof owed or logged.
+        if let Some(run) = &run {
+            self.store.owe(run.info());
+        }
         let merges_due = self.plan.merges.len();
         self.store.change(|state| {
             let mut next = state.clone();
@@ -176,8 +184,10 @@ impl Maintenance {
             return Ok(false);
         }
         let run = self.open_run(job.finish()?)?;
+        self.store.complete(&run)?;
         self.plan.complete(&merge, run.info());
         self.write_manifest()?;
+        self.store.owe(run.info());
         let mut replaced = Vec::new();
         let merges_due = self.plan.merges.len();
         self.store.change(|state| {

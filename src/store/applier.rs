@@ -78,7 +78,8 @@ impl Applier {
     /// before a floor: a floor is only ever raised to a published commit.
     ///
     /// # Errors
-    /// `wal.corrupt` for a record that contradicts the state: no writer makes one.
+    /// `wal.corrupt` for a record that contradicts the state: no writer makes one; `state.diverged` for a Proof of another run than the
+    /// one here. Such a record is not applied.
     pub fn apply(&mut self, record: &Record<'_>) -> Result<bool> {
         assert_eq!(record.before, self.point, "records are applied in order, without a gap");
         let mut cut = false;
@@ -94,6 +95,7 @@ impl Applier {
                 self.floor = *floor;
                 self.store.change(|state| State { floor: *floor, ..state.clone() });
             }
+            Content::Proof(proof) => self.store.prove(proof, record.before.position)?,
             Content::Cut(_) => cut = true,
             Content::Seal => {}
         }

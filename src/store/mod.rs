@@ -24,6 +24,7 @@ mod directory;
 mod hold;
 mod key;
 mod newest;
+mod proofs;
 mod rows;
 mod state;
 mod survivors;
@@ -33,6 +34,8 @@ mod view;
 
 pub use applier::Applier;
 pub use newest::Newest;
+pub use proofs::ProofCounts;
+pub(crate) use proofs::compare;
 pub use rows::{Range, Rows};
 pub use run::Direction;
 pub use state::{SealedTable, State};
@@ -45,14 +48,16 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::identity::{Id, Parameters};
 use crate::limits;
-use crate::position::LogPoint;
+use crate::position::{LogPoint, Position};
 use crate::published::{Cell, FirstFault, Published, Signal};
 use crate::queue::Sender;
 use crate::reason::Reason;
+use crate::record::Proof;
 use crate::sync::{self, Arc, Mutex, OnceLock, Pin, seeded};
 use hold::Holds;
 use manifest::Manifest;
-use run::{Cache, Run};
+use proofs::Ledger;
+use run::{Cache, Run, RunInfo};
 use std::path::{Path, PathBuf};
 
 /// Where a store lies, and what it may use.
@@ -84,6 +89,9 @@ pub struct Store {
     changed: Signal,
     holds: Holds,
     cache: Arc<Cache>,
+    proofs: Mutex<Ledger>,
+    /// Called when the Proof of another run is owed.
+    when_owed: Mutex<Option<Hook>>,
     /// Calls maintenance; gone once it was dismissed.
     maintenance: Mutex<Option<Sender<()>>>,
     /// Called when commits have become readable, or never will any more.
@@ -131,6 +139,8 @@ impl Store {
             changed: Signal::new(),
             holds: Holds::default(),
             cache,
+            proofs: Mutex::default(),
+            when_owed: Mutex::default(),
             maintenance: Mutex::new(maintenance),
             hooks: Mutex::new(Arc::default()),
         }))
@@ -326,6 +336,55 @@ impl Store {
             if let Err(assertion) = sync::caught(|| hook()) {
                 log::error!("a hook failed an assertion of its own: {assertion}");
             }
+        }
+    }
+
+    /// The Proofs since the start.
+    #[must_use]
+    pub fn proofs(&self) -> ProofCounts {
+        sync::lock(&self.proofs).counts()
+    }
+
+    /// From now on the Proof of every run that is complete is owed to the log, and of those that are there. What a replay finds in the log
+    /// is owed no more.
+    pub fn begin_to_owe(&self) {
+        let state = self.state.load();
+        sync::lock(&self.proofs).begin_to_owe(state.runs.iter().rev().map(|run| run.info()));
+    }
+
+    /// The Proofs that are owed to the log, of the oldest run first.
+    #[must_use]
+    pub fn owed(&self) -> Vec<Proof> {
+        sync::lock(&self.proofs).owed()
+    }
+
+    /// Calls `hook` whenever the Proof of another run is owed, on maintenance's thread, which it must not hold up.
+    pub fn when_owed(&self, hook: impl Fn() + Send + Sync + 'static) {
+        *sync::lock(&self.when_owed) = Some(Arc::new(hook));
+    }
+
+    /// The log brings a Proof: if its run is here, it is compared, else it waits for it (REPL-PROOF).
+    fn prove(&self, proof: &Proof, position: Position) -> Result<()> {
+        let mut ledger = sync::lock(&self.proofs);
+        // Loaded under the lock: a run that is complete is in the one or in the other.
+        let state = self.state.load();
+        ledger.logged(RunInfo::from(proof), position, state.runs.iter().map(|run| &**run))
+    }
+
+    /// A run is complete, and the manifest that will name it is not written.
+    ///
+    /// # Errors
+    /// `state.diverged`: the log has another run of its identity.
+    pub fn complete(&self, run: &Run) -> Result<()> {
+        sync::lock(&self.proofs).completed(run)
+    }
+
+    /// The manifest that names a run is durable: its Proof may be logged.
+    pub fn owe(&self, run: RunInfo) {
+        sync::lock(&self.proofs).owe(run);
+        let hook = sync::lock(&self.when_owed).clone();
+        if let Some(hook) = hook {
+            hook();
         }
     }
 

@@ -9,18 +9,19 @@
 //!   the key is a tombstone;
 //! * and the run has no more versions than were found so.
 //!
-//! Besides: a run ends where the log sealed a table, with the floor that held there; so do the checkpoint and the merges to come.
+//! Besides: a run that a Proof of the log names is that very file (REPL-PROOF). A run ends where the log sealed a table, with the floor that held there; so do the checkpoint and the merges to come.
 //!
 //! Versions are looked up in batches sorted by key, so that blocks are read in order. What waits for its tombstone is kept as a
 //! hash of the key; past a bound the largest hashes are left to another pass over the log. So memory is bounded, whatever the log says.
 
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
-use crate::position::LogPoint;
+use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{Content, Record};
+use crate::store;
 use crate::store::manifest::Manifest;
-use crate::store::run::{Run, Version, key_hash};
+use crate::store::run::{Run, RunInfo, Version, key_hash};
 use crate::sync::Arc;
 use crate::wal::{LogCursor, LogOptions};
 use std::collections::BTreeMap;
@@ -109,6 +110,8 @@ pub(super) struct Agreement<'a> {
     batch: Batch,
     waiting: Waiting,
     bounds: Bounds,
+    /// Proofs of the log that are of a run that is here.
+    proofs: u64,
 }
 
 fn differs(what: &'static str) -> Error {
@@ -135,6 +138,7 @@ impl<'a> Agreement<'a> {
             batch: Batch::default(),
             waiting: Waiting::default(),
             bounds: BOUNDS,
+            proofs: 0,
         })
     }
 
@@ -157,9 +161,23 @@ impl<'a> Agreement<'a> {
                 }
             }
             Content::Floor(floor) => self.raise(*floor, record.before)?,
+            Content::Proof(proof) => self.compare(&RunInfo::from(proof), record.before.position)?,
             Content::Commit(_) | Content::Cut(_) | Content::Seal => {}
         }
         if within { self.seal(record) } else { Ok(()) }
+    }
+
+    /// A run that the log names is the one that is here, if it is here still (REPL-PROOF).
+    fn compare(&mut self, proof: &RunInfo, position: Position) -> Result<()> {
+        match self.runs.iter().find(|run| run.id() == proof.id) {
+            Some(run) => {
+                store::compare(proof, position, &run.info())
+                    .map_err(|error| error.with("file", run.path().display()))?;
+                self.proofs = self.proofs.saturating_add(1);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// The rule of the applier: what it would refuse at the next opening is refused here.
@@ -225,6 +243,11 @@ impl<'a> Agreement<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Proofs of the log that are of a run that is here.
+    pub(super) fn proofs(&self) -> u64 {
+        self.proofs
     }
 
     /// What can only be said at the end; returns the floor there.

@@ -72,6 +72,8 @@ pub struct Proof {
     pub runs: u64,
     /// Bytes of them.
     pub run_bytes: u64,
+    /// Proofs in the log whose run is here, and is the one that they name.
+    pub proofs: u64,
     /// Versions in them.
     pub entries: u64,
     /// What stands behind the log.
@@ -130,6 +132,7 @@ pub(crate) fn prove(
             .with("expected", genesis)
             .with("found", inspection.oldest));
     }
+    let proofs = agreement.proofs();
     let floor = agreement.finish(&log, inspection.oldest)?;
     let leftovers = leftovers(disk.as_ref(), dir, identity.role, &manifest, &inspection)?;
     progress(total, total);
@@ -145,6 +148,7 @@ pub(crate) fn prove(
         floor,
         runs: runs.len() as u64,
         run_bytes,
+        proofs,
         entries: runs.iter().fold(0, |entries, run| entries.saturating_add(run.entries_count())),
         tail: inspection.tail,
         leftovers,

@@ -12,7 +12,7 @@
 //! A follower's log differs in step 5 alone: above the mark stands what was received, in any amount, so what does not prove itself is
 //! dropped whatever it is, and told (F-R2); and records beyond the space that the mark names say nothing of the mark's age.
 //!
-//! [`inspect`] does the reading half of it, from the oldest record on, and writes nothing.
+//! [`inspect`] does the reading half of it, from the oldest record on, and writes nothing; [`outline`] only of the newest segment.
 //!
 //! Opening a log that was closed well changes no byte; opening it twice gives the same (P5-I11). Nothing that the mark covers is
 //! ever dropped (D-ACK), nothing that does not prove itself is ever handed on (P5-I5, D-CORRUPT).
@@ -160,8 +160,27 @@ pub fn inspect(
     visit: &mut dyn FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<Inspection> {
     let survey = survey(options, Access::Read)?;
-    let Proven { walk, tail, .. } = prove(options, &survey, ProveFrom::Oldest, checkpoint, &mut |record, _| visit(record))?;
-    let mark = &survey.mark;
+    let proven = prove(options, &survey, ProveFrom::Oldest, checkpoint, &mut |record, _| visit(record))?;
+    let oldest = proven.walk.start;
+    Ok(inspection(survey, proven, oldest))
+}
+
+/// The same of the newest segment alone, which holds the end of the log; of the sealed ones the headers and lengths. For who compares
+/// histories and need not read what they are made of.
+///
+/// # Errors
+/// As [`open`](fn@open).
+pub fn outline(options: &LogOptions) -> Result<Inspection> {
+    let survey = survey(options, Access::Read)?;
+    let marked = survey.mark.durable;
+    let proven = prove(options, &survey, ProveFrom::Checkpoint, marked, &mut |_, _| Ok(()))?;
+    let first = survey.segments.front().copied().unwrap_or(survey.mark.segment);
+    let (_, oldest) = SegmentReader::open(options.disk.as_ref(), &options.directory, first, options.lineage, first)?;
+    Ok(inspection(survey, proven, oldest))
+}
+
+fn inspection(survey: Survey, proven: Proven, oldest: LogPoint) -> Inspection {
+    let (Survey { mark, segments, .. }, Proven { walk, tail, .. }) = (survey, proven);
     let behind = if walk.sealed { 0 } else { mark.allocated.since(walk.end.position) };
     let written = tail.torn_bytes.max(tail.unproven_bytes);
     let tail = TailProof {
@@ -172,7 +191,7 @@ pub fn inspect(
         beyond_bytes: tail.beyond_bytes,
         unfinished_roll: walk.sealed,
     };
-    Ok(Inspection { oldest: walk.start, end: walk.end, segments: survey.segments.into(), tail })
+    Inspection { oldest, end: walk.end, segments: segments.into(), tail }
 }
 
 /// What there is, before anything of it but the mark is proven.

@@ -16,6 +16,8 @@ use std::thread::JoinHandle;
 pub struct Served {
     pub db: Arc<Database>,
     pub address: SocketAddr,
+    /// Where replicas connect, if any may.
+    pub replication: Option<SocketAddr>,
     stopper: Stopper,
     running: Option<JoinHandle<Result<Stop>>>,
 }
@@ -33,9 +35,9 @@ impl Served {
             server::Options { listen: "127.0.0.1:0".parse().unwrap(), ..server::Options::new(db.clone()) };
         change(&mut options);
         let server = Server::bind(options).unwrap();
-        let (address, stopper) = (server.local_addr(), server.stopper());
+        let (address, replication, stopper) = (server.local_addr(), server.replication_addr(), server.stopper());
         let running = std::thread::spawn(move || server.run());
-        Served { db, address, stopper, running: Some(running) }
+        Served { db, address, replication, stopper, running: Some(running) }
     }
 
     /// Serves a new database in a directory of the real disk.

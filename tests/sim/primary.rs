@@ -51,6 +51,7 @@ pub fn init(disk: &SimDisk, options: &Options, role: Role, database_id: [u8; 16]
 pub fn open_options(disk: &SimDisk, options: &Options, role: Role) -> aerodb::Options {
     let retention = if role == Role::Replica { options.replica_retention } else { options.primary_retention };
     aerodb::Options {
+        proofs: false,
         dir: PathBuf::from(DIR),
         role: Some(role),
         database_id: None,

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
             "database",
             "backup",
             "verify",
+            "compare",
             "status",
             "supervisor",
             "server",

@@ -60,6 +60,7 @@ pub fn options(disk: &SimDisk) -> Options {
         cache_bytes: 64 * 1024,
         pinned_bytes_max: 1 << 30,
         extend_bytes: 1024,
+        proofs: false,
         disk: Arc::new(disk.clone()),
     }
 }

@@ -91,7 +91,7 @@ impl Core for &mut Toy {
         answers
     }
 
-    fn retire(&mut self) -> bool {
+    fn tend(&mut self) -> bool {
         false
     }
 

@@ -132,7 +132,7 @@ impl World {
     fn catch_up(&mut self) {
         let seen = Position(self.handed.len() as u64);
         let whole = |point: &&LogPoint| point.position <= seen;
-        let point = *self.primary.points.iter().filter(whole).next_back().unwrap();
+        let point = *self.primary.points.iter().rfind(whole).unwrap();
         self.progress.validated = Validated { point, seen, wanted: point.position };
         self.progress.applied = point.position;
     }

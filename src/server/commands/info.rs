@@ -9,7 +9,8 @@ use crate::receiver;
 #[cfg(feature = "replication")]
 use crate::replica::ReplicaStatus;
 use crate::server::commands::Words;
-use crate::server::feeds::{Feeds, Replica};
+use crate::server::counters::Counters;
+use crate::server::feeds::Feeds;
 use crate::server::session::{Context, Session, Step};
 use std::fmt::Display;
 
@@ -112,6 +113,7 @@ fn stats(context: &Context<'_>, section: &mut Section) {
     section.line("total_commands_processed", counters.requests);
     section.line("total_net_input_bytes", counters.bytes_in);
     section.line("total_net_output_bytes", counters.bytes_out);
+    section.line("total_net_repl_output_bytes", counters.replication_bytes_out);
     section.line("rejected_connections", counters.connections_refused);
     section.line("client_output_buffer_limit_disconnections", counters.connections_closed_for_memory);
     section.line("protocol_errors", counters.connections_closed_for_protocol);
@@ -129,19 +131,10 @@ fn replication(context: &Context<'_>, section: &mut Section) {
     let replicas = context.feeds.map(Feeds::replicas).unwrap_or_default();
     section.line("connected_slaves", replicas.len());
     for (number, replica) in replicas.iter().enumerate() {
-        let Replica { address, node, state, sent, asked } = replica;
-        let (ip, port) = (address.ip(), address.port());
-        let line = format_args!("ip={ip},port={port},state=online,offset={sent},asked={asked},feeder={state},node={node}");
-        section.line(&format!("slave{number}"), line);
+        let (ip, port, sent) = (replica.address.ip(), replica.address.port(), replica.sent);
+        section.line(&format!("slave{number}"), format_args!("ip={ip},port={port},state=online,offset={sent}"));
     }
-    let extent = context.database.extent();
-    section.line("master_repl_offset", extent.durable.position);
-    section.line("log_oldest_position", extent.oldest);
-    let Some(feeds) = context.feeds else { return };
-    section.line("replication_address", feeds.address());
-    section.line("replica_connections", context.counters.replica_connections);
-    section.line("replicas_refused", context.counters.replicas_refused);
-    section.line("total_net_repl_output_bytes", context.counters.replication_bytes_out);
+    section.line("master_repl_offset", context.database.extent().durable.position);
 }
 
 /// What Redis says of a node that follows another.
@@ -198,13 +191,36 @@ fn aerodb(context: &Context<'_>, section: &mut Section) {
         section.line(&format!("run_{number}_hash"), format_args!("{:032x}", run.hash));
     }
     section.line("merges_due", status.merges_due);
+    section.line("proofs_logged", status.proofs.logged);
+    section.line("proofs_compared", status.proofs.compared);
+    section.line("proofs_waiting", status.proofs.waiting);
+    section.line("proofs_missed", status.proofs.missed);
+    section.line("proofs_owed", status.proofs.owed);
     section.line("views", status.views);
     section.line("halted", fault(&status.halted));
     section.line("write_fault", fault(&status.write_fault));
+    if let Some(feeds) = context.feeds {
+        fed(feeds, context.counters, section);
+    }
     #[cfg(feature = "replication")]
     if let Some(replica) = &context.options.replica {
         for (name, value) in replica.status().facts() {
             section.line(&format!("replica_{name}"), value);
         }
+    }
+}
+
+/// Who is fed, and how far.
+fn fed(feeds: &Feeds, counters: &Counters, section: &mut Section) {
+    section.line("feeding_at", feeds.address());
+    section.line("feeding_connections", counters.replica_connections);
+    section.line("feeding_refused", counters.replicas_refused);
+    for (number, replica) in feeds.replicas().into_iter().enumerate() {
+        let mut line = |part: &str, value: &dyn Display| section.line(&format!("feed_{number}_{part}"), value);
+        line("node", &replica.node);
+        line("address", &replica.address);
+        line("state", &replica.state);
+        line("sent", &replica.sent);
+        line("asked", &replica.asked);
     }
 }

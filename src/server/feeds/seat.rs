@@ -124,17 +124,14 @@ impl Seat {
     /// Sends what the socket takes of the frame.
     fn send(&mut self) -> io::Result<usize> {
         let unsent = &self.outgoing.bytes[self.sent.0..];
-        let (asked, taken, of) = match &self.outgoing.part {
-            Some(part) if unsent.is_empty() => {
-                let asked = part.bytes - self.sent.1;
-                (asked, send_part(&mut self.stream, part, self.sent.1)?, &mut self.sent.1)
-            }
-            _ => (unsent.len(), self.stream.write(unsent)?, &mut self.sent.0),
+        let (taken, of) = match &self.outgoing.part {
+            Some(part) if unsent.is_empty() => (send_part(&mut self.stream, part, self.sent.1)?, &mut self.sent.1),
+            _ => (self.stream.write(unsent)?, &mut self.sent.0),
         };
+        // Less than was asked for may be all that the file has: only the socket itself says that it is full.
+        self.writable = taken.is_some();
         let taken = taken.unwrap_or(0);
         *of += taken;
-        // Less than was asked for fills the socket, and room is told.
-        self.writable = taken == asked;
         Ok(taken)
     }
 
