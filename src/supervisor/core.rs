@@ -219,3 +219,45 @@ impl Supervisor {
         vec![Action::Connect(after)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Crash, Disk, Fault, SimDisk};
+    use crate::id::Id;
+    use crate::replica_state::{Origin, ReplicaState};
+    use std::path::Path;
+
+    const DIR: &str = "/db";
+    const IDS: (Id, Id) = (Id([1; 16]), Id([2; 16]));
+
+    fn kept(disk: &SimDisk) -> StateStore {
+        StateStore::open(disk, Path::new(DIR), IDS.0, IDS.1).unwrap()
+    }
+
+    /// REPL-HALT, D-FSYNC: a process wrote the halt down and its fsync failed; the next one finds it in the cache and shows it; then the
+    /// power fails.
+    #[test]
+    fn a_halt_that_was_found_outlives_the_machine() {
+        let disk = SimDisk::new();
+        disk.create_dir(Path::new(DIR)).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        let applied = LogPoint::default();
+        let state = ReplicaState { database_id: IDS.0, node_id: IDS.1, applied, origin: Origin::Log, halt: None };
+        StateStore::create(&disk, Path::new(DIR), &state).unwrap();
+        disk.sync_dir(Path::new(DIR)).unwrap();
+
+        let halt = Halt { reason: Reason::ReplicationGap, position: Position(8), evidence: String::new() };
+        let mut first = kept(&disk);
+        // It writes and fsyncs the generation that it found, and then the one with the halt.
+        disk.fail_operation(disk.operations() + 3, Fault::Eio);
+        assert_eq!(first.halt(halt.clone()).unwrap_err().reason(), Reason::DiskSyncFailed);
+        drop(first);
+
+        let disk = disk.image().restart();
+        let second = Supervisor::new(kept(&disk), Reconnect::Never, 1).unwrap();
+        assert_eq!((second.halt(), second.state()), (Some(&halt), State::Halted));
+        drop(second);
+        assert_eq!(kept(&disk.image().crash(Crash::Dropped, 0)).state().halt, Some(halt));
+    }
+}

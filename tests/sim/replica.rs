@@ -289,6 +289,8 @@ impl Replica {
         must!(node.state() == State::Halted, "a halt is kept, and the state is {}", node.state());
         must!(node.fault().map(aerodb::Error::reason) == Some(reason), "the halt is not the first fault");
         self.halted = halt;
+        let refused = node.store().view(None).err().map(|refusal| refusal.reason());
+        must!(refused == Some(Reason::ReplicaHalted), "a halted replica answers a read with {refused:?}");
         let mark = match reason {
             Reason::ProtocolMalformed => Mark::Malformed,
             Reason::ProtocolUnexpected => Mark::Unexpected,
