@@ -292,7 +292,7 @@ impl Replica {
         let receiver = Receiver::new(FollowedLog::new(log), identity);
         let validator = Validator::new(point);
         let applier = ReplicaApplier::new(applier);
-        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes);
+        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes)?;
         let (link, waker) = TcpLink::new(&primary)
             .map_err(|error| Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error))?;
         let (call, calls) = queue::bounded(1);
