@@ -46,12 +46,12 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
 /// Follows until it is asked to end; or until the Applier has failed, and where.
 fn follow(config: &Config, dir: &Path, primary: &str, out: &mut Output, first: bool) -> Result<Option<Position>> {
     let replica = Arc::new(Replica::open(ReplicaOptions {
-        options: serve::options(config, dir),
-        primary: primary.to_owned(),
         reconnect: match config.reconnect.value {
             Again::Never => Reconnect::Never,
             Again::Seconds(seconds) => Reconnect::After(seconds),
         },
+        tcp_keepalive: config.tcp_keepalive.value,
+        ..ReplicaOptions::new(serve::options(config, dir), primary)
     })?);
     tell_recovery(replica.database().report());
     let server = Server::bind(server::Options {
@@ -60,6 +60,7 @@ fn follow(config: &Config, dir: &Path, primary: &str, out: &mut Output, first: b
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
         replica: Some(Arc::clone(&replica)),
+        tcp_keepalive: config.tcp_keepalive.value,
         catch_signals: true,
         ..server::Options::new(Arc::clone(replica.database()))
     })?;

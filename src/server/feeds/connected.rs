@@ -5,13 +5,13 @@
 
 use super::seat::Seat;
 use super::{Replica, SEATS};
-use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::feeder::Source;
 use crate::feeder::machine::State;
 use crate::identity::Role;
 use crate::limits;
 use crate::reason::Reason;
+use crate::server::Options;
 use crate::server::counters::Counters;
 use crate::sync::Arc;
 use crate::wal::Extent;
@@ -30,6 +30,7 @@ pub struct Feeds {
     name: usize,
     listener: Listener,
     address: SocketAddr,
+    tcp_keepalive: u32,
     source: Arc<Source>,
     /// Who is connected, and how many had come before.
     seats: Vec<Option<(u64, Seat)>>,
@@ -41,11 +42,12 @@ pub struct Feeds {
 }
 
 impl Feeds {
-    /// Listens for the replicas of this database, under this name and those behind it.
+    /// Listens for the replicas of the server's database, under this name and those behind it.
     ///
     /// # Errors
     /// `identity.other_role`, `server.listen_failed`.
-    pub(in crate::server) fn bind(poll: &Poll, name: usize, listen: SocketAddr, database: &Database) -> Result<Feeds> {
+    pub(in crate::server) fn bind(poll: &Poll, name: usize, listen: SocketAddr, options: &Options) -> Result<Feeds> {
+        let Options { database, tcp_keepalive, .. } = options;
         let identity = *database.identity();
         if identity.role != Role::Primary {
             let refused = Error::new(Reason::IdentityOtherRole).with("expected", Role::Primary);
@@ -59,6 +61,7 @@ impl Feeds {
             name,
             listener,
             address,
+            tcp_keepalive: *tcp_keepalive,
             source: Arc::new(Source::new(identity, database.log().clone())),
             seats: Vec::new(),
             accepting: false,
@@ -154,6 +157,8 @@ impl Feeds {
     }
 
     fn enter(&mut self, poll: &Poll, stream: Stream, address: SocketAddr) -> io::Result<()> {
+        // Whoever waits for more log says nothing, and nothing is said to it: only the operating system finds that its machine is gone.
+        stream.keep_alive(self.tcp_keepalive)?;
         let place = self.free_place();
         let seat = Seat::new(stream, address, &self.source, poll, self.name + 1 + place)?;
         self.refused = false;
