@@ -276,6 +276,30 @@ fn more_replicas_than_may_be_are_refused_and_silent_connections_keep_none_out() 
     assert_eq!(client.ask("PING"), pong());
 }
 
+/// WIRE-HELLO, WIRE-BOUND: who has nothing yet is told whose log this is, and that is the end; however many stay, replicas are served.
+#[test]
+fn whoever_has_nothing_is_told_whose_log_this_is_and_takes_no_replicas_seat() {
+    let (_disk, served) = simulated();
+    let address = served.replication.unwrap();
+    let mut strangers: Vec<Replica> = (0..REPLICAS_MAX + 20).map(|_| Replica::connect(address)).collect();
+    for stranger in &mut strangers {
+        stranger.send(&encoded(Frame::Hello(Hello::of_nothing((1, 1), Id([3; 16])))));
+        assert_eq!(stranger.next().unwrap().welcome().database_id, served.db.identity().database_id);
+        assert_eq!(stranger.next(), None, "nothing follows");
+    }
+    let mut client = served.client();
+    assert_eq!(client.info("connected_slaves"), 0);
+    // What it says all the same is read away.
+    strangers[0].send(&fetch(0, 100));
+    let mut all: Vec<Replica> = (0..REPLICAS_MAX).map(|_| Replica::welcomed(&served)).collect();
+    assert_eq!(client.info("connected_slaves"), REPLICAS_MAX as u64);
+    commit(&served.db, 10);
+    for replica in &mut all {
+        replica.send(&fetch(0, 100));
+        replica.take(&mut Log::from(0), end(&served).min(100));
+    }
+}
+
 /// WIRE-BOUND, RESP-TURN: a replica that does not read holds one frame here, and holds up nobody.
 #[test]
 fn a_replica_that_never_reads_costs_the_others_nothing() {

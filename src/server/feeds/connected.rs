@@ -1,6 +1,6 @@
 //! All connections of replicas: who comes, who has a turn, who is gone.
 //!
-//! Seats are bounded. A connection that has not said who it is has no claim to one: where all are taken, the oldest of those that are not
+//! Seats are bounded. A connection that has not said who it is, or that it has a directory, has no claim to one: where all are taken, the oldest of those that are not
 //! served gives way, so silent connections keep no replica out, and no clock has to tell them apart.
 
 use super::seat::Seat;

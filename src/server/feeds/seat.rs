@@ -3,8 +3,8 @@
 //! A turn reads once, and sends as long as the socket takes it and the turn allows it. One frame is under way at a time, and the next one is
 //! asked for only when that is sent: so a replica that does not read holds one frame here, and a segment file (WIRE-BOUND).
 //!
-//! Whoever is refused is told so to the end: the connection is closed by this side for writing only, and what still comes is read away until
-//! the replica has closed it too. Otherwise the system could take back what was not read yet.
+//! Whoever is refused is told so to the end, and so is whoever has no directory yet and was told whose log this is: the connection is closed
+//! by this side for writing only, and what still comes is read away until the replica has closed it too. Otherwise the system could take back what was not read yet.
 
 use crate::disk::File;
 use crate::feeder::machine::State;
@@ -67,11 +67,11 @@ impl Seat {
         &self.session
     }
 
-    /// Whether it is served: it has said who it is, and was not refused.
+    /// Whether it is served: it has said who it is and that it has a directory, and was not refused.
     pub(super) fn is_served(&self) -> bool {
         match self.session.state() {
-            State::AwaitingHello | State::Ended => false,
-            State::Introduced | State::Idle | State::Serving | State::Parked => true,
+            State::AwaitingHello | State::Introduced | State::Ended => false,
+            State::Idle | State::Serving | State::Parked => true,
         }
     }
 
@@ -84,7 +84,9 @@ impl Seat {
 
     /// Whether a turn would do something, without anything that has to come first.
     pub(super) fn has_more(&self, extent: &Extent) -> bool {
-        self.readable || self.broken || (self.writable && (self.unsent() > 0 || self.session.is_due(extent)))
+        self.readable
+            || self.broken
+            || (self.writable && !self.finished && (self.unsent() > 0 || self.session.is_due(extent)))
     }
 
     /// Reads once, and sends what there is, at most so many bytes; how many that were.
@@ -103,7 +105,7 @@ impl Seat {
             }
         }
         let mut written = 0;
-        while self.writable && written < most {
+        while self.writable && !self.finished && written < most {
             if self.unsent() == 0 {
                 let next = self.session.serve(extent, most - written);
                 (self.outgoing, self.sent) = (next.unwrap_or_default(), (0, 0));
@@ -113,7 +115,8 @@ impl Seat {
             }
             written += self.send(most - written)?;
         }
-        if self.session.state() == State::Ended && self.unsent() == 0 && !self.finished {
+        let nothing_follows = matches!(self.session.state(), State::Introduced | State::Ended);
+        if nothing_follows && self.unsent() == 0 && !self.finished {
             self.stream.finish()?;
             self.finished = true;
         }
