@@ -296,6 +296,41 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_for_which_a_turn_has_no_room_is_sent_in_the_next_one_r_divergence() {
+        let database = primary(0);
+        let extent = database.extent();
+        let mut poll = Poll::new().unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut feeds = Feeds::bind(&poll, 0, listen, &Options::new(database)).unwrap();
+        let (mut stream, _) = replica(&poll, 1000, &feeds, 1);
+        stream.write(b"no frame of any kind").unwrap();
+        while feeds.seats.is_empty() {
+            poll.wait(true).unwrap();
+            poll.ready().for_each(|ready| feeds.ready(ready));
+            feeds.accept(&poll, &mut Counters::default());
+        }
+        let mut buffer = [0; 4096];
+        let (_, seat) = feeds.seats[0].as_mut().unwrap();
+        while seat.session().state() != State::Ended {
+            poll.wait(true).unwrap();
+            poll.ready().filter(|ready| ready.source == 1).for_each(|ready| seat.ready(ready));
+            assert_eq!(seat.turn(&extent, false, &mut buffer, 0).unwrap(), 0);
+        }
+        assert!(seat.has_more(&extent));
+        assert!(seat.turn(&extent, false, &mut buffer, 4096).unwrap() > 0);
+        let mut told = Vec::new();
+        loop {
+            match stream.read(&mut buffer).unwrap() {
+                Some(0) => break,
+                Some(bytes) => told.extend_from_slice(&buffer[..bytes]),
+                None => poll.wait(true).unwrap(),
+            }
+        }
+        let Some((Frame::Refuse(refuse), _)) = Frame::decode(&told).unwrap() else { panic!("{told:?}") };
+        assert_eq!(refuse.reason, u16::from(Reason::ProtocolMalformed.number()));
+    }
+
+    #[test]
     fn what_a_turn_sends_is_bounded_over_all_replicas_and_none_of_them_is_passed_over_wire_bound() {
         const REPLICAS: usize = 24;
         const LOG: u64 = 8 << 20;

@@ -116,7 +116,7 @@ impl Seat {
             written += self.send(most - written)?;
         }
         let nothing_follows = matches!(self.session.state(), State::Introduced | State::Ended);
-        if nothing_follows && self.unsent() == 0 && !self.finished {
+        if nothing_follows && self.unsent() == 0 && !self.session.is_due(extent) && !self.finished {
             self.stream.finish()?;
             self.finished = true;
         }
