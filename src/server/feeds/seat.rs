@@ -136,6 +136,10 @@ impl Seat {
         self.writable = taken.is_some();
         let taken = taken.unwrap_or(0);
         *of += taken;
+        if self.unsent() == 0 {
+            // It holds a file.
+            (self.outgoing, self.sent) = (Outgoing::default(), (0, 0));
+        }
         Ok(taken)
     }
 
