@@ -218,6 +218,7 @@ impl FollowerNode {
                 Action::Stop => self.stop(link),
             }
         }
+        self.supervisor.acted();
     }
 
     /// A step of the Receiver.
