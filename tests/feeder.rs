@@ -8,7 +8,7 @@ mod feeding;
 mod world;
 
 use aerodb::committer::{Order, Retention};
-use aerodb::disk::{Fault, SimDisk};
+use aerodb::disk::{Disk, Fault, SimDisk};
 use aerodb::feeder::machine::State;
 use aerodb::feeder::{Session, Source};
 use aerodb::frame::{Frame, Hello, Refuse, Segment, Shape};
@@ -533,7 +533,16 @@ fn log_that_retention_removes_under_a_session_ends_it_by_name() {
     // An extent of before the removal: the file is not there any more.
     let stale = Extent { oldest: start.position, ..extent };
     let mut session = primary.session();
-    assert_eq!(answers(&mut session, &stale, &hello).remove(0).refused(), Reason::HistoryRetired);
+    let refuse = answers(&mut session, &stale, &hello).remove(0).refuse();
+    assert_eq!(refuse.reason, u16::from(Reason::HistoryRetired.number()));
+    assert_eq!(refuse.oldest, extent.oldest, "it is told what is kept now");
+    // One that somebody else removed is no retention.
+    let oldest = primary.points()[0];
+    let next = sim_segments(&primary.disk, Path::new(DIR)).into_keys().nth(1).unwrap();
+    primary.disk.remove(&Path::new(DIR).join("wal").join(aerodb::wal::file_name(Position(next)))).unwrap();
+    let asked = fetch(next, next + 1);
+    let mut session = welcomed(&primary, oldest);
+    assert_ne!(answers(&mut session, &extent, &asked).remove(0).refused(), Reason::HistoryRetired);
 }
 
 /// F-D2: a file of the primary that can't be read, or that is shorter than it was, ends the session by name; the primary goes on.
@@ -570,6 +579,15 @@ fn a_fault_of_the_primarys_disk_ends_the_session_and_nothing_else() {
         &[encoded(Frame::Hello(primary.hello(primary.genesis()))), fetch(600, 9000)].concat(),
     );
     assert_eq!(came.into_iter().next_back().unwrap().refused(), Reason::WalTruncated);
+    // A replica that stands in what is cut off, or in the header of another log, has not diverged.
+    let cut_off = *points.iter().rfind(|point| point.position.0 + 512 < bytes.len() as u64).unwrap();
+    let hello = encoded(Frame::Hello(primary.hello(cut_off)));
+    assert_eq!(answers(&mut primary.session(), &extent, &hello).remove(0).refused(), Reason::WalTruncated);
+    let other = aerodb::wal::Lineage { epoch: 7, ..primary.node.log().lineage };
+    let header = aerodb::wal::encode_header(other, primary.genesis());
+    primary.disk.overwrite(&first, [&header[..], &bytes[512..]].concat());
+    let hello = encoded(Frame::Hello(primary.hello(primary.genesis())));
+    assert_eq!(answers(&mut primary.session(), &extent, &hello).remove(0).refused(), Reason::WalSegmentCorrupt);
     primary.disk.overwrite(&first, [&[0; 512][..], &bytes[512..]].concat());
     let genesis = encoded(Frame::Hello(primary.hello(primary.genesis())));
     assert_eq!(answers(&mut primary.session(), &extent, &genesis).remove(0).refused(), Reason::WalSegmentCorrupt);
