@@ -113,6 +113,12 @@ impl Session {
         self.upto
     }
 
+    /// Bytes that it holds in memory.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
+    }
+
     /// Why the replica was refused, if it was.
     #[must_use]
     pub fn refusal(&self) -> Option<&Error> {

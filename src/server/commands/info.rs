@@ -223,5 +223,6 @@ fn fed(feeds: &Feeds, counters: &Counters, section: &mut Section) {
         line("state", &replica.state);
         line("sent", &replica.sent);
         line("asked", &replica.asked);
+        line("held_bytes", &replica.held_bytes);
     }
 }

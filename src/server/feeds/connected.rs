@@ -92,6 +92,7 @@ impl Feeds {
                 state: session.state().name(),
                 sent: session.sent(),
                 asked: session.asked(),
+                held_bytes: seat.held_bytes(),
             })
         });
         shown.collect()

@@ -78,6 +78,11 @@ impl Seat {
         }
     }
 
+    /// Bytes that are held in memory for it.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.session.held_bytes() + self.outgoing.bytes.capacity()
+    }
+
     /// What the poll said of its socket.
     pub(super) fn ready(&mut self, ready: Ready) {
         self.readable |= ready.readable || ready.ended;
