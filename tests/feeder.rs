@@ -538,13 +538,6 @@ fn log_that_retention_removes_under_a_session_ends_it_by_name() {
     let refuse = answers(&mut session, &stale, &hello).remove(0).refuse();
     assert_eq!(refuse.reason, u16::from(Reason::HistoryRetired.number()));
     assert_eq!(refuse.oldest, extent.oldest, "it is told what is kept now");
-    // One that somebody else removed is no retention.
-    let oldest = primary.points()[0];
-    let next = sim_segments(&primary.disk, Path::new(DIR)).into_keys().nth(1).unwrap();
-    primary.disk.remove(&Path::new(DIR).join("wal").join(aerodb::wal::file_name(Position(next)))).unwrap();
-    let asked = fetch(next, next + 1);
-    let mut session = welcomed(&primary, oldest);
-    assert_ne!(answers(&mut session, &extent, &asked).remove(0).refused(), Reason::HistoryRetired);
 }
 
 /// F-D2: a file of the primary that can't be read, or that is shorter than it was, ends the session by name; the primary goes on.
@@ -599,5 +592,11 @@ fn a_fault_of_the_primarys_disk_ends_the_session_and_nothing_else() {
     primary.disk.overwrite(&newest, &bytes[..bytes.len().min(520)]);
     assert_eq!(answers(&mut primary.session(), &extent, &from_newest).pop().unwrap().refused(), Reason::WalTruncated);
     primary.disk.overwrite(&newest, &bytes);
+    // A segment that somebody else removed is no retention.
+    let firsts: Vec<u64> = sim_segments(&primary.disk, Path::new(DIR)).into_keys().collect();
+    let mut session = welcomed(&primary, *points.iter().find(|point| point.position.0 == firsts[2]).unwrap());
+    primary.disk.remove(&Path::new(DIR).join("wal").join(aerodb::wal::file_name(Position(firsts[3])))).unwrap();
+    let asked = fetch(firsts[3], firsts[3] + 1);
+    assert_eq!(refusal(&primary, &mut session, &asked), Reason::WalSegmentMissing);
     primary.commit(10);
 }

@@ -3,7 +3,8 @@
 //! It is read beside its writer, up to the [`Extent`] that this shows. What lies before that never changes; but retention may remove the
 //! oldest segments at any time: then a file that was open can still be read, and one that was not is `history.retired`.
 //!
-//! A segment that is not the newest ends where its file does: the writer cuts the file before it begins the next.
+//! A segment that is not the newest ends where the next one is named. What was opened as the newest ends, once it is sealed, where its file
+//! does: the writer cuts the file before it begins the next.
 
 use crate::commit_id::CommitId;
 use crate::disk::{Access, File};
