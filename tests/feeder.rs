@@ -8,7 +8,7 @@ mod feeding;
 mod world;
 
 use aerodb::committer::{Order, Retention};
-use aerodb::disk::{Fault, SimDisk};
+use aerodb::disk::{Disk, Fault, SimDisk};
 use aerodb::feeder::machine::State;
 use aerodb::feeder::{Session, Source};
 use aerodb::frame::{Frame, Hello, Refuse, Segment, Shape};
@@ -259,7 +259,9 @@ fn what_did_not_become_durable_is_not_served() {
         primary.disk = disk;
         assert!(primary.node.durable().position >= end.position);
         let mut session = welcomed(&primary, end);
-        assert!(answers(&mut session, &primary.node.extent(), &fetch(log.at, 1 << 20)).len() <= 1);
+        let came = answers(&mut session, &primary.node.extent(), &fetch(log.at, 1 << 20));
+        came.into_iter().for_each(|came| log.take(came));
+        assert_eq!(log.at, primary.node.durable().position.0, "all that is durable, and no more");
         primary.log_is(&log);
     }
 }
@@ -533,7 +535,9 @@ fn log_that_retention_removes_under_a_session_ends_it_by_name() {
     // An extent of before the removal: the file is not there any more.
     let stale = Extent { oldest: start.position, ..extent };
     let mut session = primary.session();
-    assert_eq!(answers(&mut session, &stale, &hello).remove(0).refused(), Reason::HistoryRetired);
+    let refuse = answers(&mut session, &stale, &hello).remove(0).refuse();
+    assert_eq!(refuse.reason, u16::from(Reason::HistoryRetired.number()));
+    assert_eq!(refuse.oldest, extent.oldest, "it is told what is kept now");
 }
 
 /// F-D2: a file of the primary that can't be read, or that is shorter than it was, ends the session by name; the primary goes on.
@@ -570,6 +574,15 @@ fn a_fault_of_the_primarys_disk_ends_the_session_and_nothing_else() {
         &[encoded(Frame::Hello(primary.hello(primary.genesis()))), fetch(600, 9000)].concat(),
     );
     assert_eq!(came.into_iter().next_back().unwrap().refused(), Reason::WalTruncated);
+    // A replica that stands in what is cut off, or in the header of another log, has not diverged.
+    let cut_off = *points.iter().rfind(|point| point.position.0 + 512 < bytes.len() as u64).unwrap();
+    let hello = encoded(Frame::Hello(primary.hello(cut_off)));
+    assert_eq!(answers(&mut primary.session(), &extent, &hello).remove(0).refused(), Reason::WalTruncated);
+    let other = aerodb::wal::Lineage { epoch: 7, ..primary.node.log().lineage };
+    let header = aerodb::wal::encode_header(other, primary.genesis());
+    primary.disk.overwrite(&first, [&header[..], &bytes[512..]].concat());
+    let hello = encoded(Frame::Hello(primary.hello(primary.genesis())));
+    assert_eq!(answers(&mut primary.session(), &extent, &hello).remove(0).refused(), Reason::WalSegmentCorrupt);
     primary.disk.overwrite(&first, [&[0; 512][..], &bytes[512..]].concat());
     let genesis = encoded(Frame::Hello(primary.hello(primary.genesis())));
     assert_eq!(answers(&mut primary.session(), &extent, &genesis).remove(0).refused(), Reason::WalSegmentCorrupt);
@@ -579,5 +592,11 @@ fn a_fault_of_the_primarys_disk_ends_the_session_and_nothing_else() {
     primary.disk.overwrite(&newest, &bytes[..bytes.len().min(520)]);
     assert_eq!(answers(&mut primary.session(), &extent, &from_newest).pop().unwrap().refused(), Reason::WalTruncated);
     primary.disk.overwrite(&newest, &bytes);
+    // A segment that somebody else removed is no retention.
+    let firsts: Vec<u64> = sim_segments(&primary.disk, Path::new(DIR)).into_keys().collect();
+    let mut session = welcomed(&primary, *points.iter().find(|point| point.position.0 == firsts[2]).unwrap());
+    primary.disk.remove(&Path::new(DIR).join("wal").join(aerodb::wal::file_name(Position(firsts[3])))).unwrap();
+    let asked = fetch(firsts[3], firsts[3] + 1);
+    assert_eq!(refusal(&primary, &mut session, &asked), Reason::WalSegmentMissing);
     primary.commit(10);
 }

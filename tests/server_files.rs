@@ -10,12 +10,24 @@ use aerodb::disk::SimDisk;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use served::{Client, Served, ok, pong};
 use std::fs::File;
+#[cfg(feature = "replication")]
+use std::io::{Read, Write};
+#[cfg(feature = "replication")]
+use std::net::TcpStream;
 use world::{init_options, options};
 
 /// Most files that the process may open from now on.
 fn limit_files(files: u64) {
     let limit = Rlimit { current: Some(files), ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, limit).unwrap();
+}
+
+/// Takes every file that is left but one: the client's end fits in, the server's does not.
+fn all_files_but_one() -> Vec<File> {
+    let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    assert!(files.len() > 100);
+    files.pop();
+    files
 }
 
 /// RESP-FLOW: ten thousand clients that say nothing, or as many as both ends of their connections may be opened here; and, at the bound of open
@@ -42,15 +54,56 @@ fn thousands_of_idle_clients_cost_the_others_nothing_and_when_files_run_out_the_
 
     clients.truncate(100);
     first.wait_for("connected_clients", 101);
-    // Every file that is left is taken but one: the client's end fits in, the server's does not.
     limit_files(1000);
-    let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-    assert!(files.len() > 100);
-    files.pop();
+    let files = all_files_but_one();
     let mut waiting = served.client();
     waiting.request(&["PING"]);
     assert_eq!(first.ask("PING"), pong(), "those that are connected are served");
     clients.pop();
     assert_eq!(waiting.reply(), pong());
+    drop(files);
+    drop(served.stop().close());
+
+    #[cfg(feature = "replication")]
+    who_waits_for_a_file_comes_in_when_anybody_has_gone();
+}
+
+/// RESP-FLOW, WIRE-BOUND: a client that has gone makes room for a replica, and a replica for a client.
+#[cfg(feature = "replication")]
+fn who_waits_for_a_file_comes_in_when_anybody_has_gone() {
+    let disk = SimDisk::new();
+    let role = aerodb::Role::Primary;
+    Database::init(&aerodb::Init { role, ..init_options(&disk, aerodb::Parameters::default()) }).unwrap();
+    let served = Served::with(Database::open(options(&disk)).unwrap(), |options| {
+        options.replication = Some("127.0.0.1:0".parse().unwrap());
+    });
+    let replica = || TcpStream::connect(served.replication.unwrap()).unwrap();
+    let (mut first, mut second) = (served.client(), served.client());
+    assert_eq!((first.ask("PING"), second.ask("PING")), (pong(), pong()));
+
+    let files = all_files_but_one();
+    let mut waiting = replica();
+    // What is no frame is refused, once somebody has read it.
+    waiting.write_all(&[0; 16]).unwrap();
+    for _ in 0..10 {
+        assert_eq!(first.ask("PING"), pong());
+    }
+    drop(second);
+    let mut told = Vec::new();
+    waiting.read_to_end(&mut told).unwrap();
+    assert!(!told.is_empty());
+    drop(files);
+
+    let silent = replica();
+    first.wait_for("feeding_connections", 2);
+    let files = all_files_but_one();
+    let mut second = served.client();
+    second.request(&["PING"]);
+    for _ in 0..10 {
+        assert_eq!(first.ask("PING"), pong());
+    }
+    drop(silent);
+    assert_eq!(second.reply(), pong());
+    drop(files);
     drop(served.stop().close());
 }

@@ -113,6 +113,12 @@ impl Session {
         self.upto
     }
 
+    /// Bytes that it holds in memory.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
+    }
+
     /// Why the replica was refused, if it was.
     #[must_use]
     pub fn refusal(&self) -> Option<&Error> {
@@ -190,9 +196,11 @@ impl Session {
     }
 
     fn refuse(&mut self, refusal: Error, extent: &Extent) {
+        // Retention may have dropped more since the extent was taken.
+        let oldest = extent.oldest.max(self.source.oldest());
         let frame = Frame::Refuse(Refuse {
             reason: refusal.reason().number().into(),
-            oldest: extent.oldest,
+            oldest,
             durable: extent.durable,
             text: refusal.to_string(),
         });
@@ -306,7 +314,7 @@ impl Session {
         let mut segment = match self.segment.take() {
             None => self.source.segment_at(from, extent)?,
             Some(mut read) => match read.end(extent)? {
-                Some(end) if end == from => self.source.segment(end, extent)?,
+                Some(end) if end == from => self.source.segment_at(end, extent)?,
                 _ => read,
             },
         };

@@ -3,7 +3,8 @@
 //! It is read beside its writer, up to the [`Extent`] that this shows. What lies before that never changes; but retention may remove the
 //! oldest segments at any time: then a file that was open can still be read, and one that was not is `history.retired`.
 //!
-//! A segment that is not the newest ends where its file does: the writer cuts the file before it begins the next.
+//! A segment that is not the newest ends where the next one is named. What was opened as the newest ends, once it is sealed, where its file
+//! does: the writer cuts the file before it begins the next.
 
 use crate::commit_id::CommitId;
 use crate::disk::{Access, File};
@@ -12,7 +13,7 @@ use crate::identity::Identity;
 use crate::position::{History, Position};
 use crate::reason::Reason;
 use crate::record::{self, Header, Kind};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wal::{self, Extent, LogOptions, SEGMENT_HEADER_BYTES};
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ use std::path::PathBuf;
 pub struct Source {
     identity: Identity,
     log: LogOptions,
+    /// Where the segments begin, in order, as they were last listed.
+    firsts: Mutex<Vec<Position>>,
 }
 
 /// A segment that is read.
@@ -35,7 +38,7 @@ impl Source {
     /// Serves this log of this node.
     #[must_use]
     pub fn new(identity: Identity, log: LogOptions) -> Source {
-        Source { identity, log }
+        Source { identity, log, firsts: Mutex::new(Vec::new()) }
     }
 
     /// Whose log it is.
@@ -44,51 +47,89 @@ impl Source {
         &self.identity
     }
 
-    /// The segment that holds the byte at a position.
+    /// The oldest position that was kept when the segments were last listed.
+    pub(super) fn oldest(&self) -> Position {
+        self.firsts().first().copied().unwrap_or(Position::GENESIS)
+    }
+
+    /// The segment that holds the byte at a position before the durable end.
     ///
     /// # Errors
-    /// `history.retired`; those of the disk.
+    /// `history.retired`, `wal.segment_missing`; those of the disk.
     pub(super) fn segment_at(&self, position: Position, extent: &Extent) -> Result<Segment> {
-        let names = self.log.disk.list(&self.log.directory)?.unwrap_or_default();
-        let firsts = names.iter().filter_map(|name| wal::parse_name(name));
-        let first = firsts.filter(|first| *first <= position.min(extent.segment)).max();
-        match first {
-            Some(first) => self.segment(first, extent),
-            None => Err(retired(position, extent)),
+        let Some((first, end)) = self.bounds(position, extent)? else {
+            return Err(self.missing(position, extent)?);
+        };
+        let path = self.log.directory.join(wal::file_name(first));
+        match self.log.disk.open(&path, Access::Read)? {
+            Some(file) => Ok(Segment { first, file, path, end }),
+            None => Err(self.missing(position, extent)?),
         }
     }
 
-    /// The segment that begins here.
-    ///
-    /// # Errors
-    /// `history.retired`; those of the disk.
-    pub(super) fn segment(&self, first: Position, extent: &Extent) -> Result<Segment> {
-        let path = self.log.directory.join(wal::file_name(first));
-        let file = self.log.disk.open(&path, Access::Read)?.ok_or_else(|| retired(first, extent))?;
-        Ok(Segment { first, file, path, end: None })
+    /// Where the segment of a position begins and, unless it is the newest, ends. Both hold for ever, so what was listed is believed, and
+    /// listed again only for what lies behind.
+    fn bounds(&self, position: Position, extent: &Extent) -> Result<Option<(Position, Option<Position>)>> {
+        if position >= extent.segment {
+            return Ok(Some((extent.segment, None)));
+        }
+        let mut firsts = self.firsts();
+        if firsts.last().is_none_or(|last| *last <= position) {
+            *firsts = self.list()?;
+        }
+        let behind = firsts.partition_point(|first| *first <= position);
+        let end = firsts.get(behind).copied().unwrap_or(extent.segment);
+        Ok(behind.checked_sub(1).and_then(|at| firsts.get(at)).map(|first| (*first, Some(end))))
+    }
+
+    /// Why there is no file for a position: by now retention has dropped it, or somebody else has.
+    fn missing(&self, position: Position, extent: &Extent) -> Result<Error> {
+        *self.firsts() = self.list()?;
+        let oldest = self.oldest().max(extent.oldest);
+        let reason = if position < oldest { Reason::HistoryRetired } else { Reason::WalSegmentMissing };
+        Ok(Error::new(reason).with("position", position).with("oldest", oldest))
+    }
+
+    fn list(&self) -> Result<Vec<Position>> {
+        let names = self.log.disk.list(&self.log.directory)?.unwrap_or_default();
+        let mut firsts: Vec<Position> = names.iter().filter_map(|name| wal::parse_name(name)).collect();
+        firsts.sort_unstable();
+        Ok(firsts)
+    }
+
+    fn firsts(&self) -> MutexGuard<'_, Vec<Position>> {
+        self.firsts.lock().expect("nobody panicked with the list")
     }
 
     /// The history and the last commit before a position that is not behind the durable end; `None` if nothing begins there.
     ///
     /// # Errors
-    /// `history.retired`, `wal.segment_corrupt`; those of the disk.
+    /// `history.retired`, `wal.segment_missing`, `wal.segment_corrupt`, `wal.truncated`; those of the disk.
     pub(super) fn before(&self, position: Position, extent: &Extent) -> Result<Option<(History, CommitId)>> {
         if position == extent.durable.position {
             return Ok(Some((extent.durable.history, extent.durable.commit)));
         }
-        let segment = self.segment_at(position, extent)?;
+        let mut segment = self.segment_at(position, extent)?;
         if position == segment.first {
             let mut bytes = vec![0; SEGMENT_HEADER_BYTES as usize];
             let read = segment.file.read_at(0, &mut bytes)?;
             bytes.truncate(read);
-            let (_, start) = wal::decode_header(&bytes).map_err(|error| error.with("file", segment.path.display()))?;
-            return Ok((start.position == position).then_some((start.history, start.commit)));
+            let (lineage, start) =
+                wal::decode_header(&bytes).map_err(|error| error.with("file", segment.path.display()))?;
+            if (lineage, start.position) != (self.log.lineage, position) {
+                // What is wrong here says nothing of the replica's log.
+                let corrupt = Error::new(Reason::WalSegmentCorrupt).with("file", segment.path.display());
+                return Err(corrupt.with("database", lineage.database_id).with("position", start.position));
+            }
+            return Ok(Some((start.history, start.commit)));
         }
-        // Behind the durable end nothing is read; before it a record is whole.
-        let durable = extent.durable.position.since(position).min(record::HEADER_BYTES as u64);
-        let mut bytes = vec![0; durable as usize];
-        let read = segment.file.read_at(wal::offset(segment.first, position), &mut bytes)?;
-        bytes.truncate(read);
+        // Behind the durable end nothing is read, and no record goes on behind the end of its segment; before them it is whole.
+        let until = segment.end(extent)?.unwrap_or(extent.durable.position);
+        let most = until.since(position).min(record::HEADER_BYTES as u64);
+        let mut bytes = vec![0; most as usize];
+        if segment.file.read_at(wal::offset(segment.first, position), &mut bytes)? < bytes.len() {
+            return Err(segment.truncated(position));
+        }
         let Ok(header) = Header::decode(&bytes) else { return Ok(None) };
         let commit = match header.kind {
             Kind::Commit => header.commit.0.checked_sub(1).map(CommitId),
@@ -126,8 +167,4 @@ impl Segment {
     pub(super) fn truncated(&self, position: Position) -> Error {
         Error::new(Reason::WalTruncated).with("file", self.path.display()).with("position", position)
     }
-}
-
-fn retired(position: Position, extent: &Extent) -> Error {
-    Error::new(Reason::HistoryRetired).with("position", position).with("oldest", extent.oldest)
 }

@@ -198,7 +198,9 @@ impl EventLoop {
     fn feed(&mut self) {
         let Service { feeds, options, counters, .. } = &mut self.service;
         if let Some(feeds) = feeds {
-            feeds.turn(&self.poll, &options.database.extent(), counters);
+            let left = feeds.turn(&self.poll, &options.database.extent(), counters);
+            // There is room for another file.
+            self.accepting |= left && self.refused;
         }
     }
 
@@ -430,6 +432,7 @@ impl EventLoop {
         self.free.push(place);
         // There is room for another file.
         self.accepting |= self.refused;
+        self.service.feeds.iter_mut().for_each(Feeds::file_is_free);
     }
 
     /// Ends: what was ordered is answered, and what the clients take at once is sent. Nothing of it needs the poll, which may have failed.

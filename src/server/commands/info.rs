@@ -132,6 +132,7 @@ fn replication(context: &Context<'_>, section: &mut Section) {
     section.line("connected_slaves", replicas.len());
     for (number, replica) in replicas.iter().enumerate() {
         let (ip, port, sent) = (replica.address.ip(), replica.address.port(), replica.sent);
+        // Replicas acknowledge nothing: the offset is how far log was sent, not how far it was applied, as it would be in Redis.
         section.line(&format!("slave{number}"), format_args!("ip={ip},port={port},state=online,offset={sent}"));
     }
     section.line("master_repl_offset", context.database.extent().durable.position);
@@ -222,5 +223,6 @@ fn fed(feeds: &Feeds, counters: &Counters, section: &mut Section) {
         line("state", &replica.state);
         line("sent", &replica.sent);
         line("asked", &replica.asked);
+        line("held_bytes", &replica.held_bytes);
     }
 }

@@ -31,7 +31,11 @@ impl Feeds {
         match *self {}
     }
 
-    pub(in crate::server) fn turn(&mut self, _: &Poll, _: &Extent, _: &mut Counters) {
+    pub(in crate::server) fn turn(&mut self, _: &Poll, _: &Extent, _: &mut Counters) -> bool {
+        match *self {}
+    }
+
+    pub(in crate::server) fn file_is_free(&mut self) {
         match *self {}
     }
 

@@ -40,6 +40,8 @@ pub struct Feeds {
     accepting: bool,
     /// The operating system refused a connection; it was said.
     refused: bool,
+    /// Somebody has gone in this turn.
+    left: bool,
     buffer: Vec<u8>,
 }
 
@@ -69,6 +71,7 @@ impl Feeds {
             first: 0,
             accepting: false,
             refused: false,
+            left: false,
             buffer: vec![0; READ_BYTES],
         })
     }
@@ -89,6 +92,7 @@ impl Feeds {
                 state: session.state().name(),
                 sent: session.sent(),
                 asked: session.asked(),
+                held_bytes: seat.held_bytes(),
             })
         });
         shown.collect()
@@ -107,9 +111,10 @@ impl Feeds {
         }
     }
 
-    /// Accepts who waits, and gives every connection its turn. What all are sent is bounded, because clients wait as long: whoever had less
+    /// Accepts who waits, and gives every connection its turn; whether one was closed. What all are sent is bounded, because clients wait as long: whoever had less
     /// than a turn for that is the first of the next one.
-    pub(in crate::server) fn turn(&mut self, poll: &Poll, extent: &Extent, counters: &mut Counters) {
+    pub(in crate::server) fn turn(&mut self, poll: &Poll, extent: &Extent, counters: &mut Counters) -> bool {
+        self.left = false;
         self.accept(poll, counters);
         let mut left = limits::REPLICAS_TURN_BYTES;
         let mut cut = None;
@@ -136,6 +141,7 @@ impl Feeds {
             }
         }
         self.first = cut.unwrap_or(self.first);
+        self.left
     }
 
     /// Whether somebody waits for more log.
@@ -216,7 +222,12 @@ impl Feeds {
             let (address, node, sent) = (seat.address(), shown(&seat), seat.session().sent());
             log::info!(address:%, node:%, sent:%; "a replica is gone: {why}");
         }
-        // There is room for another file.
+        self.left = true;
+        self.file_is_free();
+    }
+
+    /// There is room for another file: whoever the operating system refused may come in.
+    pub(in crate::server) fn file_is_free(&mut self) {
         self.accepting |= self.refused;
     }
 }

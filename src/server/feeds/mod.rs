@@ -49,4 +49,6 @@ pub struct Replica {
     pub sent: Position,
     /// The end of what it asked for.
     pub asked: Position,
+    /// Bytes that are held in memory for it: what came and is not a whole frame, and what it has not taken.
+    pub held_bytes: usize,
 }

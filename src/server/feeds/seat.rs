@@ -6,7 +6,6 @@
 //! Whoever is refused is told so to the end, and so is whoever has no directory yet and was told whose log this is: the connection is closed
 //! by this side for writing only, and what still comes is read away until the replica has closed it too. Otherwise the system could take back what was not read yet.
 
-use crate::disk::File;
 use crate::feeder::machine::State;
 use crate::feeder::{Outgoing, Part, Session, Source};
 use crate::reason::Reason;
@@ -14,6 +13,7 @@ use crate::sync::Arc;
 use crate::wal::Extent;
 use crate::wire::{Poll, Ready, Stream};
 use rustix::io::Errno;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 
@@ -31,6 +31,8 @@ pub(super) struct Seat {
     broken: bool,
     /// It was told that nothing more comes.
     finished: bool,
+    /// Files can't be sent to it by the system itself, and are read and written.
+    copies: bool,
 }
 
 impl Seat {
@@ -56,6 +58,7 @@ impl Seat {
             writable: true,
             broken: false,
             finished: false,
+            copies: false,
         })
     }
 
@@ -73,6 +76,11 @@ impl Seat {
             State::AwaitingHello | State::Introduced | State::Ended => false,
             State::Idle | State::Serving | State::Parked => true,
         }
+    }
+
+    /// Bytes that are held in memory for it.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.session.held_bytes() + self.outgoing.bytes.capacity()
     }
 
     /// What the poll said of its socket.
@@ -113,7 +121,7 @@ impl Seat {
                     break;
                 }
             }
-            written += self.send(most - written)?;
+            written += self.send(buffer, most - written)?;
         }
         let nothing_follows = matches!(self.session.state(), State::Introduced | State::Ended);
         if nothing_follows && self.unsent() == 0 && !self.session.is_due(extent) && !self.finished {
@@ -124,11 +132,16 @@ impl Seat {
     }
 
     /// Sends what the socket takes of the frame, at most so many bytes.
-    fn send(&mut self, most: usize) -> io::Result<usize> {
+    fn send(&mut self, buffer: &mut [u8], most: usize) -> io::Result<usize> {
         let unsent = &self.outgoing.bytes[self.sent.0..];
         let (taken, of) = match &self.outgoing.part {
             Some(part) if unsent.is_empty() => {
-                (send_part(&mut self.stream, part, self.sent.1, most)?, &mut self.sent.1)
+                let left = Part {
+                    file: Arc::clone(&part.file),
+                    offset: part.offset + self.sent.1 as u64,
+                    bytes: (part.bytes - self.sent.1).min(most),
+                };
+                (send_part(&mut self.stream, &left, &mut self.copies, buffer)?, &mut self.sent.1)
             }
             _ => (self.stream.write(&unsent[..unsent.len().min(most)])?, &mut self.sent.0),
         };
@@ -150,21 +163,109 @@ impl Seat {
     }
 }
 
-/// Sends a part of a file from so far on, at most so many bytes. A frame that was begun can't be taken back: what can't be read of it ends the connection.
-fn send_part(stream: &mut Stream, part: &Part, done: usize, most: usize) -> io::Result<Option<usize>> {
-    let file: &dyn File = part.file.as_ref();
-    let descriptor = file.descriptor().ok_or(io::ErrorKind::Unsupported)?;
-    match stream.send_file(descriptor, part.offset + done as u64, (part.bytes - done).min(most)) {
-        Ok(Some(0)) => {
-            let code = Reason::WalTruncated;
-            log::error!(code = code.name(), offset = part.offset; "a segment is shorter than what was durably written to it");
-            Err(io::ErrorKind::UnexpectedEof.into())
+/// Sends of a part of a file what the socket takes. Where the file system can't do that by itself, it is read and written, through the
+/// buffer. A frame that was begun can't be taken back: what can't be read of it ends the connection.
+fn send_part(stream: &mut Stream, part: &Part, copies: &mut bool, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    let shorter = || {
+        let code = Reason::WalTruncated;
+        log::error!(code = code.name(), offset = part.offset; "a segment is shorter than what was durably written to it");
+        Err(io::ErrorKind::UnexpectedEof.into())
+    };
+    let unreadable = |error: &dyn Display| {
+        let code = Reason::DiskReadFailed;
+        log::error!(code = code.name(), offset = part.offset; "a segment can't be read: {error}");
+        Err(io::ErrorKind::Other.into())
+    };
+    if !*copies {
+        let descriptor = part.file.descriptor().ok_or(io::ErrorKind::Unsupported)?;
+        match stream.send_file(descriptor, part.offset, part.bytes) {
+            Ok(Some(0)) => return shorter(),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::IO) => return unreadable(&error),
+                Some(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => *copies = true,
+                _ => return Err(error),
+            },
+            sent => return sent,
         }
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => {
-            let code = Reason::DiskReadFailed;
-            log::error!(code = code.name(), offset = part.offset; "a segment can't be read: {error}");
-            Err(error)
+    }
+    let most = buffer.len().min(part.bytes);
+    match part.file.read_at(part.offset, &mut buffer[..most]) {
+        Ok(read) if read < most => shorter(),
+        Ok(read) => stream.write(&buffer[..read]),
+        Err(error) => unreadable(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Access, Disk, File, RealDisk, SimDisk};
+    use crate::error::Result;
+    use crate::wire::{Accepted, Listener};
+    use rustix::fd::BorrowedFd;
+    use std::path::Path;
+
+    /// A file with the descriptor of another, which the system can't send.
+    struct Unsendable(Arc<dyn File>, Arc<dyn File>);
+
+    impl File for Unsendable {
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+            self.0.read_at(offset, buffer)
         }
-        sent => sent,
+
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+            self.0.write_at(offset, bytes)
+        }
+
+        fn set_len(&self, len: u64) -> Result<()> {
+            self.0.set_len(len)
+        }
+
+        fn len(&self) -> Result<u64> {
+            self.0.len()
+        }
+
+        fn sync_data(&self) -> Result<()> {
+            self.0.sync_data()
+        }
+
+        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+            self.1.descriptor()
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_system_cant_send_is_read_and_written_wire_raw() {
+        let file = SimDisk::new().create(Path::new("/segment")).unwrap();
+        let log: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
+        file.write_at(0, &log).unwrap();
+        let directory = RealDisk.open(Path::new("/"), Access::Read).unwrap().unwrap();
+        let file: Arc<dyn File> = Arc::new(Unsendable(file, directory));
+        let mut poll = Poll::new().unwrap();
+        let listener = Listener::bind(&poll, 0, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let mut replica = Stream::connect(&listener.local_addr().unwrap().to_string()).unwrap();
+        poll.wait(true).unwrap();
+        let Accepted::Connection(mut stream, _) = listener.accept().unwrap() else { panic!("nobody came") };
+        let (mut received, mut copies) = (Vec::new(), false);
+        let (mut from, mut to) = (vec![0; 16 * 1024], vec![0; 1 << 20]);
+        let mut at = 7;
+        while at < log.len() {
+            let part = Part { file: Arc::clone(&file), offset: at as u64, bytes: log.len() - at };
+            at += send_part(&mut stream, &part, &mut copies, &mut from).unwrap().unwrap_or(0);
+            assert!(copies, "it is remembered");
+            if let Some(bytes) = replica.read(&mut to).unwrap() {
+                received.extend_from_slice(&to[..bytes]);
+            }
+        }
+        while received.len() < log.len() - 7 {
+            if let Some(bytes) = replica.read(&mut to).unwrap() {
+                received.extend_from_slice(&to[..bytes]);
+            }
+        }
+        assert!(received == log[7..]);
+        // Behind its end there is nothing, and that is not the end of a part.
+        let beyond = Part { file, offset: log.len() as u64 - 1, bytes: 2 };
+        let error = send_part(&mut stream, &beyond, &mut copies, &mut from).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }
