@@ -145,7 +145,8 @@ impl Maintenance {
             }
             next
         });
-        self.tables.add(Pin::clone(&sealed.table), sealed.log_bytes);
+        let bytes = u64::try_from(sealed.table.memory_bytes()).unwrap_or(u64::MAX);
+        self.tables.add(Pin::clone(&sealed.table), bytes);
         Ok(())
     }
 
