@@ -11,7 +11,7 @@ use aerodb::disk::{Crash, Fault, SimDisk};
 use aerodb::record::Purpose;
 use aerodb::{CommitId, Database, Direction, Node, Options, Parameters, Range, Reason, View};
 use std::ops::Bound;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use world::gate::gated_database;
 use world::{Writes, batch, init_options, new_node, options, store_files, tiny};
 
@@ -225,7 +225,8 @@ fn no_view_is_revoked_that_pins_nothing_of_what_was_replaced() {
     Node::init(&init_options(&disk, tiny())).unwrap();
     let mut node = Node::open(&Options { pinned_bytes_max: 0, ..options(&disk) }).unwrap();
     overwrite(&mut node, 0);
-    let (pinning, old) = (node.store().state(), node.view(None).unwrap());
+    let store = Arc::clone(node.store());
+    let (pinning, old) = (store.state(), node.view(None).unwrap());
     overwrite(&mut node, 1);
     assert_eq!(old.get(b"00").unwrap_err().reason(), Reason::ViewRevoked);
     assert!(unnamed_bytes(&disk, &node) > 0);
