@@ -36,7 +36,8 @@ pub const BLOCK_BYTES: (u32, u32) = (256, 1 << 20);
 /// Smallest and largest number of runs that merge into one.
 pub const FANOUT: (u32, u32) = (2, 16);
 
-/// Largest block of a run that is read: one entry with the longest key and value behind a block that was almost full, and its offsets.
+/// Largest block of a run that is read: one entry with the longest key and value behind a block that was almost full, and its offsets. No
+/// such block is written any more, since a large entry gets a block of its own; older runs may hold one, and it is read as it was.
 pub const BLOCK_STORED_BYTES_MAX: usize = VALUE_BYTES_MAX + KEY_BYTES_MAX + 8 * (1 << 20);
 /// Data blocks described by one partition of a run.
 pub const PARTITION_BLOCKS: usize = 64;

@@ -212,6 +212,45 @@ fn a_walk_over_keys_without_a_value_gives_way_resp_turn() {
     }
 }
 
+/// RESP-TURN: the block of a large value is read also where the value is not shown, because it was deleted or came later.
+#[test]
+fn a_walk_over_large_values_that_are_hidden_gives_way_resp_turn() {
+    const BLOCK: usize = 512 * 1024;
+    let mut talk = Talk::with_parameters(Parameters { table_bytes: 32 << 20, segment_bytes: 32 << 20, ..tiny() });
+    let client = talk.client();
+    talk.ask(client, "SET a 1");
+    let keys: Vec<String> = (0..40).map(|key| format!("k{key:02}")).collect();
+    for key in &keys {
+        talk.ask_bytes(client, [b"SET", key.as_bytes(), &vec![b'v'; BLOCK - 1024]].iter().collect());
+    }
+    talk.database.checkpoint().unwrap();
+    talk.ask(client, &format!("DEL {}", keys.join(" ")));
+    // Beyond its bound a turn may read what it begins with, and a last step.
+    let most_a_turn = limits::TURN_BYTES + 6 * BLOCK;
+    for (request, reply) in [
+        ("DBSIZE", ":1¶"),
+        ("SCAN 0 COUNT 100", "*2¶$1¶0¶*1¶$1¶a¶"),
+        ("AERO.RANGE  ", "*2¶$1¶a¶$1¶1¶"),
+        ("AERO.RANGE   REV", "*2¶$1¶a¶$1¶1¶"),
+        ("AERO.AT 1 SCAN 0", "*2¶$1¶0¶*1¶$1¶a¶"),
+        ("AERO.AT 1 RANGE  ", "*2¶$1¶a¶$1¶1¶"),
+        ("AERO.AT 1 RANGE   REV", "*2¶$1¶a¶$1¶1¶"),
+    ] {
+        let begin = talk.read_bytes;
+        let mut waits = talk.send(client, words(request));
+        let (mut turns, mut before) = (1, begin);
+        while waits == Waits::ForTurn {
+            assert!(talk.read_bytes - before <= most_a_turn, "{} bytes for {request}", talk.read_bytes - before);
+            (turns, before) = (turns + 1, talk.read_bytes);
+            waits = talk.go_on(client);
+        }
+        assert_eq!(shown(&talk.received(client)), reply, "{request}");
+        let read = talk.read_bytes - begin;
+        assert!(read >= keys.len() / 2 * BLOCK, "all is counted: {read} bytes for {request}");
+        assert!(turns >= read / most_a_turn, "{turns} turns for {read} bytes, {request}");
+    }
+}
+
 /// RESP-TURN: what is read counts, also where nothing of it is replied; lengths are those of the values, wherever they lie.
 #[test]
 fn a_read_of_lengths_gives_way_after_the_bytes_of_the_values_resp_turn() {

@@ -11,7 +11,7 @@ use aerodb::disk::{Crash, Fault, SimDisk};
 use aerodb::record::Purpose;
 use aerodb::{CommitId, Database, Direction, Node, Options, Parameters, Range, Reason, View};
 use std::ops::Bound;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use world::gate::gated_database;
 use world::{Writes, batch, init_options, new_node, options, store_files, tiny};
 
@@ -110,7 +110,8 @@ fn a_view_answers_the_same_while_a_million_versions_pass() {
 /// M-FLOOR
 #[test]
 fn the_oldest_views_are_revoked_once_views_pin_too_much_and_their_files_go() {
-    const PINNED_MAX: u64 = 24 * 1024;
+    // A few tables, of which the smallest takes more than 128 KiB.
+    const PINNED_MAX: u64 = 640 * 1024;
     let disk = SimDisk::new();
     Node::init(&init_options(&disk, tiny())).unwrap();
     let mut node = Node::open(&Options { pinned_bytes_max: PINNED_MAX, ..options(&disk) }).unwrap();
@@ -178,13 +179,14 @@ fn rows_that_were_begun_outlive_their_view_and_pin_nothing_behind_their_end() {
 /// M-FLOOR
 #[test]
 fn rows_that_pin_too_much_are_revoked_between_two_rows_and_no_younger_view_with_them() {
-    const PINNED_MAX: u64 = 8 * 1024;
+    // Three tables, and half of the large run.
+    const PINNED_MAX: u64 = 512 * 1024;
     for direction in [Direction::Forward, Direction::Backward] {
         let disk = SimDisk::new();
         Node::init(&init_options(&disk, tiny())).unwrap();
         let mut node = Node::open(&Options { pinned_bytes_max: PINNED_MAX, ..options(&disk) }).unwrap();
         let keys = || (0..100u8).map(|key| vec![b'a', key]);
-        node.commit(batch(&keys().map(|key| (key, Some(vec![7; 100]))).collect())).unwrap();
+        node.commit(batch(&keys().map(|key| (key, Some(vec![7; 10_000]))).collect())).unwrap();
         overwrite(&mut node, 0);
         let all = Range { direction, ..Range::all(1000) };
         let mut begun = node.view(None).unwrap().range(all).unwrap();
@@ -223,7 +225,8 @@ fn no_view_is_revoked_that_pins_nothing_of_what_was_replaced() {
     Node::init(&init_options(&disk, tiny())).unwrap();
     let mut node = Node::open(&Options { pinned_bytes_max: 0, ..options(&disk) }).unwrap();
     overwrite(&mut node, 0);
-    let (pinning, old) = (node.store().state(), node.view(None).unwrap());
+    let store = Arc::clone(node.store());
+    let (pinning, old) = (store.state(), node.view(None).unwrap());
     overwrite(&mut node, 1);
     assert_eq!(old.get(b"00").unwrap_err().reason(), Reason::ViewRevoked);
     assert!(unnamed_bytes(&disk, &node) > 0);

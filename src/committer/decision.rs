@@ -9,8 +9,8 @@
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
 use crate::error::Result;
-use crate::store::{State, Store};
-use crate::sync::{Arc, Pin};
+use crate::store::{Pinned, Store};
+use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -67,7 +67,7 @@ impl<'a> Pending<'a> {
 /// The database as it is when a decision is made: with every commit before it, and none after.
 pub struct Latest<'a> {
     pub(super) store: &'a Store,
-    pub(super) state: Pin<State>,
+    pub(super) state: Pinned<'a>,
     /// The last commit that was applied.
     pub(super) applied: CommitId,
     pub(super) pending: &'a Pending<'a>,

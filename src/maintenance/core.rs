@@ -145,7 +145,8 @@ impl Maintenance {
             }
             next
         });
-        self.tables.add(Pin::clone(&sealed.table), sealed.log_bytes);
+        let bytes = u64::try_from(sealed.table.memory_bytes()).unwrap_or(u64::MAX);
+        self.tables.add(Pin::clone(&sealed.table), bytes);
         Ok(())
     }
 
@@ -357,6 +358,41 @@ mod tests {
             go(first, true);
             go(last, false);
             drop(applier.store().view(None).unwrap());
+            assert_eq!(calls.try_recv(), Err(TryRecv::Empty), "the state of this one is current");
+        }
+    }
+
+    /// M-FLOOR: a reader of single keys, which lets go of one state when it meets the next, and a state that is only looked at.
+    #[test]
+    fn who_let_go_of_a_replaced_state_without_a_hold_calls_maintenance() {
+        for reader in ["looks again", "goes", "has the state"] {
+            let (call, calls) = bounded(1);
+            let (mut applier, mut maintenance) = world(Some(call));
+            let store = Arc::clone(applier.store());
+            let mut newest = store.newest();
+            let mut state = None;
+            if reader == "has the state" {
+                state = Some(store.state());
+            } else {
+                assert_eq!(newest.look(b"key", <[u8]>::to_vec), Ok(Some(b"value".to_vec())));
+            }
+            apply(&mut applier, 1, Content::Cut(Purpose::Checkpoint));
+            let mut batch = Batch::new();
+            batch.put(b"key", b"newer").unwrap();
+            apply(&mut applier, 2, Content::Commit(batch.operations()));
+            while maintenance.step().unwrap() == Progress::Worked {}
+            while calls.try_recv().is_ok() {}
+            assert!(maintenance.pinned_bytes() > 0, "{reader}");
+            match reader {
+                "looks again" => assert_eq!(newest.look(b"key", <[u8]>::to_vec), Ok(Some(b"newer".to_vec()))),
+                "goes" => drop(newest),
+                _ => drop(state),
+            }
+            assert_eq!(calls.try_recv(), Ok(()), "{reader}");
+            assert_eq!(maintenance.step().unwrap(), Progress::Idle);
+            assert_eq!(maintenance.pinned_bytes(), 0, "{reader}");
+            let current = store.state();
+            drop(current);
             assert_eq!(calls.try_recv(), Err(TryRecv::Empty), "the state of this one is current");
         }
     }

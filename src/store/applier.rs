@@ -22,8 +22,6 @@ pub struct Applier {
     active: Pin<Table>,
     /// First commit of the active table.
     first: CommitId,
-    /// The log at which the active table began.
-    began: LogPoint,
     point: LogPoint,
     floor: CommitId,
 }
@@ -37,7 +35,6 @@ impl Applier {
             store: Arc::clone(store),
             active: Pin::clone(&state.active),
             first: state.checkpoint.commit.next(),
-            began: state.checkpoint,
             point: state.checkpoint,
             floor: state.floor,
         }
@@ -121,11 +118,9 @@ impl Applier {
             last: self.point.commit,
             point: self.point,
             floor: self.floor,
-            log_bytes: self.point.position.since(self.began.position),
         };
         self.active = Pin::new(Table::new(self.store.options().parameters.table_bytes));
         self.first = self.point.commit.next();
-        self.began = self.point;
         self.store.change(|state| {
             let mut tables = Vec::with_capacity(state.sealed.len().saturating_add(1));
             tables.push(Pin::new(sealed));

@@ -40,6 +40,11 @@ impl Directory {
         Directory { buckets: vec![Bucket::default(); buckets.max(1)].into() }
     }
 
+    /// How much memory it takes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<Bucket>().saturating_mul(self.buckets.len())
+    }
+
     /// Puts in the entry of a key with this hash.
     pub(super) fn insert(&mut self, hash: u64, number: u32) {
         let place = self.place(hash);

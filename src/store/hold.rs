@@ -115,9 +115,8 @@ impl<T: Pins> Drop for Hold<T> {
         let still_current = looked_early && self.store.is_current(number);
         // The pin goes before the look: who replaces the state after the look finds the pin gone when it sweeps.
         drop(held);
-        // Of a state that was replaced before, this may have been the last pin: maintenance looks again at what can be removed.
-        if !still_current && !self.store.is_current(number) {
-            self.store.call_maintenance();
+        if !still_current {
+            self.store.call_where_replaced(number);
         }
     }
 }

@@ -25,6 +25,14 @@ pub(super) enum Key {
 }
 
 impl Key {
+    /// How much memory it takes elsewhere.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Key::Short { .. } => 0,
+            Key::Long(bytes) => bytes.len(),
+        }
+    }
+
     /// The bytes.
     pub(super) fn as_slice(&self) -> &[u8] {
         match self {

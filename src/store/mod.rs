@@ -24,6 +24,7 @@ mod directory;
 mod hold;
 mod key;
 mod newest;
+mod pinned;
 mod proofs;
 mod rows;
 mod state;
@@ -34,6 +35,7 @@ mod view;
 
 pub use applier::Applier;
 pub use newest::Newest;
+pub use pinned::Pinned;
 pub use proofs::ProofCounts;
 pub(crate) use proofs::compare;
 pub use rows::{Range, Rows};
@@ -160,8 +162,8 @@ impl Store {
 
     /// The state now.
     #[must_use]
-    pub fn state(&self) -> Pin<State> {
-        self.state.load()
+    pub fn state(&self) -> Pinned<'_> {
+        Pinned::new(self, self.state.load())
     }
 
     /// The blocks in memory.
@@ -409,6 +411,13 @@ impl Store {
     /// Revokes the oldest view or range that pins a state of this kind; says whether there was one.
     pub(crate) fn revoke_oldest(&self, is_meant: impl Fn(&State) -> bool) -> bool {
         self.holds.revoke_oldest(&is_meant)
+    }
+
+    /// Calls maintenance where the state with this number, which somebody let go of, was replaced: that may have been its last pin.
+    fn call_where_replaced(&self, number: u64) {
+        if !self.is_current(number) {
+            self.call_maintenance();
+        }
     }
 
     fn is_current(&self, number: u64) -> bool {

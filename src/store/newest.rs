@@ -4,16 +4,15 @@
 //! once for many reads. So a reader of many keys is to be dropped soon; unlike a view it can't be revoked.
 
 use super::Store;
-use super::state::State;
+use super::pinned::Pinned;
 use crate::commit_id::CommitId;
 use crate::error::Result;
-use crate::sync::Pin;
 
 /// A reader of the newest values.
 pub struct Newest<'a> {
     pub(super) store: &'a Store,
     /// The newest commit at the last read, and a state that holds it.
-    pub(super) admitted: Option<(CommitId, Pin<State>)>,
+    pub(super) admitted: Option<(CommitId, Pinned<'a>)>,
 }
 
 impl Newest<'_> {
@@ -25,7 +24,10 @@ impl Newest<'_> {
         let newest = self.store.published.readable();
         let (commit, state) = match self.admitted.take() {
             Some(admitted) if newest == Some(admitted.0) => admitted,
-            _ => self.store.admit(None)?,
+            _ => {
+                let (commit, state) = self.store.admit(None)?;
+                (commit, Pinned::new(self.store, state))
+            }
         };
         let shown = self.store.watch(state.look(key, commit, show));
         self.admitted = Some((commit, state));

@@ -82,6 +82,14 @@ impl Source {
         }
     }
 
+    /// Bytes of the blocks that it took so far: none, where nothing is read.
+    fn taken_bytes(&self) -> usize {
+        match self {
+            Source::Table(_) => 0,
+            Source::Run(cursor) => cursor.taken_bytes(),
+        }
+    }
+
     fn current(&self) -> Option<(&[u8], Sight<'_>)> {
         match self {
             Source::Table(cursor) => cursor.current(),
@@ -105,11 +113,13 @@ impl Lane {
         Ok(lane)
     }
 
-    fn advance(&mut self, direction: Direction) -> Result<()> {
+    /// Goes to the next key; returns the bytes of the blocks that were taken for that.
+    fn advance(&mut self, direction: Direction) -> Result<usize> {
         self.head = None;
+        let before = self.source.taken_bytes();
         self.source.advance()?;
         self.look(direction);
-        Ok(())
+        Ok(self.source.taken_bytes().saturating_sub(before))
     }
 
     fn look(&mut self, direction: Direction) {
@@ -159,12 +169,14 @@ enum Step {
 struct Row {
     key: Vec<u8>,
     value: Vec<u8>,
+    /// Bytes of the blocks that were taken for all rows up to it.
+    taken_bytes: usize,
 }
 
 impl Cursor {
     /// Goes to the next key of the range, and copies its row.
     fn step(&mut self, row: &mut Row) -> Result<Step> {
-        self.leave_key()?;
+        row.taken_bytes = row.taken_bytes.saturating_add(self.leave_key()?);
         self.enter_key();
         let mut at_key = self.at_key.iter().filter_map(|index| self.lanes.get(*index)?.source.current()).peekable();
         let Some((key, _)) = at_key.peek().filter(|(key, _)| self.within(key)) else { return Ok(Step::End) };
@@ -181,14 +193,15 @@ impl Cursor {
         })
     }
 
-    /// Goes on from the last key.
-    fn leave_key(&mut self) -> Result<()> {
+    /// Goes on from the last key; returns the bytes of the blocks that were taken for that.
+    fn leave_key(&mut self) -> Result<usize> {
+        let mut taken_bytes = 0_usize;
         for index in self.at_key.drain(..) {
             if let Some(lane) = self.lanes.get_mut(index) {
-                lane.advance(self.direction)?;
+                taken_bytes = taken_bytes.saturating_add(lane.advance(self.direction)?);
             }
         }
-        Ok(())
+        Ok(taken_bytes)
     }
 
     /// Finds the lanes that stand at the next key, the newest first.
@@ -255,9 +268,12 @@ impl Rows {
             Direction::Backward => (range.to, range.from),
         };
         let begin = begin.as_ref().map(Vec::as_slice);
-        let lanes = tables.chain(runs).map(|source| Lane::new(source, begin, direction)).collect::<Result<_>>()?;
+        let lanes: Vec<_> =
+            tables.chain(runs).map(|source| Lane::new(source, begin, direction)).collect::<Result<_>>()?;
+        let taken_bytes = lanes.iter().map(|lane| lane.source.taken_bytes()).sum();
+        let row = Row { taken_bytes, ..Row::default() };
         let cursor = Cursor { state: Pin::clone(state), lanes, at_key: Vec::new(), direction, end };
-        Ok(Rows { hold: Hold::new(store, at, cursor), fault: None, row: Row::default(), left: range.limit })
+        Ok(Rows { hold: Hold::new(store, at, cursor), fault: None, row, left: range.limit })
     }
 
     /// The next row: key and value. `None` at the end of the range or of the limit, and ever after, without another look. After an error
@@ -286,6 +302,13 @@ impl Rows {
             Step::End => None,
             Step::Row => Some((&self.row.key, Some(&self.row.value))),
         })
+    }
+
+    /// Bytes of the blocks that were taken up to here, whatever they showed; before the first row those that it took to find the first key
+    /// in each run. Who bounds its work counts them too: what hides a large value is small.
+    #[must_use]
+    pub fn taken_bytes(&self) -> usize {
+        self.row.taken_bytes
     }
 
     /// Goes to the next key. The hold can be revoked at every one, so that many without a value do not put it off.

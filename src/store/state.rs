@@ -28,8 +28,6 @@ pub struct SealedTable {
     pub point: LogPoint,
     /// The floor there.
     pub floor: CommitId,
-    /// The log that it holds.
-    pub log_bytes: u64,
 }
 
 /// Everything that a view reads from.

@@ -34,6 +34,8 @@ const INSERT_PIECE: (usize, usize) = (256, 64 * 1024);
 const PIECE_BYTES: usize = 1 << 20;
 /// Entries that stand side by side: no entry is ever moved, and no commit waits for that.
 const CHUNK_ENTRIES: usize = 1024;
+/// Memory of a key in the order: itself and its number, in nodes that are two thirds full as a rule.
+const ORDER_BYTES: usize = (size_of::<Key>() + size_of::<u32>()) * 3 / 2;
 
 #[derive(Debug)]
 struct Version {
@@ -62,6 +64,12 @@ impl Entry {
         if replaced.commit != self.newest.commit {
             self.older.get_or_insert_default().0.push(replaced);
         }
+    }
+
+    /// How much memory the versions before the newest take.
+    fn older_bytes(&self) -> usize {
+        let capacity = self.older.as_ref().map(|older| older.0.capacity());
+        capacity.map_or(0, |capacity| size_of::<Version>().saturating_mul(capacity).saturating_add(size_of::<Older>()))
     }
 
     fn older(&self) -> &[Version] {
@@ -98,6 +106,8 @@ struct Rows {
     /// In the order in which their keys came, in pieces of [`CHUNK_ENTRIES`].
     entries: Vec<Vec<Entry>>,
     values: Values,
+    /// Memory of the long keys, and of the versions before the newest.
+    beside_bytes: usize,
 }
 
 impl Rows {
@@ -124,13 +134,18 @@ impl Rows {
         let hash = key_hash(operation.key);
         let version = Version { commit, value: operation.value.map(|value| self.values.put(value)) };
         if let Some(entry) = self.number(operation.key, hash).and_then(|number| self.entry_mut(number)) {
-            return entry.add(version);
+            let before = entry.older_bytes();
+            entry.add(version);
+            let grown = entry.older_bytes().saturating_sub(before);
+            self.beside_bytes = self.beside_bytes.saturating_add(grown);
+            return;
         }
         if self.entries.last().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
             self.entries.push(Vec::with_capacity(CHUNK_ENTRIES));
         }
         let number = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
         let key = Key::from(operation.key);
+        self.beside_bytes = self.beside_bytes.saturating_add(key.memory_bytes());
         self.directory.insert(hash, number);
         self.order.insert(key.clone(), number);
         if let Some(chunk) = self.entries.last_mut() {
@@ -141,6 +156,14 @@ impl Rows {
     fn value(&self, version: &Version) -> Option<Value<'_>> {
         version.value.map(|place| self.values.get(place))
     }
+
+    fn memory_bytes(&self) -> usize {
+        let entries = size_of::<Entry>().saturating_mul(CHUNK_ENTRIES).saturating_mul(self.entries.len());
+        let order = ORDER_BYTES.saturating_mul(self.order.len());
+        [entries, order, self.directory.memory_bytes(), self.values.memory_bytes()]
+            .into_iter()
+            .fold(self.beside_bytes, usize::saturating_add)
+    }
 }
 
 impl Table {
@@ -149,7 +172,7 @@ impl Table {
     pub fn new(log_bytes: u64) -> Table {
         let directory = Directory::new(log_bytes);
         let (order, entries, values) = (BTreeMap::new(), Vec::new(), Values::default());
-        Table { rows: RwLock::new(Rows { directory, order, entries, values }), gate: Mutex::new(()) }
+        Table { rows: RwLock::new(Rows { directory, order, entries, values, beside_bytes: 0 }), gate: Mutex::new(()) }
     }
 
     /// Inserts the operations of a commit, which is greater than all before it.
@@ -174,6 +197,12 @@ impl Table {
                 drop(sync::lock(&self.gate));
             }
         }
+    }
+
+    /// How much memory it takes, but for what the allocator adds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.read().memory_bytes()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Rows> {
@@ -438,6 +467,26 @@ mod tests {
         };
         assert_eq!(table.visit(None, &mut count), Ok(None));
         assert_eq!(versions, 2 * keys.len(), "a commit leaves one version of a key");
+    }
+
+    #[test]
+    fn small_keys_are_counted_with_all_that_they_take_and_large_values_in_full() {
+        let grown = |put_all: &dyn Fn(&Table)| {
+            let table = Table::new(1 << 20);
+            let before = table.memory_bytes();
+            assert!(before >= 1 << 16, "the directory is there from the first");
+            put_all(&table);
+            table.memory_bytes() - before
+        };
+        let keys: Vec<[u8; 4]> = (0..10_000_u32).map(u32::to_be_bytes).collect();
+        let put_small = |table: &Table, commit| table.insert(commit, keys.iter().map(|key| put(key, b"v")));
+        let once = grown(&|table| put_small(table, BEFORE));
+        assert!(once > 10_000 * (size_of::<Entry>() + size_of::<Key>()), "{once} bytes for 10,000 keys of 4 bytes");
+        let twice = grown(&|table| [BEFORE, COMMIT].into_iter().for_each(|commit| put_small(table, commit)));
+        assert!(twice > once + 10_000 * size_of::<Version>(), "{twice} bytes for two versions each");
+        let value = vec![7; 1 << 20];
+        let large = grown(&|table| table.insert(BEFORE, [put(&value[..5000], &value)].into_iter()));
+        assert!(large >= value.len() + 5000 && large < 2 * value.len(), "{large} bytes for one large value");
     }
 
     #[test]

@@ -50,6 +50,8 @@ impl<'a> Value<'a> {
 pub(super) struct Values {
     chunks: Vec<Vec<u8>>,
     long: Vec<Arc<[u8]>>,
+    /// Bytes of the long ones.
+    long_bytes: usize,
 }
 
 impl Values {
@@ -58,6 +60,7 @@ impl Values {
         if value.len() > SHORT_BYTES_MAX {
             let place = Place::Long(number(self.long.len()));
             self.long.push(value.into());
+            self.long_bytes = self.long_bytes.saturating_add(value.len());
             return place;
         }
         let room = |chunk: &Vec<u8>| CHUNK_BYTES.saturating_sub(chunk.len());
@@ -71,6 +74,14 @@ impl Values {
             start
         });
         Place::Short { chunk, start: number(start), len: number(value.len()) }
+    }
+
+    /// How much memory they take.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let chunks = self.chunks.len().saturating_mul(CHUNK_BYTES);
+        let places = size_of::<Vec<u8>>().saturating_mul(self.chunks.capacity());
+        let long = size_of::<Arc<[u8]>>().saturating_mul(self.long.capacity());
+        chunks.saturating_add(places).saturating_add(long).saturating_add(self.long_bytes)
     }
 
     /// The value that was put at this place.

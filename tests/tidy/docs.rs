@@ -61,7 +61,7 @@ pub(crate) fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// Links of a document that lead nowhere, and paths in it that exist on one machine only.
+/// Links of a document that lead nowhere, files of ours that it cites and that are not there, and paths in it that exist on one machine only.
 pub(crate) fn dead_ends(root: &Path, document: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let folder = root.join(document).parent().map(Path::to_owned).unwrap_or_default();
@@ -71,6 +71,12 @@ pub(crate) fn dead_ends(root: &Path, document: &str, text: &str) -> Vec<String> 
         let elsewhere = ["http://", "https://", "mailto:"].iter().any(|scheme| target.starts_with(scheme));
         if !elsewhere && !file.is_empty() && !folder.join(file).exists() {
             found.push(format!("{document}: the link to `{target}` leads nowhere"));
+        }
+    }
+    for cited in quoted(text) {
+        let is_path = ["src/", "tests/", "loom-tests/"].iter().any(|folder| cited.starts_with(folder));
+        if is_path && !cited.contains('*') && !root.join(cited).exists() {
+            found.push(format!("{document}: there is no `{cited}`"));
         }
     }
     for place in ["/home/", "/root/", "/Users/", "/work/", "/mnt/", "C:\\"] {
@@ -110,6 +116,8 @@ fn a_dead_link_and_a_path_of_one_machine_are_found() {
     let found = |text: &str| dead_ends(root, "docs/formats.md", text).len();
     assert_eq!(found("[a](formats.md#run) [b](../Cargo.toml) [c](https://example.org/home/x) [d](#here)"), 0);
     assert_eq!(found("[a](absent.md) in /home/somebody"), 2);
+    assert_eq!(found("`src/lib.rs`, `tests/tidy`, `src/*/machine.rs`, `cargo test`"), 0);
+    assert_eq!(found("`tests/absent.rs` and `src/absent/lib.rs`"), 2);
 }
 
 #[test]

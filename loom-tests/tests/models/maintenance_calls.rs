@@ -3,7 +3,7 @@
 //! The body of the thread is the real one. Covered: a toy whose work is a word, two callers, a step that fails; the real store and
 //! maintenance, called by the seal of a table. Not covered: that a call comes in the middle of a merge (`maintenance` has tests).
 
-use crate::world::World;
+use crate::world::{self, World};
 use aerodb::error::{Error, Result};
 use aerodb::maintenance::worker::{self, Core};
 use aerodb::maintenance::{Maintenance, Progress};
@@ -171,6 +171,28 @@ fn a_table_that_was_sealed_becomes_a_checkpoint_without_another_call() {
         (reached, maintenance.observed().load().state.name(), store.state().sealed.len())
     });
     assert_eq!(outcomes, BTreeSet::from([(Ok(()), "closed", 0)]));
+}
+
+#[test]
+fn what_a_reader_of_a_key_was_the_last_to_pin_goes_without_another_call() {
+    let outcomes = explore("a cut, maintenance and a reader of a key", Some(2), || {
+        let (call, calls) = bounded(1);
+        let mut world = World::new(Some(call));
+        let store = Arc::clone(&world.store);
+        let working = maintain(&world, calls);
+        let reader = Arc::clone(&store);
+        let reading = start(move || reader.newest().look(world::KEY, |_| ()).map_err(|error| error.reason().name()));
+        let cutting = start(move || {
+            let point = world.cut();
+            world.store.wait_for_checkpoint(point).map_err(|error| error.reason().name())
+        });
+        let read = reading.join().expect("the reader held its assertions");
+        let reached = cutting.join().expect("the committer held its assertions");
+        store.dismiss_maintenance();
+        let maintenance = working.join().expect("maintenance held its assertions");
+        (read, reached, maintenance.pinned_bytes())
+    });
+    assert_eq!(outcomes, BTreeSet::from([(Ok(None), Ok(()), 0)]));
 }
 
 #[test]

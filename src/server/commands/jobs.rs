@@ -146,14 +146,16 @@ struct Walk {
 
 impl Walk {
     /// Visits rows for a turn. A row for which `visit` says `false` was not visited. Keys without a value are work too: they count, and
-    /// the walk goes on behind them.
+    /// the walk goes on behind them. So are values that are not shown, because they were replaced or came later: their blocks were read.
     fn turn(&mut self, context: &mut Context<'_>, mut visit: impl FnMut(&[u8], &[u8]) -> bool) -> Result<Pause> {
         let Walk { view, from, to, direction } = self;
         let range = Range { from: from.clone(), to: to.clone(), direction: *direction, limit: limits::TURN_KEYS };
         let mut rows = view.0.range(range)?;
+        // What it takes to begin is no reason to end: a turn that did no more would be followed by the same one.
+        let begun_bytes = rows.taken_bytes();
         let (mut left, mut bytes, mut last) = (limits::TURN_KEYS, 0_usize, None::<Vec<u8>>);
         let pause = loop {
-            if left == 0 || bytes >= limits::TURN_BYTES {
+            if left == 0 || bytes.max(rows.taken_bytes().saturating_sub(begun_bytes)) >= limits::TURN_BYTES {
                 break Pause::Turn;
             }
             let Some((key, value)) = rows.next_place()? else { break Pause::End };
@@ -166,7 +168,7 @@ impl Walk {
             left = left.saturating_sub(1);
             bytes = bytes.saturating_add(key.len()).saturating_add(value.map_or(0, <[u8]>::len));
         };
-        context.count_read(bytes);
+        context.count_read(bytes.max(rows.taken_bytes()));
         if let Some(last) = last {
             *(match direction {
                 Direction::Forward => from,

@@ -2,7 +2,8 @@
 //!
 //! Shows for each key the newest version that is not newer than the view; a tombstone is shown as one, because a cursor that
 //! merges several runs must know that older runs are hidden. A key that has no such version is passed; where many follow one another, one
-//! of them is shown now and then as what it is, so that no step is long.
+//! of them is shown now and then as what it is, so that no step is long. A large value has a block of its own, which is read and proven
+//! whether the value is shown or not: so the cursor tells the bytes of the blocks it took, and ends a step by them too.
 //!
 //! Holds the partition and the data block it stands in, so that a step within a block takes no lock and no memory. Versions that
 //! are not shown are searched past, not stepped over: a key with a million versions costs a scan no more than a few probes.
@@ -11,7 +12,7 @@
 use super::block::{BlockView, DataBlock, Placed};
 use super::index::Index;
 use super::reader::Run;
-use super::{PASSED_KEYS, Sight, VersionKey};
+use super::{PASSED_BYTES, PASSED_KEYS, Sight, VersionKey};
 use crate::commit_id::CommitId;
 use crate::error::Result;
 use crate::sync::{Arc, Pin};
@@ -44,13 +45,15 @@ pub struct RunCursor {
     shown: Option<Placed>,
     /// In its place a key that was passed, and the entry of the held block to go on from.
     passed: Option<(Vec<u8>, usize)>,
+    /// Bytes of the blocks that were taken so far.
+    taken_bytes: usize,
 }
 
 impl RunCursor {
     /// A cursor over what a view at `at` sees.
     #[must_use]
     pub fn new(run: Pin<Run>, at: CommitId, direction: Direction) -> RunCursor {
-        RunCursor { run, at, direction, held: None, shown: None, passed: None }
+        RunCursor { run, at, direction, held: None, shown: None, passed: None, taken_bytes: 0 }
     }
 
     /// Goes to the first key at (`Included`) or behind (`Excluded`) a bound, in the cursor's direction; `Unbounded`: to the first
@@ -127,17 +130,28 @@ impl RunCursor {
         Some((view.key(shown), view.value(shown).map_or(Sight::Tombstone, Sight::Value)))
     }
 
+    /// The bytes of the blocks that it took so far, from the cache or from the disk, whatever they showed.
+    #[must_use]
+    pub fn taken_bytes(&self) -> usize {
+        self.taken_bytes
+    }
+
+    /// Whether so much was passed in a step that began there that the step ends.
+    fn passed_enough(&self, keys: usize, taken_before: usize) -> bool {
+        keys >= PASSED_KEYS || self.taken_bytes.saturating_sub(taken_before) >= PASSED_BYTES
+    }
+
     /// Shows the first version from an entry of the held block on that the view sees. The entry is the first of its key, or those
     /// before it are newer than the view: so what is found is the newest visible version of its key.
     fn settle_forward(&mut self, mut from: usize) -> Result<()> {
-        let mut passed = 0_usize;
+        let (mut passed, taken_before) = (0_usize, self.taken_bytes);
         while let Some((view, placed)) = self.placed(from) {
             if placed.commit <= self.at {
                 self.shown = Some(placed);
                 return Ok(());
             }
             passed = passed.saturating_add(1);
-            let last = (passed >= PASSED_KEYS).then(|| view.key(&placed).to_vec());
+            let last = self.passed_enough(passed, taken_before).then(|| view.key(&placed).to_vec());
             from = view.search_after(from, VersionKey::at(view.key(&placed), self.at));
             if from >= view.count() {
                 let Some(block) = self.held.as_ref().map(|held| held.block.clone()) else { return Ok(()) };
@@ -161,7 +175,7 @@ impl RunCursor {
     /// Shows the newest visible version of the last visible key before an entry of the held block. Of the key of that entry,
     /// only versions newer than the view may lie before it.
     fn settle_backward(&mut self, mut until: usize) -> Result<()> {
-        let mut passed = 0_usize;
+        let (mut passed, taken_before) = (0_usize, self.taken_bytes);
         loop {
             let Some(index) = until.checked_sub(1) else {
                 match self.previous_block()? {
@@ -181,7 +195,7 @@ impl RunCursor {
             // Either all versions of this key are too new, and what counts lies before them, or the newest visible is wanted.
             let visible = placed.commit <= self.at;
             passed = passed.saturating_add(1);
-            let last = (!visible && passed >= PASSED_KEYS).then(|| key.to_vec());
+            let last = (!visible && self.passed_enough(passed, taken_before)).then(|| key.to_vec());
             let target = if visible { VersionKey::at(key, self.at) } else { VersionKey::before(key) };
             let mut found = view.search_before(index, target);
             if found == 0 && self.last_before().is_some_and(|last| last >= target) {
@@ -284,6 +298,7 @@ impl RunCursor {
         }
         let block = self.run.block(partition_number, &partition, block_number)?;
         let count = block.view().count();
+        self.taken_bytes = self.taken_bytes.saturating_add(block.memory_bytes());
         self.held = Some(Held { partition_number, partition, block_number, block });
         Ok(count)
     }

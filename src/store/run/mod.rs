@@ -63,6 +63,8 @@ pub enum Sight<'a> {
 
 /// Keys without a version that the view sees, after which a walk shows how far it is.
 pub(super) const PASSED_KEYS: usize = 16;
+/// And bytes of blocks that were taken on the way past them.
+const PASSED_BYTES: usize = 64 * 1024;
 
 /// Which run: where it stands in the tree, and whose commits it holds. One identity has exactly one possible content.
 ///
