@@ -321,8 +321,8 @@ impl worker::Core for &mut Twin {
 /// How many commits lie before a position.
 pub(crate) fn count(position: Position) -> u64 {
     let log = commits(3);
-    let before = log.iter().filter(|(_, end)| end.position <= position);
-    before.last().map_or(0, |(_, LogPoint { commit: CommitId(commit), .. })| *commit)
+    let mut before = log.iter().filter(|(_, end)| end.position <= position);
+    before.next_back().map_or(0, |(_, LogPoint { commit: CommitId(commit), .. })| *commit)
 }
 
 /// Three commits in two pieces, the last of which does not prove itself.
