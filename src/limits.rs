@@ -128,6 +128,8 @@ pub const RECONNECT_SECONDS: (u64, u64) = (1, 3600);
 pub const REPLICAS_MAX: usize = 64;
 /// Bytes that a turn of the primary's loop sends to one replica.
 pub const REPLICA_TURN_BYTES: usize = 1 << 20;
+/// Bytes that a turn of the primary's loop sends to all of them together: so clients have their turn, however many replicas there are.
+pub const REPLICAS_TURN_BYTES: usize = 2 << 20;
 /// A replica's output is not added to while so much of it is not sent.
 pub const REPLICA_OUTPUT_BYTES: usize = 256 * 1024;
 /// Most bytes of the words that are kept with a halt.

@@ -13,6 +13,7 @@ use crate::commit_id::CommitId;
 use crate::id::Id;
 use crate::limits;
 use crate::position::{History, LogPoint, Position};
+use crate::sync::planted;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -344,7 +345,7 @@ pub fn prove(bytes: &[u8], before: LogPoint) -> Result<Record<'_>, Fault> {
     let record = bytes.get(..header.record_len()).ok_or(Fault::Incomplete)?;
     let mut reader = Reader::new(record.get(HEADER_BYTES..).unwrap_or_default());
     let payload = reader.take(header.payload_len).ok_or(Fault::Incomplete)?;
-    if crc32c::crc32c(payload) != header.payload_crc {
+    if crc32c::crc32c(payload) != header.payload_crc && !planted("the checksum of a payload is not compared") {
         return Err(Fault::PayloadChecksum);
     }
     if !reader.only_zeros_left() {

@@ -49,6 +49,16 @@ pub struct ReplicaOptions {
     pub primary: String,
     /// What becomes of a lost connection.
     pub reconnect: Reconnect,
+    /// Seconds of silence after which the operating system tries whether the primary is still there; 0: never.
+    pub tcp_keepalive: u32,
+}
+
+impl ReplicaOptions {
+    /// What a replica has where nothing else is said: a lost connection stays lost.
+    #[must_use]
+    pub fn new(options: Options, primary: &str) -> ReplicaOptions {
+        ReplicaOptions { options, primary: primary.to_owned(), reconnect: Reconnect::Never, tcp_keepalive: 300 }
+    }
 }
 
 /// What an operator sees of a replica.
@@ -278,7 +288,7 @@ impl Replica {
     /// What does not verify, or is not what the options expect, by name; `replica.state_corrupt`, `replica.log_lost`,
     /// `process.thread_failed`.
     pub fn open(options: ReplicaOptions) -> Result<Replica> {
-        let ReplicaOptions { options, primary, reconnect } = options;
+        let ReplicaOptions { options, primary, reconnect, tcp_keepalive } = options;
         let options = Options { role: Some(Role::Replica), ..options };
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
@@ -292,8 +302,8 @@ impl Replica {
         let receiver = Receiver::new(FollowedLog::new(log), identity);
         let validator = Validator::new(point);
         let applier = ReplicaApplier::new(applier);
-        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes);
-        let (link, waker) = TcpLink::new(&primary)
+        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes)?;
+        let (link, waker) = TcpLink::new(&primary, tcp_keepalive)
             .map_err(|error| Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error))?;
         let (call, calls) = queue::bounded(1);
         let shown = Shown {

@@ -164,7 +164,7 @@ impl Parts {
     fn supervisor(&self) -> Supervisor {
         let Identity { database_id, node_id, .. } = self.identity;
         let kept = StateStore::open(self.disk.as_ref(), Path::new(DIR), database_id, node_id).unwrap();
-        Supervisor::new(kept, Reconnect::Never, 1 << 20)
+        Supervisor::new(kept, Reconnect::Never, 1 << 20).unwrap()
     }
 }
 
@@ -409,7 +409,7 @@ fn a_lost_connection_is_made_again_as_the_policy_says() {
         let parts = parts();
         let Identity { database_id, node_id, .. } = parts.identity;
         let kept = StateStore::open(parts.disk.as_ref(), Path::new(DIR), database_id, node_id).unwrap();
-        let mut supervisor = Supervisor::new(kept, policy, 1 << 20);
+        let mut supervisor = Supervisor::new(kept, policy, 1 << 20).unwrap();
         let facts = facts_of(replica_machine::State::ReceivingWal);
         let look = |supervisor: &mut Supervisor, receiver, attempts| {
             let received = Received { attempts, ..facts.received };

@@ -52,12 +52,12 @@ fn follow(
     first: bool,
 ) -> Result<Option<(Error, Position)>> {
     let replica = Arc::new(Replica::open(ReplicaOptions {
-        options: serve::options(config, dir),
-        primary: primary.to_owned(),
         reconnect: match config.reconnect.value {
             Again::Never => Reconnect::Never,
             Again::Seconds(seconds) => Reconnect::After(seconds),
         },
+        tcp_keepalive: config.tcp_keepalive.value,
+        ..ReplicaOptions::new(serve::options(config, dir), primary)
     })?);
     tell_recovery(replica.database().report());
     let server = Server::bind(server::Options {
@@ -66,6 +66,7 @@ fn follow(
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
         replica: Some(Arc::clone(&replica)),
+        tcp_keepalive: config.tcp_keepalive.value,
         catch_signals: true,
         ..server::Options::new(Arc::clone(replica.database()))
     })?;

@@ -17,7 +17,7 @@ use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::Position;
 use crate::reason::Reason;
-use crate::sync::Arc;
+use crate::sync::{Arc, planted};
 use crate::wal::Extent;
 
 /// Fewer log bytes than this are copied behind the head of their frame, so that one call sends both.
@@ -59,7 +59,7 @@ pub struct Session {
     next: Position,
     /// The end of what was asked for.
     upto: Position,
-    /// What is read.
+    /// What is read: while log is sent, and at the end of the newest one.
     segment: Option<Segment>,
     refusal: Option<Error>,
 }
@@ -123,7 +123,8 @@ impl Session {
     #[must_use]
     pub fn is_due(&self, extent: &Extent) -> bool {
         let asked = matches!(self.state, State::Serving | State::Parked);
-        !self.output.is_empty() || (asked && self.next < extent.durable.position)
+        let parked = self.state == State::Parked && planted("a parked fetch is forgotten");
+        !self.output.is_empty() || (asked && !parked && self.next < extent.durable.position)
     }
 
     /// Takes what has arrived. `full` says that as many replicas are served as may be.
@@ -244,7 +245,7 @@ impl Session {
     /// Compares the replica's log with this one (R-DIVERGENCE).
     fn compare_history(&self, hello: &Hello, extent: &Extent) -> Result<()> {
         let theirs = hello.validated;
-        if theirs.position > extent.durable.position {
+        if theirs.position > extent.durable.position && !planted("nobody compares positions") {
             return Err(Error::new(Reason::HistoryAhead).with("replica", theirs).with("primary", extent.durable));
         }
         if theirs.position < extent.oldest {
@@ -253,6 +254,7 @@ impl Session {
         }
         match self.source.before(theirs.position, extent)? {
             Some(ours) if ours == (theirs.history, theirs.commit) => Ok(()),
+            _ if planted("nobody compares histories") => Ok(()),
             ours => {
                 let ours = ours.map_or_else(
                     || "no record begins there".to_owned(),
@@ -288,10 +290,13 @@ impl Session {
         if self.state != State::Serving {
             return;
         }
+        // Who holds a file keeps its space from being free when retention removes it: only what is read next is held.
         if self.next >= self.upto {
             self.step(Event::Served);
+            self.segment = None;
         } else if self.next >= extent.durable.position {
             self.step(Event::End);
+            self.segment.take_if(|segment| !segment.is_newest(extent));
         }
     }
 
@@ -316,11 +321,17 @@ impl Session {
         } else {
             limits::REPLICA_OUTPUT_BYTES - SEGMENT_HEAD_BYTES
         };
-        let until = self.upto.min(extent.durable.position).min(end.unwrap_or(Position(u64::MAX)));
+        let end_of_file = if planted("a frame runs over the end of a segment") { None } else { end };
+        let until = self.upto.min(extent.durable.position).min(end_of_file.unwrap_or(Position(u64::MAX)));
         let bytes = usize::try_from(until.since(from)).unwrap_or(usize::MAX).min(most).min(log_bytes);
         let after = from.after(bytes as u64);
         let mut outgoing = Outgoing::default();
-        let head = frame::Segment { from, bytes, ends_segment: end == Some(after), durable: extent.durable };
+        let head = frame::Segment {
+            from,
+            bytes,
+            ends_segment: end == Some(after) && !planted("nobody says where a segment ends"),
+            durable: extent.durable,
+        };
         Frame::Segment(head).encode(&mut outgoing.bytes);
         if sends_itself && bytes >= COPIED_BYTES {
             outgoing.part = Some(Part { file: Arc::clone(file), offset, bytes });

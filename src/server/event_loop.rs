@@ -280,7 +280,7 @@ impl EventLoop {
         }
         let place = self.free.pop().unwrap_or(self.seats.len());
         let local = stream.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
-        let alive = if options.tcp_keepalive > 0 { stream.keep_alive(options.tcp_keepalive) } else { Ok(()) };
+        let alive = stream.keep_alive(options.tcp_keepalive);
         if let Err(error) = alive.and_then(|()| stream.register(&self.poll, CONNECTIONS + place)) {
             self.free.push(place);
             return self.refuse_connections(&error);

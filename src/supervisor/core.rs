@@ -11,7 +11,7 @@ use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::receiver::{Received, machine::State as ReceiverState};
 use crate::replica_state::{Halt, StateStore};
-use crate::sync::{Arc, seeded};
+use crate::sync::{Arc, planted, seeded};
 
 /// What becomes of a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +65,17 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A Supervisor of a directory that is open, and what its replica was halted by, if it was.
-    #[must_use]
-    pub fn new(kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Supervisor {
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn new(mut kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Result<Supervisor> {
+        // A process that died while it wrote a halt down may have left it in the cache alone. It must outlive the machine from here on: it is
+        // shown, and only an operator may clear it.
+        if let Some(halt) = kept.state().halt.clone()
+            && !planted("a halt that was found is not made durable")
+        {
+            kept.halt(halt)?;
+        }
         let observed = Arc::new(Observed::new("replica", State::Disabled));
         let mut supervisor = Supervisor {
             state: State::Disabled,
@@ -85,7 +94,7 @@ impl Supervisor {
             supervisor.faulted = true;
             supervisor.step(Event::Halt, Some(halt));
         }
-        supervisor
+        Ok(supervisor)
     }
 
     /// Where it shows the state of the replica.
@@ -168,7 +177,8 @@ impl Supervisor {
             let named = fault.fact("position").and_then(|position| position.parse().ok()).map(Position);
             let position = named.unwrap_or(facts.validated.point.position);
             let halt = Halt { reason: fault.reason(), position, evidence: fault.to_string() };
-            match self.kept.halt(halt) {
+            let kept = if planted("a halt is not kept") { Ok(true) } else { self.kept.halt(halt) };
+            match kept {
                 Ok(_) => {
                     self.unshown = Some((Event::Halt, fault.to_string()));
                     if seeded("a halt is shown before reads have ended") {
@@ -219,8 +229,10 @@ impl Supervisor {
         }
         let after = match (facts.receiver, self.reconnect) {
             (ReceiverState::Idle, _) => 0,
-            (ReceiverState::Disconnected, Reconnect::After(seconds)) => seconds,
-            (ReceiverState::Disconnected, Reconnect::Never)
+            (ReceiverState::Disconnected, Reconnect::After(seconds)) if !planted("a lost connection stays lost") => {
+                seconds
+            }
+            (ReceiverState::Disconnected, Reconnect::Never | Reconnect::After(_))
             | (
                 ReceiverState::Connecting
                 | ReceiverState::Handshaking
@@ -232,5 +244,47 @@ impl Supervisor {
         };
         self.attempts = Some(attempts);
         vec![Action::Connect(after)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Crash, Disk, Fault, SimDisk};
+    use crate::id::Id;
+    use crate::replica_state::{Origin, ReplicaState};
+    use std::path::Path;
+
+    const DIR: &str = "/db";
+    const IDS: (Id, Id) = (Id([1; 16]), Id([2; 16]));
+
+    fn kept(disk: &SimDisk) -> StateStore {
+        StateStore::open(disk, Path::new(DIR), IDS.0, IDS.1).unwrap()
+    }
+
+    /// REPL-HALT, D-FSYNC: a process wrote the halt down and its fsync failed; the next one finds it in the cache and shows it; then the
+    /// power fails.
+    #[test]
+    fn a_halt_that_was_found_outlives_the_machine() {
+        let disk = SimDisk::new();
+        disk.create_dir(Path::new(DIR)).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        let applied = LogPoint::default();
+        let state = ReplicaState { database_id: IDS.0, node_id: IDS.1, applied, origin: Origin::Log, halt: None };
+        StateStore::create(&disk, Path::new(DIR), &state).unwrap();
+        disk.sync_dir(Path::new(DIR)).unwrap();
+
+        let halt = Halt { reason: Reason::ReplicationGap, position: Position(8), evidence: String::new() };
+        let mut first = kept(&disk);
+        // It writes and fsyncs the generation that it found, and then the one with the halt.
+        disk.fail_operation(disk.operations() + 3, Fault::Eio);
+        assert_eq!(first.halt(halt.clone()).unwrap_err().reason(), Reason::DiskSyncFailed);
+        drop(first);
+
+        let disk = disk.image().restart();
+        let second = Supervisor::new(kept(&disk), Reconnect::Never, 1).unwrap();
+        assert_eq!((second.halt(), second.state()), (Some(&halt), State::Halted));
+        drop(second);
+        assert_eq!(kept(&disk.image().crash(Crash::Dropped, 0)).state().halt, Some(halt));
     }
 }

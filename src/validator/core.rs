@@ -11,7 +11,7 @@ use crate::position::{LogPoint, Position};
 use crate::published::Fact;
 use crate::reason::Reason;
 use crate::record::{self, Fault, HEADER_BYTES, Header, Kind};
-use crate::sync::Arc;
+use crate::sync::{Arc, planted};
 
 /// The core of the Validator.
 pub struct Validator {
@@ -124,7 +124,7 @@ impl Validator {
             }
         }
         let left = bytes.len() - at;
-        if verdict.is_ok() {
+        if verdict.is_ok() && !planted("the part of a record is dropped") {
             self.part.extend_from_slice(&bytes[at..]);
         }
         if at > start {
@@ -164,7 +164,7 @@ impl Validator {
     /// A `Seal` stands where the primary said that a segment ends, and nowhere else. Asked before the record counts as proven: where it does not
     /// hold, nothing may be built on it, and no segment begins there (REPL-SEGMENT).
     fn check_boundary(&self, sealed: bool, ends: bool) -> Result<()> {
-        if sealed == ends {
+        if sealed == ends || planted("a segment ends where the primary says") {
             return Ok(());
         }
         let (expected, found) = if ends { ("a Seal", "another record") } else { ("no Seal", "a Seal") };

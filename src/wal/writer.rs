@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{self, Kind, SEAL_BYTES};
-use crate::sync::Arc;
+use crate::sync::{Arc, planted};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
@@ -152,7 +152,8 @@ impl LogWriter {
     #[must_use]
     pub fn extent(&self) -> Extent {
         let segment = self.segments.back().copied().unwrap_or(self.mark.segment);
-        Extent { oldest: self.oldest(), segment, durable: self.mark.durable }
+        let durable = if planted("log is served before it is durable") { self.appended } else { self.mark.durable };
+        Extent { oldest: self.oldest(), segment, durable }
     }
 
     /// How and where it is written.
@@ -285,7 +286,9 @@ impl LogWriter {
         let full = self.mark.allocated.since(self.mark.segment) >= self.options.segment_bytes;
         let allocated = if ahead && !full { self.stretch(self.mark.allocated.after(1)) } else { self.mark.allocated };
         self.blank(self.mark.allocated, allocated)?;
-        self.segment.sync_data()?;
+        if !planted("a commit is acknowledged before it is durable") {
+            self.segment.sync_data()?;
+        }
         let further = allocated > self.mark.allocated;
         self.write_mark(Mark { allocated, durable: self.appended, ..self.mark })?;
         if further {
@@ -323,11 +326,15 @@ impl LogWriter {
         assert_eq!(start, self.appended, "a segment ends where everything is durable");
         // It has ended, whether or not the next one can be begun: whoever reads beside this writer is to know (`Extent`).
         self.segments.push_back(start.position);
-        self.segment.set_len(offset(self.mark.segment, start.position))?;
-        self.segment.sync_data()?;
+        if !planted("a segment that has ended is not cut") {
+            self.segment.set_len(offset(self.mark.segment, start.position))?;
+            self.segment.sync_data()?;
+        }
         let allocated = start.position.after(self.options.extend_bytes);
         self.segment = create_segment(&self.options, start, self.mark.blank_seed, allocated)?;
-        self.options.disk.sync_dir(&self.options.directory)?;
+        if !planted("the name of a new segment is not made durable") {
+            self.options.disk.sync_dir(&self.options.directory)?;
+        }
         self.write_mark(Mark { segment: start.position, allocated, ..self.mark })?;
         self.mark_file.sync_data()
     }

@@ -9,6 +9,8 @@
 
 #![cfg(feature = "replication")]
 
+#[cfg(debug_assertions)]
+mod bugs;
 mod dice;
 mod line;
 mod marks;
@@ -19,8 +21,9 @@ mod wire;
 mod world;
 
 use marks::Marks;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 use std::time::Instant;
 use world::World;
 
@@ -30,19 +33,34 @@ const RUNS: u64 = 20_000;
 thread_local! {
     /// What the last assertion said, and where.
     static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+    /// This thread runs a schedule.
+    static RUNS_NOW: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps what an assertion says instead of printing it: it is the outcome of a schedule.
+/// Keeps what an assertion in a schedule says instead of printing it: it is the outcome.
 fn listen() {
-    std::panic::set_hook(Box::new(|panic| SAID.with_borrow_mut(|said| *said = panic.to_string().replace('\n', " "))));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if RUNS_NOW.get() {
+                SAID.set(panic.to_string().replace('\n', " "));
+            } else {
+                print(panic);
+            }
+        }));
+    });
 }
 
 /// Runs a schedule: its marks and the hash of its events, or what went wrong.
 fn run(seed: u64, trace: bool) -> Result<(Marks, u64), String> {
+    listen();
+    RUNS_NOW.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed, trace);
         world.run().map(|()| (world.marks.clone(), world.hash))
     }));
+    RUNS_NOW.set(false);
     outcome.unwrap_or_else(|_| Err(SAID.take()))
 }
 
@@ -52,11 +70,9 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn every_schedule_keeps_every_replica_a_prefix_and_lets_it_catch_up() {
-    listen();
     if let Some(seed) = number("AERODB_SIM_SEED") {
         let outcome = run(seed, true).map(|_| ());
         println!("seed {seed}: {outcome:?}");
-        drop(std::panic::take_hook());
         assert_eq!(outcome, Ok(()), "seed {seed}");
         return;
     }
@@ -81,7 +97,6 @@ fn every_schedule_keeps_every_replica_a_prefix_and_lets_it_catch_up() {
             break;
         }
     }
-    drop(std::panic::take_hook());
     println!("{} a second", runs as f64 / begun.elapsed().as_secs_f64());
     for mark in marks::Mark::ALL {
         println!("{:7} {}", marks.0[*mark as usize], mark.sentence());

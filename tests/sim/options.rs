@@ -20,6 +20,8 @@ pub struct Options {
     pub writes: u64,
     /// Clients stop writing half-way, and write no more.
     pub idles: bool,
+    /// The primary logs Proofs.
+    pub proofs: bool,
     pub keys: u64,
     pub value_max: u64,
     /// One value in so many is far longer; none if 0.
@@ -50,6 +52,7 @@ pub struct Faults {
     pub doubled: u64,
     pub lost: u64,
     pub swapped: u64,
+    pub lied: u64,
     /// Another primary behind the address.
     pub foreign: u64,
     pub reshaped: u64,
@@ -81,6 +84,7 @@ impl Options {
             doubled: class("doubled on", 7, 20, 150),
             lost: class("lost on", 7, 20, 150),
             swapped: class("swapped on", 7, 10, 80),
+            lied: class("lied on", 10, 5, 40),
             foreign: class("foreign on", 4, 60, 300),
             reshaped: class("reshaped on", 4, 60, 300),
             stale: class("stale on", 12, 50, 200),
@@ -93,7 +97,7 @@ impl Options {
         let kind = dice.below(20);
         Options {
             replicas: dice.pick(&[1, 1, 1, 2, 2, 3]),
-            steps: dice.range(100, 500),
+            steps: dice.pick(&[100, 150, 200, 300, 500]),
             parameters: Parameters {
                 segment_bytes: dice.pick(&[4096, 4096, 6144]),
                 table_bytes: dice.pick(&[1024, 1024, 2048]),
@@ -112,6 +116,7 @@ impl Options {
             replica_retention: retention(&mut dice),
             writes: if kind == 0 { 0 } else { dice.range(3, 20) },
             idles: kind < 8,
+            proofs: Dice::new(seed, "proofs on").below(100) < 70,
             keys: dice.range(2, 16),
             value_max: dice.range(1, 120),
             long_values: dice.pick(&[0, 0, 20]),

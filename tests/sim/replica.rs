@@ -8,6 +8,7 @@ use super::primary::{crashed, is_disk_trouble, open_options};
 use super::wire::{Connection, SimLink};
 use aerodb::disk::SimDisk;
 use aerodb::follower_node::FollowerNode;
+use aerodb::limits::SEALED_TABLES_MAX;
 use aerodb::supervisor::Reconnect;
 use aerodb::supervisor::machine::State;
 use aerodb::{CommitId, Direction, LogPoint, Range, Reason, Role};
@@ -29,19 +30,23 @@ pub struct Replica {
     /// What halted it.
     pub halted: Option<(Reason, u64)>,
     /// What may have halted it: it crashed while that was written down.
-    pub perhaps_halted: Option<(Reason, u64)>,
+    pub perhaps_halted: Option<Reason>,
     /// It was opened halted.
     rests: bool,
+    /// Since it was opened a fork has served it.
+    pub forked: bool,
     /// Steps of the Receiver, or of all stages behind it, that are withheld.
     pub stalled: [u64; 3],
     pub seen: Seen,
+    window: u64,
+    /// What it had asked for when it was opened.
+    introduced: u64,
     options: aerodb::Options,
 }
 
 /// How far it was seen to be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    pub asked: u64,
     pub received: u64,
     pub validated: LogPoint,
     pub applied: LogPoint,
@@ -60,6 +65,7 @@ macro_rules! must {
 
 impl Replica {
     pub fn new(disk: SimDisk, options: &Options, link: SimLink) -> Replica {
+        let window = options.bounds.receiver.window_bytes;
         let options = open_options(&disk, options, Role::Replica);
         Replica {
             disk,
@@ -72,14 +78,23 @@ impl Replica {
             halted: None,
             perhaps_halted: None,
             rests: false,
+            forked: false,
             stalled: [0; 3],
             seen: Seen::default(),
+            window,
+            introduced: 0,
             options,
         }
     }
 
     pub fn up(&self) -> &FollowerNode {
         self.node.as_ref().expect("it is up")
+    }
+
+    /// Whether something halts it that its Supervisor has not seen yet.
+    pub fn is_to_halt(&self) -> bool {
+        let halts = |fault: &aerodb::Error| fault.reason().halts();
+        self.node.as_ref().is_some_and(|node| node.halt().is_none() && node.fault().is_some_and(halts))
     }
 
     pub fn justify(&mut self, reasons: &[Reason]) {
@@ -95,13 +110,14 @@ impl Replica {
             Err(error) => return Err(format!("the replica does not open: {error}")),
         }
         self.justified.clear();
+        self.forked = false;
         let node = self.up();
         let (report, point) = (node.report().clone(), node.validated().point);
         let kept = node.halt().map(|halt| (halt.reason, halt.position.0));
         let (applied, received) = (node.applied(), node.received());
         let perhaps = self.perhaps_halted.take();
         must!(
-            kept == self.halted || (self.halted.is_none() && kept == perhaps),
+            kept == self.halted || (self.halted.is_none() && kept.map(|(reason, _)| reason) == perhaps),
             "halted by {:?}, and after a restart by {kept:?}",
             self.halted
         );
@@ -126,6 +142,7 @@ impl Replica {
         if kept.is_some() {
             marks.set(Mark::RestartedHalted);
         }
+        self.introduced = received.received.0;
         self.seen = Seen { keeps_from: received.oldest.0, ..Seen::default() };
         self.find_line(lines, point)?;
         lines[self.line].compare(&self.disk, received.oldest.0, point.position.0)?;
@@ -154,6 +171,10 @@ impl Replica {
         let point = validated.point;
         let seen = self.seen;
         let waiting = node.waiting();
+        let bound = (applied.position.0 + self.window).max(validated.wanted.0).max(self.introduced);
+        must!(asked <= bound, "{asked} was asked for, {bound} is the most");
+        let sealed = node.store().state().sealed.len();
+        must!(sealed <= SEALED_TABLES_MAX, "{sealed} sealed tables wait");
         must!(
             applied.position <= point.position
                 && point.position <= validated.seen
@@ -172,7 +193,14 @@ impl Replica {
         if oldest > seen.keeps_from && seen.keeps_from > 0 {
             marks.set(Mark::ReplicaRetired);
         }
-        self.seen = Seen { asked, received, validated: point, applied, keeps_from: oldest, sound: 0 };
+        let proofs = node.store().proofs();
+        must!(proofs.logged == proofs.compared + proofs.waiting + proofs.missed, "Proofs that are nowhere: {proofs:?}");
+        for (count, mark) in [(proofs.compared, Mark::ProofCompared), (proofs.waiting, Mark::ProofWaited)] {
+            if count > 0 {
+                marks.set(mark);
+            }
+        }
+        self.seen = Seen { received, validated: point, applied, keeps_from: oldest, sound: 0 };
         must!(
             !self.rests || applied == seen.applied || seen.applied == LogPoint::default(),
             "it is halted, and applies"
@@ -255,6 +283,11 @@ impl Replica {
             };
             must!(justified, "nothing justifies this: {fault}");
         }
+        if node.state() == State::Failed && self.disk_fault {
+            // A halt that could not be written to both files may be found by a restart.
+            self.perhaps_halted = node.fault().map(aerodb::Error::reason).filter(|reason| reason.halts());
+            return Ok(());
+        }
         if halt == self.halted {
             return Ok(());
         }
@@ -262,6 +295,8 @@ impl Replica {
         let Some((reason, _)) = halt else { return Ok(()) };
         must!(node.state() == State::Halted, "a halt is kept, and the state is {}", node.state());
         must!(node.fault().map(aerodb::Error::reason) == Some(reason), "the halt is not the first fault");
+        let refused = node.store().view(None).err().map(|refusal| refusal.reason());
+        must!(refused == Some(Reason::ReplicaHalted), "a halted replica answers a read with {refused:?}");
         self.halted = halt;
         let mark = match reason {
             Reason::ProtocolMalformed => Mark::Malformed,

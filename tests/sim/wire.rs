@@ -6,6 +6,7 @@
 use super::dice::Dice;
 use aerodb::Reason;
 use aerodb::feeder::Session;
+use aerodb::frame::{Frame, Segment};
 use aerodb::receiver::worker::{Link, Slept};
 use std::collections::VecDeque;
 use std::io;
@@ -165,6 +166,8 @@ pub enum Mishap {
     Shortened,
     Doubled,
     Lost,
+    /// The primary says that a segment ends where none does, or does not say it.
+    Lied,
 }
 
 /// What arrives instead of a frame, and what that justifies.
@@ -194,6 +197,15 @@ pub fn befall(mishap: Mishap, frame: Vec<u8>, dice: &mut Dice) -> Vec<Piece> {
             let reason = if is_segment { Reason::ReplicationNotAsked } else { Reason::ProtocolUnexpected };
             vec![piece(frame, &[]), piece(again, &[reason])]
         }
+        Mishap::Lied => match Frame::decode(&frame) {
+            Ok(Some((Frame::Segment(segment), head))) => {
+                let mut bytes = Vec::new();
+                Frame::Segment(Segment { ends_segment: !segment.ends_segment, ..segment }).encode(&mut bytes);
+                bytes.extend_from_slice(&frame[head..]);
+                vec![piece(bytes, &[Reason::SegmentRejected])]
+            }
+            _ => vec![piece(frame, &[])],
+        },
         // The frames that follow are not those that must.
         Mishap::Lost if from_replica => {
             vec![piece(Vec::new(), &[Reason::ProtocolUnexpected, Reason::ReplicationGap])]

@@ -9,6 +9,7 @@ use super::options::Options;
 use super::primary::{DATABASE, Plan, Primary, init};
 use super::replica::Replica;
 use super::wire::{self, Connection, HELLO, Mishap, Piece, SimLink, Stand};
+use aerodb::committer::Retention;
 use aerodb::disk::{Fault, SimDisk, SimImage};
 use aerodb::feeder::{Session, machine::State as Feeding};
 use aerodb::record::Purpose;
@@ -22,6 +23,16 @@ type Outcome<T = ()> = Result<T, String>;
 const DOWN_BYTES_MAX: usize = 8192;
 /// A primary that an operator might start by mistake.
 const COPIES_MAX: usize = 3;
+
+const SERVE: u64 = 0;
+const DELIVER_UP: u64 = 3;
+const DELIVER_DOWN: u64 = 5;
+const RECEIVE: u64 = 8;
+const PROVE: u64 = 11;
+const APPLY: u64 = 14;
+const MAINTAIN: u64 = 17;
+const ESTABLISH: u64 = 18;
+const LOOK: u64 = 19;
 
 /// What stands behind the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +139,13 @@ impl World {
         }
         self.calm_down()?;
         self.settle()?;
+        if self.options.writes > 0 && !self.options.idles {
+            // Who is level follows what is written from here on too.
+            for _ in 0..3 {
+                self.write()?;
+            }
+            self.settle()?;
+        }
         self.check_end()
     }
 
@@ -162,6 +180,14 @@ impl World {
         }
         if self.strikes("crash replica", faults.crash_replica) {
             let index = self.streams.crash.below(count) as usize;
+            self.crash_replica(index)?;
+        }
+        // While a halt is written down.
+        let halting = self.replicas.iter().position(Replica::is_to_halt);
+        if let Some(index) = halting
+            && faults.crash_replica > 0
+            && self.strikes("crash halting", 4)
+        {
             self.crash_replica(index)?;
         }
         if self.strikes("close replica", faults.close_replica) {
@@ -305,9 +331,13 @@ impl World {
             self.event("the primary crashes in recovery", 0, 0);
             return Ok(());
         }
+        let ordered = line.ordered.len() as u64;
         if !primary.open(line)? {
             primary.crash(&mut self.streams.crash);
             return Ok(());
+        }
+        if line.commits - before < ordered {
+            self.marks.set(Mark::CommitLost);
         }
         if line.commits > before {
             self.marks.set(Mark::CommitKept);
@@ -341,12 +371,12 @@ impl World {
         if crash {
             replica.disk.record_images(true);
         }
-        let seen = replica.seen;
+        let (seen, halted, perhaps_halted) = (replica.seen, replica.halted, replica.perhaps_halted);
         let opened = replica.open(&self.options, &self.lines, &mut self.marks)?;
         if crash {
             // What is there after a recovery that crashed was there before it.
             self.marks.set(Mark::CrashInRecovery);
-            replica.seen = seen;
+            (replica.seen, replica.halted, replica.perhaps_halted) = (seen, halted, perhaps_halted);
             replica.crash(&mut self.streams.crash);
             self.event("a replica crashes in recovery", index as u64, 0);
             return Ok(());
@@ -366,8 +396,12 @@ impl World {
         if replica.node.is_none() {
             return Ok(());
         }
+        if self.streams.crash.once_in(2) {
+            self.deliver_down(index)?;
+        }
+        let replica = &mut self.replicas[index];
         let dice = &mut self.streams.crash;
-        let step = dice.below(6);
+        let step = if replica.is_to_halt() { 3 } else { dice.below(6) };
         replica.disk.record_images(true);
         let node = replica.node.as_mut().expect("it is up");
         let done = match step {
@@ -381,7 +415,7 @@ impl World {
                 .then_some(Mark::CrashInMaintenance),
             3 => {
                 node.look(&mut replica.link);
-                replica.perhaps_halted = node.halt().map(|halt| (halt.reason, halt.position.0));
+                replica.perhaps_halted = node.fault().map(aerodb::Error::reason).filter(|reason| reason.halts());
                 None
             }
             _ => None,
@@ -441,8 +475,50 @@ impl World {
         if self.replicas[index].node.is_none() {
             return if self.calm || self.streams.schedule.once_in(6) { self.start_replica(index) } else { Ok(()) };
         }
-        let step = self.streams.schedule.below(20);
+        let useful = self.useful_steps(index);
+        let step = if self.streams.schedule.once_in(8) {
+            self.streams.schedule.below(20)
+        } else {
+            self.streams.schedule.pick(&useful)
+        };
         self.replica_step(index, step)
+    }
+
+    /// The steps that would do something.
+    fn useful_steps(&self, index: usize) -> Vec<u64> {
+        let replica = &self.replicas[index];
+        let node = replica.up();
+        let mut steps = vec![RECEIVE, LOOK];
+        if !replica.link.inbox.is_empty() || replica.link.eof {
+            steps.push(RECEIVE);
+        }
+        if let Some(connection) = &replica.connection {
+            let extent = self.primaries[connection.primary].1.up().extent();
+            if connection.session.is_due(&extent) && connection.down_bytes() < DOWN_BYTES_MAX {
+                steps.extend([SERVE, SERVE]);
+            }
+            if !connection.up.is_empty() {
+                steps.extend([DELIVER_UP, DELIVER_UP]);
+            }
+            if !connection.down.is_empty() || connection.session.state() == Feeding::Ended {
+                steps.extend([SERVE, DELIVER_DOWN, DELIVER_DOWN]);
+            }
+        }
+        let (chunks, proven) = node.waiting();
+        if chunks > 0 {
+            steps.extend([PROVE, PROVE]);
+        }
+        if proven > 0 {
+            steps.extend([APPLY, APPLY]);
+        }
+        let state = node.store().state();
+        if !state.sealed.is_empty() || state.merges_due > 0 {
+            steps.extend([MAINTAIN, APPLY]);
+        }
+        if replica.link.stand == Stand::Asked {
+            steps.extend([ESTABLISH, ESTABLISH]);
+        }
+        steps
     }
 
     fn may_write(&self) -> bool {
@@ -454,7 +530,7 @@ impl World {
         if !self.true_up() || self.primaries[0].1.is_stopped() {
             return Ok(false);
         }
-        let worked = self.primaries[0].1.maintain()?;
+        let worked = self.primaries[0].1.maintain(&mut self.lines[0])?;
         self.event("the primary maintains", u64::from(worked), 0);
         Ok(worked)
     }
@@ -474,7 +550,9 @@ impl World {
 
     fn plans(&mut self) -> Vec<Plan> {
         let mut plans = Vec::new();
-        for _ in 0..self.streams.clients.range(1, self.options.group_max) {
+        // Of a larger group some may be gone from the files before the oracle has seen it.
+        let most = if self.options.primary_retention == Retention::All { self.options.group_max } else { 1 };
+        for _ in 0..self.streams.clients.range(1, most) {
             let (commits, dice) = (self.lines[0].commits, &mut self.streams.clients);
             plans.push(match dice.below(24) {
                 0 if commits > 0 => Plan::Floor(dice.range(1, commits)),
@@ -517,21 +595,21 @@ impl World {
         let now = self.step;
         let stalled = |replica: &Replica, stage: usize| replica.stalled[stage] > now;
         match step {
-            0..=2 => self.serve(index),
-            3..=4 => self.deliver_up(index),
-            5..=7 => self.deliver_down(index),
-            8..=10 if !stalled(&self.replicas[index], 0) => self.receive(index),
-            11..=13 if !stalled(&self.replicas[index], 1) => {
+            SERVE..=2 => self.serve(index),
+            DELIVER_UP..=4 => self.deliver_up(index),
+            DELIVER_DOWN..=7 => self.deliver_down(index),
+            RECEIVE..=10 if !stalled(&self.replicas[index], 0) => self.receive(index),
+            PROVE..=13 if !stalled(&self.replicas[index], 1) => {
                 let worked = self.replicas[index].node.as_mut().expect("it is up").prove();
                 self.stepped(index, "prove", u64::from(worked))
             }
-            14..=16 if !stalled(&self.replicas[index], 2) => {
+            APPLY..=16 if !stalled(&self.replicas[index], 2) => {
                 let worked = self.replicas[index].node.as_mut().expect("it is up").apply();
                 self.stepped(index, "apply", u64::from(worked))
             }
-            17 => self.maintain_replica(index).map(|_| ()),
-            18 => self.establish(index),
-            19 => self.look(index),
+            MAINTAIN => self.maintain_replica(index).map(|_| ()),
+            ESTABLISH => self.establish(index),
+            LOOK => self.look(index),
             _ => Ok(()),
         }
     }
@@ -673,6 +751,7 @@ impl World {
             ("shortened", faults.shortened, Mishap::Shortened),
             ("doubled", faults.doubled, Mishap::Doubled),
             ("lost", faults.lost, Mishap::Lost),
+            ("lied", faults.lied, Mishap::Lied),
         ];
         classes.into_iter().find(|(class, rate, _)| self.strikes(class, *rate)).map(|(.., mishap)| mishap)
     }
@@ -714,9 +793,11 @@ impl World {
                 }
                 if replica.seen.received > extent.durable.position.0 {
                     justified.push(Reason::HistoryAhead);
-                } else if extent.oldest > point.position {
+                }
+                if extent.oldest > point.position {
                     justified.push(Reason::HistoryRetired);
-                } else if !line.holds(point) {
+                }
+                if !line.holds(point) {
                     justified.push(Reason::HistoryDiverged);
                 }
             }
@@ -751,6 +832,7 @@ impl World {
         if forked {
             // A record of which only a part came may be continued by another primary.
             self.marks.set(Mark::FollowedFork);
+            self.replicas[index].forked = true;
             self.replicas[index].justify(&[Reason::SegmentRejected, Reason::HistoryAhead]);
         }
         Some(frame)
@@ -833,8 +915,8 @@ impl World {
         for index in 0..self.replicas.len() {
             self.replicas[index].stalled = [0; 3];
             let replica = &mut self.replicas[index];
-            // A halt that was found is kept, before anything else happens.
-            if replica.disk_fault {
+            // What came of a record from a fork would wait here for the rest of it; a restart drops it.
+            if replica.disk_fault || replica.forked {
                 replica.crash(&mut self.streams.crash);
             }
             replica.disk.heal();
@@ -855,15 +937,16 @@ impl World {
             400 + 4 * self.lines[0].len() / self.options.frame_max.min(self.options.bounds.receiver.window_bytes);
         for _ in 0..rounds {
             self.step += 1;
-            if self.all_settled() {
+            // A Proof is log that nobody ordered.
+            if !self.maintain_primary()? && self.all_settled() {
                 return Ok(());
             }
-            self.maintain_primary()?;
             for index in 0..self.replicas.len() {
                 if self.replicas[index].node.is_none() {
                     self.start_replica(index)?;
                 }
-                for step in [19, 8, 18, 3, 0, 5, 8, 11, 14, 17] {
+                for step in [LOOK, RECEIVE, ESTABLISH, DELIVER_UP, SERVE, DELIVER_DOWN, RECEIVE, PROVE, APPLY, MAINTAIN]
+                {
                     if self.replicas[index].node.is_some() {
                         self.replica_step(index, step)?;
                     }
@@ -896,6 +979,10 @@ impl World {
             let replica = &self.replicas[index];
             let line = &self.lines[0];
             replica.check_rows(line)?;
+            let proofs = replica.up().store().proofs();
+            if proofs.waiting > 0 {
+                return Err(format!("all runs are complete, and Proofs wait: {proofs:?}"));
+            }
             let oldest = replica.up().received().oldest.0;
             line.compare(&replica.disk, oldest, line.len())?;
             let files = store_files(&replica.disk);

@@ -214,6 +214,20 @@ fn log_that_comes_in_any_pieces_is_stored_and_handed_on_as_it_is() {
     }
 }
 
+/// WIRE-FRAME: two frames come in two reads, cut at every byte; the second head may come with the last of the first one's log.
+#[test]
+fn a_head_that_comes_with_the_last_of_the_log_before_it_continues_that() {
+    let frames = |world: &World| [world.segment(0, 100), world.segment(100, 200)].concat();
+    for cut in 1..frames(&world(60)).len() {
+        let mut world = world(60);
+        world.stream();
+        let bytes = frames(&world);
+        assert!(world.give(&bytes[..cut]).is_ok() && world.give(&bytes[cut..]).is_ok(), "cut at {cut}");
+        world.turn();
+        assert!(world.handed == world.primary.bytes[..200], "cut at {cut}");
+    }
+}
+
 /// P5-I5, REPL-SEGMENT: nothing of the next segment is stored before the end of the one before is proven.
 #[test]
 fn a_segment_begins_only_when_the_end_of_the_one_before_is_proven() {
