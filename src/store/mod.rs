@@ -201,11 +201,18 @@ impl Store {
     }
 
     /// Ends reading, for good, and nothing else: what is under way is applied to its end.
-    pub(crate) fn end_reads(&self, why: &Error) {
-        if self.reads_ended.set(why) {
+    pub fn end_reads(&self, why: &Error) {
+        if seeded("reads end before it is said why") {
+            self.published.halt();
+        }
+        let first = self.reads_ended.set(why);
+        if first {
             log::error!(code = why.reason().name(); "reads have ended: {why}");
         }
         self.published.halt();
+        if first {
+            self.tell();
+        }
     }
 
     /// Refuses every read from here on: nothing proves that they are safe.

@@ -274,7 +274,8 @@ pub(crate) fn supervisor() -> (Supervisor, SimDisk) {
     let (disk, Identity { database_id, node_id, .. }) = (SimDisk::new(), identity());
     let state = ReplicaState { database_id, node_id, applied: genesis(), origin: Origin::Log, halt: None };
     StateStore::create(&disk, DIRECTORY.as_ref(), &state).expect("the disk has no fault");
-    (Supervisor::new(kept(&disk), Reconnect::Never, u64::MAX), disk)
+    let supervisor = Supervisor::new(kept(&disk), Reconnect::Never, u64::MAX).expect("the disk has no fault");
+    (supervisor, disk)
 }
 
 /// What is kept on this disk.
