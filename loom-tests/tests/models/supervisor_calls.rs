@@ -152,7 +152,9 @@ fn who_is_shown_that_the_replica_has_halted_is_refused() {
         let told = Arc::new(AtomicU64::new(0));
         store.on_publish({
             let told = Arc::clone(&told);
-            move || drop(told.fetch_add(1, Ordering::Relaxed))
+            move || {
+                told.fetch_add(1, Ordering::Relaxed);
+            }
         });
         stages.failed("receiver", Error::new(Reason::HistoryDiverged));
         let close_reads = {
