@@ -218,6 +218,7 @@ impl FollowerNode {
                 Action::Stop => self.stop(link),
             }
         }
+        self.supervisor.acted();
     }
 
     /// A step of the Receiver.
@@ -380,7 +381,7 @@ impl FollowerNode {
 /// Ends reading: the replica has halted.
 fn close_reads(store: &Store, halt: Option<&Halt>) {
     let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
-    store.end_reads(&Error::new(Reason::ReplicaHalted).with("halt", halt));
+    store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
 }
 
 fn move_on<T>(from: &mut VecDeque<T>, to: &mut VecDeque<T>, most: usize) -> bool {

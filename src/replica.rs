@@ -216,7 +216,8 @@ impl Shared {
         let shared = Arc::downgrade(self);
         let look = move || {
             let Some(shared) = shared.upgrade() else { return };
-            if let Some(fault) = shared.store.write_fault() {
+            // That the replica has halted is no news here.
+            if let Some(fault) = shared.store.write_fault().filter(|fault| fault.reason() != Reason::ReplicaHalted) {
                 shared.failed("store", fault);
             }
         };
@@ -564,10 +565,10 @@ impl Shared {
         self.stages.order(orders, order);
     }
 
-    /// Ends reading: the replica has halted.
+    /// Ends reading and applying: the replica has halted. What is proven and not applied is in the log, and the next start applies it.
     fn close_reads(&self, halt: Option<&Halt>) {
         let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
-        self.store.end_reads(&Error::new(Reason::ReplicaHalted).with("halt", halt));
+        self.store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The Applier's thread: one inbox, one loop.
 //!
 //! It applies what it gets, and says that it did. It ends when the Validator has, behind the last record that was proven; or at the first
-//! failure. What it drops then is in the log, proven, and recovery applies it.
+//! failure, of which a halt of the replica is one. What it drops then is in the log, proven, and recovery applies it.
 
 use super::core::{ReplicaApplier, Step};
 use crate::chunk::Proven;

@@ -84,8 +84,6 @@ pub struct Store {
     published: Published,
     halted: FirstFault,
     stopped: FirstFault,
-    /// What ended reading alone.
-    reads_ended: FirstFault,
     /// Why nothing is read here, on a node whose reads are not proven safe.
     read_block: OnceLock<Error>,
     changed: Signal,
@@ -137,7 +135,6 @@ impl Store {
             published: Published::new(manifest.point.commit),
             halted: FirstFault::new(),
             stopped: FirstFault::new(),
-            reads_ended: FirstFault::new(),
             read_block: OnceLock::new(),
             changed: Signal::new(),
             holds: Holds::default(),
@@ -200,21 +197,6 @@ impl Store {
         Newest { store: self, admitted: None }
     }
 
-    /// Ends reading, for good, and nothing else: what is under way is applied to its end.
-    pub fn end_reads(&self, why: &Error) {
-        if seeded("reads end before it is said why") {
-            self.published.halt();
-        }
-        let first = self.reads_ended.set(why);
-        if first {
-            log::error!(code = why.reason().name(); "reads have ended: {why}");
-        }
-        self.published.halt();
-        if first {
-            self.tell();
-        }
-    }
-
     /// Refuses every read from here on: nothing proves that they are safe.
     pub(crate) fn block_reads(&self, refusal: Error) {
         // The first refusal says what the others would.
@@ -240,7 +222,7 @@ impl Store {
                 (self.published.readable(), self.state.load())
             };
             let Some(newest) = newest else {
-                let fault = self.halted.get().or_else(|| self.reads_ended.get());
+                let fault = self.halted.get();
                 return Err(fault.unwrap_or_else(|| Error::new(Reason::StoreBlockCorrupt)));
             };
             debug_assert!(newest >= floor_seen, "a floor is only ever raised to a published commit");

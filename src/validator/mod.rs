@@ -9,7 +9,7 @@
 //! that a segment ends, and nowhere else. A chunk may end inside a record; the part is kept until the rest arrives, and it is the only
 //! thing that is ever copied here.
 //!
-//! At the first record that does not prove itself it stops for good; what was proven before goes on its way.
+//! At the first record that does not prove itself it stops for good; what was proven before goes on its way, until the replica has halted.
 //!
 //! * [`Validator`]: the core, without a thread; the simulator uses it as it is.
 //! * [`machine`]: its states. [`worker`]: the thread.
