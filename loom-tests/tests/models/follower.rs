@@ -274,7 +274,8 @@ pub(crate) fn supervisor() -> (Supervisor, SimDisk) {
     let (disk, Identity { database_id, node_id, .. }) = (SimDisk::new(), identity());
     let state = ReplicaState { database_id, node_id, applied: genesis(), origin: Origin::Log, halt: None };
     StateStore::create(&disk, DIRECTORY.as_ref(), &state).expect("the disk has no fault");
-    (Supervisor::new(kept(&disk), Reconnect::Never, u64::MAX), disk)
+    let supervisor = Supervisor::new(kept(&disk), Reconnect::Never, u64::MAX).expect("the disk has no fault");
+    (supervisor, disk)
 }
 
 /// What is kept on this disk.
@@ -321,8 +322,8 @@ impl worker::Core for &mut Twin {
 /// How many commits lie before a position.
 pub(crate) fn count(position: Position) -> u64 {
     let log = commits(3);
-    let before = log.iter().filter(|(_, end)| end.position <= position);
-    before.last().map_or(0, |(_, LogPoint { commit: CommitId(commit), .. })| *commit)
+    let mut before = log.iter().filter(|(_, end)| end.position <= position);
+    before.next_back().map_or(0, |(_, LogPoint { commit: CommitId(commit), .. })| *commit)
 }
 
 /// Three commits in two pieces, the last of which does not prove itself.

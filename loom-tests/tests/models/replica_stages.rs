@@ -2,7 +2,8 @@
 //! that is proven (REPL-POSITIONS, REPL-HALT, F-V1, P5-I5).
 //!
 //! Receiver, Validator and the bodies of all three threads are the product's. Covered: queues of one place, an observer, a chunk that is
-//! rejected, a stop at any moment, also of a Receiver that sleeps. Not covered: the store behind the Applier (`admission.rs`).
+//! rejected, a stop at any moment, also of a Receiver that sleeps. Not covered: the store behind the Applier
+//! (`admission.rs`), and a halt, which ends the Applier wherever it is.
 
 use crate::follower::{Bedside, Finds, Follower, Script, commits, corrupted, count, kept, served, supervisor};
 use aerodb::chunk::{Chunk, Proven};

@@ -20,6 +20,7 @@ use aerodb::supervisor::stages::Stages;
 use aerodb::supervisor::{Action, Facts, Supervisor, worker};
 use aerodb::sync::{Arc, JoinHandle};
 use aerodb_loom_tests::{explore, start};
+use loom::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeSet;
 
 /// Starts the Supervisor; `seen` gets the facts of each look, `act` what is to be done.
@@ -148,6 +149,13 @@ fn who_is_shown_that_the_replica_has_halted_is_refused() {
         let shown = supervisor.observed();
         let mut world = World::new(None);
         let store = Arc::clone(&world.store);
+        let told = Arc::new(AtomicU64::new(0));
+        store.on_publish({
+            let told = Arc::clone(&told);
+            move || {
+                told.fetch_add(1, Ordering::Relaxed);
+            }
+        });
         stages.failed("receiver", Error::new(Reason::HistoryDiverged));
         let close_reads = {
             let store = Arc::clone(&store);
@@ -163,12 +171,13 @@ fn who_is_shown_that_the_replica_has_halted_is_refused() {
             world.commit();
             world.applier.publish();
         });
-        let told = shown.load().state == State::Halted;
+        let halted = shown.load().state == State::Halted;
         let read = store.view(None).map(|view| view.commit().0).map_err(|error| error.reason().name());
         applying.join().expect("the applier held its assertions");
         stages.dismiss_supervisor();
         assert_eq!(supervising.join().expect("the supervisor held its assertions"), Ok(()));
-        (told, read)
+        assert_eq!(told.load(Ordering::Relaxed), 2, "whoever waits is told of the commit and of the end of reads");
+        (halted, read)
     });
     let refused = Err("replica.halted");
     assert_eq!(outcomes, BTreeSet::from([(false, Ok(0)), (false, Ok(1)), (false, refused), (true, refused)]));
