@@ -99,9 +99,10 @@ impl FollowerNode {
         let identity = recovered.report.identity;
         let kept = StateStore::open(options.disk.as_ref(), &options.dir, identity.database_id, identity.node_id)?;
         let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes)?;
-        // A replica that was halted proves what it holds, and does no more.
-        let halted = supervisor.halt().is_some();
-        if halted {
+        // A replica that was halted proves what it holds, and does no more; nor does one that recovery found to be another than its log says.
+        let fault = recovered.store.write_fault().filter(|fault| fault.reason().halts());
+        let halted = supervisor.halt().is_some() || fault.is_some();
+        if supervisor.halt().is_some() {
             close_reads(&recovered.store, supervisor.halt());
         }
         let receiver = Receiver::new(FollowedLog::new(recovered.log), identity).bounded(bounds.receiver);
@@ -127,7 +128,7 @@ impl FollowerNode {
             proved: VecDeque::new(),
             proven: VecDeque::new(),
             applies: false,
-            fault: None,
+            fault,
             ended: Ended { receiver: halted, validator: halted, applier: halted },
             _lock: recovered.lock,
         })
@@ -379,7 +380,7 @@ impl FollowerNode {
 /// Ends reading: the replica has halted.
 fn close_reads(store: &Store, halt: Option<&Halt>) {
     let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
-    store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
+    store.end_reads(&Error::new(Reason::ReplicaHalted).with("halt", halt));
 }
 
 fn move_on<T>(from: &mut VecDeque<T>, to: &mut VecDeque<T>, most: usize) -> bool {

@@ -123,11 +123,13 @@ pub const REPLICA_WINDOW_BYTES: u64 = 16 << 20;
 /// Most pieces of log that wait between two stages of a replica.
 pub const REPLICA_QUEUE_MAX: usize = 1024;
 /// Least and most seconds after which a lost connection is made again.
-pub const RECONNECT_SECONDS: (u64, u64) = (0, 3600);
+pub const RECONNECT_SECONDS: (u64, u64) = (1, 3600);
 /// Most replicas that a primary serves.
 pub const REPLICAS_MAX: usize = 64;
 /// Bytes that a turn of the primary's loop sends to one replica.
 pub const REPLICA_TURN_BYTES: usize = 1 << 20;
+/// Bytes that a turn of the primary's loop sends to all of them together: so clients have their turn, however many replicas there are.
+pub const REPLICAS_TURN_BYTES: usize = 2 << 20;
 /// A replica's output is not added to while so much of it is not sent.
 pub const REPLICA_OUTPUT_BYTES: usize = 256 * 1024;
 /// Most bytes of the words that are kept with a halt.

@@ -3,7 +3,7 @@
 //! One writer, the component; readers: whoever asks for the status, and the log, which gets a line for each transition: `info` where it
 //! blocks the component, `debug` otherwise. It is shown, never decided on.
 
-use crate::sync::{self, Mutex};
+use crate::sync::{self, Mutex, seeded};
 use std::fmt;
 
 /// A component as it was seen at one moment.
@@ -46,6 +46,10 @@ impl<S: Copy + fmt::Display> Observed<S> {
         }
         let mut seen = sync::lock(&self.seen);
         seen.previous = Some(previous);
+        if seeded("a transition is shown piece by piece") {
+            drop(seen);
+            seen = sync::lock(&self.seen);
+        }
         seen.state = to;
         seen.cause = cause;
         seen.transitions = seen.transitions.saturating_add(1);

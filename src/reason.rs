@@ -49,7 +49,6 @@ impl Reason {
                 | Reason::IdentityOtherEpoch
                 | Reason::IdentityOtherParameters
                 | Reason::StateDiverged
-                | Reason::WalCorrupt
         )
     }
 }

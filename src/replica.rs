@@ -18,18 +18,20 @@ use crate::committer::Retention;
 use crate::database::{self, Body, Database, refused};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
+use crate::frame;
 use crate::id::Id;
 use crate::identity::{Identity, Parameters, Role};
 use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::{LogPoint, Position};
-use crate::published::{Doorbell, Fact, FirstFault};
+use crate::published::{Fact, Signal};
 use crate::queue::{self, Sender};
 use crate::reason::Reason;
 use crate::receiver::{self, Progress, Received, Receiver, worker::Order};
 use crate::recovery::{self, Init, Options};
 use crate::replica_state::{Halt, StateStore};
 use crate::store::Store;
+use crate::supervisor::stages::{Shown, Stages, Wake};
 use crate::supervisor::{self, Action, Facts, Reconnect, Supervisor};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::validator::{self, Validator};
@@ -47,6 +49,16 @@ pub struct ReplicaOptions {
     pub primary: String,
     /// What becomes of a lost connection.
     pub reconnect: Reconnect,
+    /// Seconds of silence after which the operating system tries whether the primary is still there; 0: never.
+    pub tcp_keepalive: u32,
+}
+
+impl ReplicaOptions {
+    /// What a replica has where nothing else is said: a lost connection stays lost.
+    #[must_use]
+    pub fn new(options: Options, primary: &str) -> ReplicaOptions {
+        ReplicaOptions { options, primary: primary.to_owned(), reconnect: Reconnect::Never, tcp_keepalive: 300 }
+    }
 }
 
 /// What an operator sees of a replica.
@@ -77,7 +89,7 @@ pub struct ReplicaStatus {
 }
 
 /// The facts of a replica, in the order in which they are shown.
-pub const FACTS: [&str; 40] = [
+pub const FACTS: [&str; 41] = [
     "primary",
     "state",
     "previous",
@@ -117,6 +129,7 @@ pub const FACTS: [&str; 40] = [
     "validator_cause",
     "validator_blocked",
     "applier",
+    "applier_cause",
     "applier_blocked",
 ];
 
@@ -167,9 +180,18 @@ impl ReplicaStatus {
             self.validator.cause.to_owned(),
             word(self.validator.blocked.clone()),
             self.applier.state.to_string(),
+            self.applier.cause.to_owned(),
             word(self.applier.blocked.clone()),
         ];
         FACTS.into_iter().zip(values).collect()
+    }
+}
+
+impl Wake for Arc<Waker> {
+    fn wake(&self) {
+        if let Err(error) = Waker::wake(self) {
+            log::error!("the receiver can't be woken: {error}");
+        }
     }
 }
 
@@ -177,35 +199,24 @@ impl ReplicaStatus {
 struct Shared {
     store: Arc<Store>,
     extent: Arc<Fact<Extent>>,
-    fault: FirstFault,
+    stages: Stages<Arc<Waker>>,
     halt: sync::Mutex<Option<Halt>>,
-    receiver_seen: Arc<Observed<receiver::machine::State>>,
-    received: Arc<Fact<Received>>,
-    validated: Arc<Fact<Validated>>,
-    applied: Arc<Fact<LogPoint>>,
-    /// Calls the Supervisor; gone once the replica stops.
-    calls: sync::Mutex<Option<Sender<()>>>,
-    /// Wakes the Receiver.
-    doorbell: Doorbell,
-    waker: Arc<Waker>,
     retention: Retention,
     applier_hook: sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl receiver::worker::Wakes for Shared {
-    fn listen(&self) {
-        self.doorbell.listen();
-    }
+    /// The Applier was started, and has not ended.
+    applies: Fact<bool>,
+    /// Raised behind each look of the Supervisor, so behind every change of what is shown.
+    looked: Signal,
 }
 
 impl Shared {
-    /// Hears of what halts a replica and is found beside its stages: a run that is not the one that the log names, by maintenance or, before
-    /// this, by recovery.
+    /// Hears of what fails beside the stages: a run that is not the one that the log names, found by maintenance or, before this, by recovery;
+    /// a disk that maintenance could not write.
     fn watch_store(self: &Arc<Self>) {
         let shared = Arc::downgrade(self);
         let look = move || {
             let Some(shared) = shared.upgrade() else { return };
-            if let Some(fault) = shared.store.write_fault().filter(|fault| fault.reason().halts()) {
+            if let Some(fault) = shared.store.write_fault() {
                 shared.failed("store", fault);
             }
         };
@@ -213,71 +224,42 @@ impl Shared {
         self.store.on_publish(look);
     }
 
-    /// Says that there is something to be seen. A call that is pending already counts for this one.
-    fn call(&self) {
-        if let Some(calls) = sync::lock(&self.calls).as_ref() {
-            let _ = calls.try_send(());
-        }
-    }
-
     /// Says that more is proven. The Validator alone says so, and with it how far the log reaches.
     fn proven(&self) {
-        let (oldest, durable) = (self.received.get().oldest, self.validated.get().point);
+        let shown = self.stages.shown();
+        let (oldest, durable) = (shown.received.get().oldest, shown.validated.get().point);
         self.extent.set(Extent { oldest, durable, ..self.extent.get() });
-        self.moved();
-    }
-
-    /// Says that a stage behind the Receiver has come further.
-    fn moved(&self) {
-        if self.doorbell.ring() {
-            self.wake();
-        }
-        self.call();
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            log::error!("the receiver can't be woken: {error}");
-        }
+        self.stages.moved();
     }
 
     /// Keeps what ended a component, if it is the first, and says so.
     fn failed(&self, component: &'static str, error: Error) {
-        let error = error.with("component", component);
-        if self.fault.set(&error) {
-            log::error!(target: component, code = error.reason().name(); "{error}");
-        }
+        self.stages.failed(component, error);
         self.tell_applier_failure();
-        self.call();
+    }
+
+    /// What ended the Applier or the store below it, if that ended first; a halt is no failure that recovery could mend.
+    fn applier_failure(&self) -> Option<Error> {
+        let fault = self.stages.fault()?;
+        let applies = matches!(fault.fact("component"), Some("applier" | "store"));
+        (applies && !fault.reason().halts()).then_some(fault)
     }
 
     fn tell_applier_failure(&self) {
-        let failed =
-            self.fault.get().is_some_and(|fault| fault.fact("component") == Some("applier") && !fault.reason().halts());
-        let hook = if failed { sync::lock(&self.applier_hook).take() } else { None };
+        let hook = self.applier_failure().and_then(|_| sync::lock(&self.applier_hook).take());
         if let Some(hook) = hook {
             hook();
         }
     }
 
-    /// What the Receiver may know of the stages behind it. Applied is looked at first: it is never ahead.
+    /// What the Receiver may know of the stages behind it.
     fn progress(&self) -> Progress {
-        let applied = self.applied.get().position;
-        let keep_from = match self.retention {
+        self.stages.progress(|applied| match self.retention {
             Retention::All => Position::GENESIS,
             Retention::Bytes(bytes) => {
                 self.store.state().checkpoint.position.min(Position(applied.0.saturating_sub(bytes)))
             }
-        };
-        Progress { validated: self.validated.get(), applied, keep_from }
-    }
-
-    /// The facts, each looked at before the one that is never behind it.
-    fn facts(&self) -> Facts {
-        let applied = self.applied.get();
-        let validated = self.validated.get();
-        let received = self.received.get();
-        Facts { receiver: self.receiver_seen.load().state, received, validated, applied }
+        })
     }
 }
 
@@ -286,6 +268,9 @@ pub struct Replica {
     /// Gone once the replica was closed.
     database: Option<Arc<Database>>,
     primary: String,
+    reconnect: Reconnect,
+    /// Where its log ended when it was opened.
+    began: Position,
     shared: Arc<Shared>,
     replica_seen: Arc<Observed<supervisor::machine::State>>,
     validator_seen: Arc<Observed<validator::machine::State>>,
@@ -303,7 +288,7 @@ impl Replica {
     /// What does not verify, or is not what the options expect, by name; `replica.state_corrupt`, `replica.log_lost`,
     /// `process.thread_failed`.
     pub fn open(options: ReplicaOptions) -> Result<Replica> {
-        let ReplicaOptions { options, primary, reconnect } = options;
+        let ReplicaOptions { options, primary, reconnect, tcp_keepalive } = options;
         let options = Options { role: Some(Role::Replica), ..options };
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
@@ -318,28 +303,31 @@ impl Replica {
         let validator = Validator::new(point);
         let applier = ReplicaApplier::new(applier);
         let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes)?;
-        let (link, waker) = TcpLink::new(&primary)
+        let (link, waker) = TcpLink::new(&primary, tcp_keepalive)
             .map_err(|error| Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error))?;
         let (call, calls) = queue::bounded(1);
-        let shared = Arc::new(Shared {
-            store: Arc::clone(database.store()),
-            extent: database.extent_shown(),
-            fault: FirstFault::new(),
-            halt: sync::Mutex::new(supervisor.halt().cloned()),
-            receiver_seen: receiver.observed(),
+        let shown = Shown {
+            receiver: receiver.observed(),
             received: receiver.received(),
             validated: validator.validated(),
             applied: applier.applied(),
-            calls: sync::Mutex::new(Some(call)),
-            doorbell: Doorbell::default(),
-            waker,
+        };
+        let shared = Arc::new(Shared {
+            store: Arc::clone(database.store()),
+            extent: database.extent_shown(),
+            stages: Stages::new(shown, call, waker),
+            halt: sync::Mutex::new(supervisor.halt().cloned()),
             retention: options.retention,
             applier_hook: sync::Mutex::new(None),
+            applies: Fact::new(false),
+            looked: Signal::new(),
         });
         let (orders, inbox) = queue::bounded(4);
         let mut replica = Replica {
             database: Some(Arc::new(database)),
             primary,
+            reconnect,
+            began: point.position,
             replica_seen: supervisor.observed(),
             validator_seen: validator.observed(),
             applier_seen: applier.observed(),
@@ -350,40 +338,50 @@ impl Replica {
         };
         replica.shared.watch_store();
         // What recovery has found halts it as what is found later does.
-        if supervisor.halt().is_some() || replica.shared.fault.get().is_some() {
-            replica.shared.close_reads();
+        if supervisor.halt().is_some() || replica.shared.stages.fault().is_some() {
+            replica.shared.close_reads(supervisor.halt());
         } else {
             let (chunks, to_prove) = queue::bounded(limits::REPLICA_QUEUE_MAX);
             let (proven, to_apply) = queue::bounded(limits::REPLICA_QUEUE_MAX);
             replica.start("receiver", move |shared: &Arc<Shared>| {
-                let around =
-                    receiver::worker::Surroundings { link, inbox: &inbox, out: &chunks, bell: shared.as_ref() };
-                receiver::worker::run(receiver, around, || shared.progress(), || shared.call())
+                let around = receiver::worker::Surroundings { link, inbox: &inbox, out: &chunks, bell: &shared.stages };
+                receiver::worker::run(receiver, around, || shared.progress(), || shared.stages.call())
             })?;
             replica.start("validator", move |shared: &Arc<Shared>| {
                 validator::worker::run(validator, &to_prove, &proven, || shared.proven())
             })?;
+            replica.shared.applies.set(true);
             replica.start("applier", move |shared: &Arc<Shared>| {
-                applier::worker::run(applier, &to_apply, || shared.moved())
+                applier::worker::run(applier, &to_apply, || shared.stages.moved())
             })?;
         }
         let shared = Arc::clone(&replica.shared);
         let orders = replica.orders.clone();
         let body: Body = Box::new(move || {
-            let seen = Arc::clone(&shared);
-            supervisor::worker::run(
-                supervisor,
-                &calls,
-                || seen.facts(),
-                || seen.fault.get(),
-                |action, supervisor| shared.act(action, supervisor, &orders),
-            )
+            let supervise = || {
+                supervisor::worker::run(
+                    supervisor,
+                    &calls,
+                    || shared.stages.facts(),
+                    || shared.stages.fault(),
+                    |action, supervisor| shared.act(action, supervisor, &orders),
+                    || shared.looked.raise(),
+                )
+            };
+            sync::caught(supervise).unwrap_or_else(|assertion| {
+                // Nobody is left to say what the replica is: it serves nothing, and follows nobody.
+                let panicked = Error::new(Reason::ComponentPanicked).with("assertion", assertion);
+                shared.failed("supervisor", panicked.clone());
+                shared.close_reads(None);
+                shared.stages.order(&orders, Order::Stop);
+                Err(panicked)
+            })
         });
         replica.supervisor = Some(sync::spawn("supervisor", body).map_err(refused)?);
         Ok(replica)
     }
 
-    /// Starts a stage. If it fails an assertion of its own, that is a fault like any other.
+    /// Starts a stage. If it fails an assertion of its own, and the program is built to unwind, that is a fault like any other.
     fn start(
         &mut self,
         name: &'static str,
@@ -396,6 +394,11 @@ impl Replica {
             if let Err(error) = &outcome {
                 shared.failed(name, error.clone());
             }
+            if name == "applier" {
+                shared.applies.set(false);
+            }
+            // That it has ended is to be seen too.
+            shared.stages.call();
             outcome
         });
         self.stages.push((name, sync::spawn(name, body).map_err(refused)?));
@@ -417,7 +420,7 @@ impl Replica {
     /// What is applied, and published.
     #[must_use]
     pub fn applied(&self) -> LogPoint {
-        self.shared.applied.get()
+        self.shared.stages.shown().applied.get()
     }
 
     /// The last commit that is applied.
@@ -429,19 +432,73 @@ impl Replica {
     /// What an operator sees.
     #[must_use]
     pub fn status(&self) -> ReplicaStatus {
-        let Facts { received, validated, applied, .. } = self.shared.facts();
+        let Facts { received, validated, applied, .. } = self.shared.stages.facts();
         ReplicaStatus {
             primary: self.primary.clone(),
             replica: self.replica_seen.load(),
-            receiver: self.shared.receiver_seen.load(),
+            receiver: self.shared.stages.shown().receiver.load(),
             validator: self.validator_seen.load(),
             applier: self.applier_seen.load(),
             received,
             validated,
             applied,
-            fault: self.shared.fault.get(),
+            fault: self.shared.stages.fault(),
             halt: sync::lock(&self.shared.halt).clone(),
             database: self.database().status(),
+        }
+    }
+
+    /// Waits until what is shown is what `holds` asks for, and returns it. It looks again whenever a state, a position or a count of the
+    /// replica has changed; what maintenance does alone is not waited for.
+    pub fn wait_until(&self, mut holds: impl FnMut(&ReplicaStatus) -> bool) -> ReplicaStatus {
+        let mut seen = self.status();
+        self.shared.looked.wait_until(|| {
+            seen = self.status();
+            holds(&seen)
+        });
+        seen
+    }
+
+    /// Waits until a commit is applied, and returns how far that is; or until it is known that it will not be, before the replica is opened
+    /// again.
+    ///
+    /// # Errors
+    /// `replica.halted`; `replication.stopped`, with the failure; `replication.disconnected` where the connection is not to be made again.
+    pub fn wait_for(&self, commit: CommitId) -> Result<LogPoint> {
+        let mut outcome = None;
+        self.shared.looked.wait_until(|| {
+            outcome = self.outcome(commit);
+            outcome.is_some()
+        });
+        outcome.unwrap_or_else(|| Ok(self.applied()))
+    }
+
+    /// What came of a commit; `None` as long as it may still come.
+    fn outcome(&self, commit: CommitId) -> Option<Result<LogPoint>> {
+        // The Receiver first: behind a lost connection that is not made again there comes nothing that the positions do not show.
+        let never = (self.shared.stages.shown().receiver.load().state, self.reconnect)
+            == (receiver::machine::State::Disconnected, Reconnect::Never);
+        let applies = self.shared.applies.get();
+        let halt = sync::lock(&self.shared.halt).clone();
+        let failed = self.replica_seen.load().state == supervisor::machine::State::Failed;
+        let Facts { received, validated, applied, .. } = self.shared.stages.facts();
+        let all_durable = received.received.since(self.began) == received.bytes;
+        let all_applied = applied == validated.point && validated.seen == received.received;
+        let refused = |reason| Error::new(reason).with("commit", commit).with("applied", applied);
+        if applied.commit >= commit {
+            return Some(Ok(applied));
+        }
+        if applies {
+            return (never && all_durable && all_applied)
+                .then(|| Err(refused(Reason::ReplicationDisconnected).with("reconnect", "never")));
+        }
+        match halt {
+            Some(halt) => Some(Err(refused(Reason::ReplicaHalted).with("halt", halt))),
+            None if failed => {
+                let fault = self.shared.stages.fault().map_or_else(String::new, |fault| fault.to_string());
+                Some(Err(refused(Reason::ReplicationStopped).with("failure", fault)))
+            }
+            None => None,
         }
     }
 
@@ -451,12 +508,10 @@ impl Replica {
         self.shared.tell_applier_failure();
     }
 
-    /// Where the Applier failed, if it did; a halt is no failure that opening again could mend.
+    /// What ended the Applier or the store below it, and what was applied; a halt is no failure that opening again could mend.
     #[must_use]
-    pub fn applier_failed(&self) -> Option<Position> {
-        let fault = self.shared.fault.get()?;
-        let failed = fault.fact("component") == Some("applier") && !fault.reason().halts();
-        failed.then(|| self.applied().position)
+    pub fn applier_failed(&self) -> Option<(Error, Position)> {
+        self.shared.applier_failure().map(|failure| (failure, self.applied().position))
     }
 
     /// Stops: what was received is proven and applied, what is applied is recorded, the threads have ended.
@@ -468,14 +523,12 @@ impl Replica {
     }
 
     fn stop(&mut self) -> Result<()> {
-        // A Receiver that has ended takes no orders.
-        let _ = self.orders.send(Order::Stop);
-        self.shared.wake();
+        self.shared.stages.order(&self.orders, Order::Stop);
         let mut outcome = Ok(());
         for (component, stage) in self.stages.drain(..) {
             outcome = outcome.and(ended(component, stage));
         }
-        drop(sync::lock(&self.shared.calls).take());
+        self.shared.stages.dismiss_supervisor();
         if let Some(supervisor) = self.supervisor.take() {
             outcome = outcome.and(ended("supervisor", supervisor));
         }
@@ -498,21 +551,23 @@ impl Shared {
         let order = match action {
             Action::Connect(after_seconds) => Order::Connect { after_seconds },
             Action::Halt => {
+                // Reads end before anybody is shown what ended them.
+                self.close_reads(supervisor.halt());
                 *sync::lock(&self.halt) = supervisor.halt().cloned();
-                self.close_reads();
                 Order::Stop
             }
             Action::Stop => Order::Stop,
         };
-        // A Receiver that has ended takes no orders.
-        let _ = orders.send(order);
-        self.wake();
+        if let Some(own) = supervisor.fault() {
+            self.failed("supervisor", own.clone());
+        }
+        self.stages.order(orders, order);
     }
 
     /// Ends reading: the replica has halted.
-    fn close_reads(&self) {
-        let halt = sync::lock(&self.halt).as_ref().map_or_else(|| "not kept".to_owned(), Halt::to_string);
-        self.store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
+    fn close_reads(&self, halt: Option<&Halt>) {
+        let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
+        self.store.end_reads(&Error::new(Reason::ReplicaHalted).with("halt", halt));
     }
 }
 
@@ -539,7 +594,15 @@ pub fn resume(options: &Options, reason: Reason, position: Position) -> Result<H
 /// `replication.unreachable`, `replication.disconnected`, `protocol.malformed`, `protocol.unexpected`; what the primary refuses with; as
 /// [`recovery::init`].
 pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity> {
+    log::info!(primary; "asking whose log it is");
     let welcome = introduction::ask(primary)?;
+    if welcome.version != frame::VERSION {
+        return Err(Error::new(Reason::ProtocolUnexpected).with("version", welcome.version));
+    }
+    if welcome.epoch != FIRST_EPOCH {
+        let other = Error::new(Reason::IdentityOtherEpoch).with("expected", FIRST_EPOCH);
+        return Err(other.with("found", welcome.epoch));
+    }
     if welcome.oldest > Position::GENESIS {
         return Err(Error::new(Reason::HistoryRetired).with("here", Position::GENESIS).with("oldest", welcome.oldest));
     }
@@ -551,6 +614,9 @@ pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity>
         ..Init::standalone(dir)
     })
 }
+
+/// The epoch of every directory that is made new: no other exists yet.
+const FIRST_EPOCH: u64 = 1;
 
 mod introduction {
     //! The one conversation of a replica that has no directory yet.

@@ -406,7 +406,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "REPL-POSITIONS",
         Replication,
-        "On a replica applied, validated, received and asked never pass one another, and none of them goes back while it runs.",
+        "On a replica applied, validated, received and asked never pass one another; the first three never go back while it runs.",
     ),
     rule(
         "REPL-WINDOW",

@@ -14,6 +14,8 @@ pub mod broken;
 /// Shared ownership. loom does not track it: nothing depends on when the last owner goes, except through [`Pin`].
 pub use std::sync::{Arc, Weak};
 
+use std::sync::TryLockError;
+
 /// A place that is filled once. loom does not track it: what fills it is the same whoever is first.
 pub use std::sync::OnceLock;
 
@@ -134,6 +136,18 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// When a holder panicked.
 pub fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().expect("a holder of this lock failed an assertion")
+}
+
+/// Enters a read-write lock for reading, unless that would take a while.
+///
+/// # Panics
+/// When a holder panicked.
+pub fn try_read<T>(lock: &RwLock<T>) -> Option<RwLockReadGuard<'_, T>> {
+    match lock.try_read() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::WouldBlock) => None,
+        Err(TryLockError::Poisoned(_)) => panic!("a holder of this lock failed an assertion"),
+    }
 }
 
 /// Enters a read-write lock for writing.

@@ -503,18 +503,25 @@ fn log_that_retention_removes_under_a_session_ends_it_by_name() {
     let (start, files) = (primary.genesis(), sim_segments(&primary.disk, Path::new(DIR)));
     let mut session = welcomed(&primary, start);
     let mut log = Log::from(0);
-    answers(&mut session, &primary.node.extent(), &fetch(0, 100)).into_iter().for_each(|came| log.take(came));
+    session.receive(&fetch(0, 100_000), &primary.node.extent(), false);
+    let mut begun = session.serve(&primary.node.extent(), 100).unwrap().bytes;
+    log.take(Came::take(&mut begun).unwrap());
+    let mut idle = welcomed(&primary, start);
+    assert_eq!(answers(&mut idle, &primary.node.extent(), &fetch(0, 100)).len(), 1);
     primary.node.close().unwrap();
     primary.node = Node::open(&Options { retention: Retention::Bytes(1), ..options(&primary.disk) }).unwrap();
     primary.node.checkpoint(Purpose::Checkpoint).unwrap();
     let extent = primary.node.extent();
     assert!(extent.oldest.0 > *files.keys().nth(1).unwrap(), "more than one segment is gone");
-    let mut came = answers(&mut session, &extent, &fetch(100, 100_000));
+    let mut came = served(&mut session, &extent, ALL);
     assert_eq!(came.pop().unwrap().refused(), Reason::HistoryRetired);
     came.into_iter().for_each(|came| log.take(came));
     log.is_that_of(&files);
     assert_eq!(log.segments.len(), 1, "the whole of the segment that was open, and no more");
     assert!(log.begins);
+    // Who was sent all that it asked for holds no segment.
+    let mut came = answers(&mut idle, &extent, &fetch(100, 100_000));
+    assert_eq!((came.len(), came.remove(0).refused()), (1, Reason::HistoryRetired));
     // Whoever comes from there is told at once; whoever comes from what is kept is welcome.
     let hello = encoded(Frame::Hello(primary.hello(start)));
     assert_eq!(answers(&mut primary.session(), &extent, &hello).remove(0).refused(), Reason::HistoryRetired);

@@ -378,6 +378,8 @@ fn a_halt_that_can_not_be_kept_is_a_failure_that_says_so() {
     let fault = Error::new(Reason::SegmentRejected).with("position", 64);
     let facts = facts_of(replica_machine::State::ReceivingWal);
     assert_eq!(supervisor.look(&facts, Some(&fault)), [Action::Halt]);
+    assert_eq!(supervisor.state(), replica_machine::State::Recovering, "nobody is shown it before reads have ended");
+    supervisor.acted();
     let shown = supervisor.observed().load();
     assert_eq!(shown.state, replica_machine::State::Failed);
     assert!(shown.blocked.unwrap().contains("not_kept"));

@@ -498,7 +498,6 @@ fn a_replica_whose_newest_run_was_made_another_halts_as_it_starts_and_stays_halt
 fn halts_and_stays_halted(newest: bool) {
     use aerodb::Database;
     use aerodb::replica::{self, Replica, ReplicaOptions, ReplicaStatus};
-    use aerodb::supervisor::Reconnect;
     let until = |what: &dyn Fn() -> bool| {
         while !what() {
             std::thread::yield_now();
@@ -530,7 +529,7 @@ fn halts_and_stays_halted(newest: bool) {
     replica::init(Path::new(DIR), &primary, &shared(&follower)).unwrap();
     let open = || {
         let options = Options { retention: Retention::All, ..options(&follower) };
-        Replica::open(ReplicaOptions { options, primary: primary.clone(), reconnect: Reconnect::Never }).unwrap()
+        Replica::open(ReplicaOptions::new(options, &primary)).unwrap()
     };
     let quiet = |status: &ReplicaStatus| {
         let database = &status.database;

@@ -10,10 +10,12 @@ mod served;
 mod world;
 
 use aerodb::committer::Retention;
-use aerodb::disk::SimDisk;
+use aerodb::disk::{Disk, SimDisk};
 use aerodb::frame::{Frame, Hello, Refuse};
 use aerodb::limits::REPLICAS_MAX;
 use aerodb::record::{Purpose, genesis};
+use aerodb::replica::{self, ReplicaOptions};
+use aerodb::resp::Value;
 use aerodb::server::{self, Server};
 use aerodb::{CommitId, Database, Id, Init, LogPoint, Node, Options, Parameters, Reason, Role};
 use feeding::{Came, Log, encoded, fetch, hello, real_segments, sim_segments};
@@ -177,6 +179,53 @@ fn a_parked_fetch_is_answered_when_the_log_grows() {
     others.is_that_of(&sim_segments(&disk, Path::new(DIR)));
 }
 
+/// The timer of the operating system for the connection between these ports of this machine, as seen from the first.
+fn timer(from: u16, to: u16) -> String {
+    loop {
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        // Local and remote address, state, bytes that wait, and the timer.
+        let ends = format!("0100007F:{from:04X} 0100007F:{to:04X} 01 ");
+        let line = table.lines().find(|line| line.contains(&ends)).unwrap_or_else(|| panic!("{ends} in {table}"));
+        let timer = &line.split_whitespace().nth(5).unwrap()[..3];
+        // 01: what was sent is not acknowledged yet.
+        if timer != "01:" {
+            return timer.to_owned();
+        }
+    }
+}
+
+/// F-P3, F-N1: the operating system counts the silence of a parked connection on both sides, unless that is turned off.
+#[test]
+fn a_connection_whose_other_machine_may_vanish_has_a_timer_on_both_sides() {
+    let expected = |seconds| if seconds > 0 { "02:" } else { "00:" };
+    for (primarys, replicas) in [(300, 0), (0, 300), (300, 300)] {
+        let disk = SimDisk::new();
+        Database::init(&Init { role: Role::Primary, ..init_options(&disk, tiny()) }).unwrap();
+        let served = Served::with(Database::open(options(&disk)).unwrap(), |options| {
+            with_replication(options);
+            options.tcp_keepalive = primarys;
+        });
+        let address = served.replication.unwrap();
+        let follower = SimDisk::new();
+        let shared: Arc<dyn Disk> = Arc::new(follower.clone());
+        replica::init(Path::new(DIR), &address.to_string(), &shared).unwrap();
+        let opened = ReplicaOptions::new(options(&follower), &address.to_string());
+        let replica = replica::Replica::open(ReplicaOptions { tcp_keepalive: replicas, ..opened }).unwrap();
+        let mut client = served.client();
+        let text = loop {
+            let Value::Bulk(text) = client.ask("INFO replication aerodb") else { panic!("INFO is text") };
+            let text = String::from_utf8(text).unwrap();
+            if text.contains("feed_0_state:parked") {
+                break text;
+            }
+        };
+        let port = text.split_once("port=").and_then(|(_, port)| port.split(',').next()?.parse().ok()).unwrap();
+        assert_eq!(timer(address.port(), port), expected(primarys));
+        assert_eq!(timer(port, address.port()), expected(replicas));
+        replica.close().unwrap();
+    }
+}
+
 /// R-DIVERGENCE: a refusal arrives whole, before the end of the connection, whatever stood in the socket.
 #[test]
 fn a_refusal_arrives_whole_and_ends_the_connection() {
@@ -227,6 +276,30 @@ fn more_replicas_than_may_be_are_refused_and_silent_connections_keep_none_out() 
     assert_eq!(client.ask("PING"), pong());
 }
 
+/// WIRE-HELLO, WIRE-BOUND: who has nothing yet is told whose log this is, and that is the end; however many stay, replicas are served.
+#[test]
+fn whoever_has_nothing_is_told_whose_log_this_is_and_takes_no_replicas_seat() {
+    let (_disk, served) = simulated();
+    let address = served.replication.unwrap();
+    let mut strangers: Vec<Replica> = (0..REPLICAS_MAX + 20).map(|_| Replica::connect(address)).collect();
+    for stranger in &mut strangers {
+        stranger.send(&encoded(Frame::Hello(Hello::of_nothing((1, 1), Id([3; 16])))));
+        assert_eq!(stranger.next().unwrap().welcome().database_id, served.db.identity().database_id);
+        assert_eq!(stranger.next(), None, "nothing follows");
+    }
+    let mut client = served.client();
+    assert_eq!(client.info("connected_slaves"), 0);
+    // What it says all the same is read away.
+    strangers[0].send(&fetch(0, 100));
+    let mut all: Vec<Replica> = (0..REPLICAS_MAX).map(|_| Replica::welcomed(&served)).collect();
+    assert_eq!(client.info("connected_slaves"), REPLICAS_MAX as u64);
+    commit(&served.db, 10);
+    for replica in &mut all {
+        replica.send(&fetch(0, 100));
+        replica.take(&mut Log::from(0), end(&served).min(100));
+    }
+}
+
 /// WIRE-BOUND, RESP-TURN: a replica that does not read holds one frame here, and holds up nobody.
 #[test]
 fn a_replica_that_never_reads_costs_the_others_nothing() {
@@ -265,7 +338,7 @@ fn each_port_refuses_the_others_language() {
     client.send(&encoded(Frame::Hello(greeting(&served))));
     client.end();
     while let Some(reply) = client.next() {
-        assert!(matches!(reply, aerodb::resp::Value::Error(_)), "{reply:?}");
+        assert!(matches!(reply, Value::Error(_)), "{reply:?}");
     }
     assert_eq!(served.client().ask("PING"), pong());
     assert_eq!(served.db.published(), CommitId(0), "nothing was written");
@@ -287,7 +360,7 @@ fn flipped_bits_are_refused_over_a_socket() {
     Replica::welcomed(&served);
 }
 
-/// Log that retention removes under a replica that is slow: told by name, and the segment that was begun is whole.
+/// WIRE-BOUND: log that retention removes under a replica that asks for it late: told by name, and nothing was held for it.
 #[test]
 fn retention_does_not_wait_for_a_replica_and_tells_it() {
     let place = tempfile::tempdir().unwrap();
@@ -306,12 +379,9 @@ fn retention_does_not_wait_for_a_replica_and_tells_it() {
     commit(&served.db, 1);
     assert!(served.db.extent().oldest.0 > *files.keys().nth(1).unwrap());
     replica.send(&fetch(100, 8 << 20));
-    let mut refused = None;
-    while let Some(came) = replica.next() {
-        if let Frame::Refuse(refuse) = came.frame { refused = Some(refuse) } else { log.take(came) }
-    }
-    assert_eq!(refused.unwrap().reason, number(Reason::HistoryRetired));
-    assert!(log.segments.len() == 1 && log.begins);
+    let refuse = replica.refusal();
+    assert_eq!(refuse.reason, number(Reason::HistoryRetired));
+    assert_eq!(refuse.oldest, served.db.extent().oldest);
 }
 
 /// F-D2: a segment that is shorter than it was: a frame that was begun can't be taken back, so the connection ends; the primary goes on.
@@ -351,7 +421,7 @@ fn info_tells_who_is_fed_and_how_far() {
     let (_disk, served) = simulated();
     let mut client = served.client();
     let lines = |client: &mut Client| {
-        let aerodb::resp::Value::Bulk(text) = client.ask("INFO replication aerodb") else { panic!("INFO is text") };
+        let Value::Bulk(text) = client.ask("INFO replication aerodb") else { panic!("INFO is text") };
         String::from_utf8(text).unwrap()
     };
     assert!(lines(&mut client).contains("role:master\r\nconnected_slaves:0\r\n"));

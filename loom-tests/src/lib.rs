@@ -14,7 +14,8 @@
 //!
 //! Covered: the queue's twin (order, room, disconnection, lost wake-ups); the published word (what a reader of commit n sees,
 //! what a halt promises); admission to the real store, with its floor and its halt; the threads of committer and maintenance
-//! with their callers; pins and the removal of what was replaced; waiting for room and for a checkpoint; the bell that wakes the server.
+//! with their callers; pins and the removal of what was replaced; waiting for room and for a checkpoint; the bell that wakes the server,
+//! and a primary's parked fetch; the threads of a replica with the queues between them, their facts, faults, calls and wake-ups.
 //!
 //! Not covered: the standard library's channel itself, which loom can't see (the conformance test compares it with the twin);
 //! which of several waiters a notification wakes (loom: the first) and wake-ups without any; single total orders stronger than

@@ -14,7 +14,7 @@ use aerodb::config::{Again, Bootstrap, Config};
 use aerodb::disk::{Disk, RealDisk, room};
 use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::replica_state::Halt;
-use aerodb::server::{self, Server};
+use aerodb::server::{self, Server, Stop};
 use aerodb::supervisor::Reconnect;
 use aerodb::sync::Arc;
 use aerodb::wire::notify::State;
@@ -32,26 +32,32 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     serve::check_open_files(room::open_files(), config.max_clients.value, 0)?;
     prepare(&config, dir, primary)?;
     let mut recovered_at = None;
-    while let Some(at) = follow(&config, dir, primary, out, recovered_at.is_none())? {
+    while let Some((failure, at)) = follow(&config, dir, primary, out, recovered_at.is_none())? {
         if recovered_at.is_some_and(|before| at <= before) {
-            let stopped = Error::new(Reason::ReplicationStopped).with("position", at);
-            return Err(stopped.with("failure", "the applier failed again where recovery had ended"));
+            let again = Error::new(Reason::ReplicationStopped).with("position", at).with("failure", failure);
+            return Err(again.with("recovered", "it failed again where recovery had ended"));
         }
-        log::warn!(position:% = at; "the applier failed; the directory is opened again");
+        log::warn!(position:% = at; "what applies failed; the directory is opened again: {failure}");
         recovered_at = Some(at);
     }
     Ok(())
 }
 
-/// Follows until it is asked to end; or until the Applier has failed, and where.
-fn follow(config: &Config, dir: &Path, primary: &str, out: &mut Output, first: bool) -> Result<Option<Position>> {
+/// Follows until it is asked to end; or until what applies has failed: why, and where.
+fn follow(
+    config: &Config,
+    dir: &Path,
+    primary: &str,
+    out: &mut Output,
+    first: bool,
+) -> Result<Option<(Error, Position)>> {
     let replica = Arc::new(Replica::open(ReplicaOptions {
-        options: serve::options(config, dir),
-        primary: primary.to_owned(),
         reconnect: match config.reconnect.value {
             Again::Never => Reconnect::Never,
             Again::Seconds(seconds) => Reconnect::After(seconds),
         },
+        tcp_keepalive: config.tcp_keepalive.value,
+        ..ReplicaOptions::new(serve::options(config, dir), primary)
     })?);
     tell_recovery(replica.database().report());
     let server = Server::bind(server::Options {
@@ -60,6 +66,7 @@ fn follow(config: &Config, dir: &Path, primary: &str, out: &mut Output, first: b
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
         replica: Some(Arc::clone(&replica)),
+        tcp_keepalive: config.tcp_keepalive.value,
         catch_signals: true,
         ..server::Options::new(Arc::clone(replica.database()))
     })?;
@@ -89,14 +96,15 @@ fn follow(config: &Config, dir: &Path, primary: &str, out: &mut Output, first: b
     replica.on_applier_failure(move || stopper.stop());
 
     let stop = server.run();
-    let failed_at = replica.applier_failed();
-    if failed_at.is_none() {
+    // A request to end goes before recovery.
+    let failed = replica.applier_failed().filter(|_| matches!(stop, Ok(Stop::Stopped)));
+    if failed.is_none() {
         serve::tell(State::Stopping);
     }
     let closed = Arc::into_inner(replica).expect("the server has let go of the replica").close();
-    match (stop, failed_at) {
+    match (stop, failed) {
         // Its failure is what is recovered from.
-        (Ok(_), Some(at)) => Ok(Some(at)),
+        (Ok(_), Some(failed)) => Ok(Some(failed)),
         (Ok(stop), None) => {
             log::info!(cause:? = stop; "stopped");
             closed.map(|()| None)

@@ -59,7 +59,7 @@ pub struct Session {
     next: Position,
     /// The end of what was asked for.
     upto: Position,
-    /// What is read.
+    /// What is read: while log is sent, and at the end of the newest one.
     segment: Option<Segment>,
     refusal: Option<Error>,
 }
@@ -290,10 +290,13 @@ impl Session {
         if self.state != State::Serving {
             return;
         }
+        // Who holds a file keeps its space from being free when retention removes it: only what is read next is held.
         if self.next >= self.upto {
             self.step(Event::Served);
+            self.segment = None;
         } else if self.next >= extent.durable.position {
             self.step(Event::End);
+            self.segment.take_if(|segment| !segment.is_newest(extent));
         }
     }
 

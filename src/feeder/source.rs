@@ -99,6 +99,11 @@ impl Source {
 }
 
 impl Segment {
+    /// Whether more may be written to it.
+    pub(super) fn is_newest(&self, extent: &Extent) -> bool {
+        self.first >= extent.segment
+    }
+
     /// Where it ends, if it is sealed.
     ///
     /// # Errors

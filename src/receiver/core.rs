@@ -110,6 +110,7 @@ pub struct Receiver {
     incoming: Incoming,
     /// What came and is not written.
     arrived: VecDeque<Chunk>,
+    arrived_bytes: u64,
     /// Where the log of the next frame begins.
     expected: Position,
     /// A segment ended here; the next begins once its `Seal` is proven.
@@ -119,6 +120,8 @@ pub struct Receiver {
     /// To be sent.
     output: Vec<u8>,
     handed: Vec<Chunk>,
+    /// Why there was no connection at last: shown until there is one again.
+    last_loss: Option<String>,
     state: State,
     observed: Arc<Observed<State>>,
     shown: Received,
@@ -137,11 +140,13 @@ impl Receiver {
             bounds: Bounds::default(),
             incoming: Incoming::default(),
             arrived: VecDeque::new(),
+            arrived_bytes: 0,
             expected: end,
             sealed: false,
             introduced: false,
             output: Vec::new(),
             handed: Vec::new(),
+            last_loss: None,
             state: State::Idle,
             observed: Arc::new(Observed::new("receiver", State::Idle)),
             shown,
@@ -187,14 +192,14 @@ impl Receiver {
     /// A connection is being made.
     pub fn connect(&mut self) {
         self.shown.attempts += 1;
-        self.step(Event::Connect, None);
+        self.step(Event::Connect, self.last_loss.clone());
     }
 
     /// There is a connection.
     pub fn connected(&mut self) {
         self.incoming = Incoming::default();
         self.introduced = false;
-        self.step(Event::Connected, None);
+        self.step(Event::Connected, self.last_loss.clone());
     }
 
     /// The session has ended, and why; what came whole is kept.
@@ -203,7 +208,8 @@ impl Receiver {
         match end {
             End::Lost(why) => {
                 self.shown.lost += 1;
-                self.step(Event::Lost, Some(why.to_string()));
+                self.last_loss = Some(why.to_string());
+                self.step(Event::Lost, self.last_loss.clone());
             }
             End::Failed(fault) => self.step(Event::Failed, Some(fault.to_string())),
         }
@@ -223,8 +229,8 @@ impl Receiver {
     #[must_use]
     pub fn may_read(&self) -> bool {
         let connected = matches!(self.state, State::Handshaking | State::Streaming);
-        connected
-            && self.arrived.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>() < self.bounds.window_bytes / 2
+        let room = self.arrived_bytes < self.bounds.window_bytes / 2 && self.arrived.len() < limits::REPLICA_QUEUE_MAX;
+        connected && room
     }
 
     /// Where the next bytes of the connection go.
@@ -237,6 +243,15 @@ impl Receiver {
     /// # Errors
     /// What ends the session.
     pub fn filled(&mut self, count: usize) -> Session {
+        let expected = self.expected;
+        self.take(count).map_err(|end| match end {
+            // Where it happened belongs to the name of a halt, and does not depend on when somebody looks.
+            End::Failed(fault) if fault.fact("position").is_none() => End::Failed(fault.with("position", expected)),
+            end => end,
+        })
+    }
+
+    fn take(&mut self, count: usize) -> Session {
         let (streaming, asked, mut expected) = (self.state == State::Streaming, self.shown.asked, self.expected);
         let mut durable = self.shown.origin.map(|origin| origin.durable);
         let came = self.incoming.filled(count, |segment| {
@@ -269,6 +284,7 @@ impl Receiver {
     fn arrive(&mut self, segment: &Segment, bytes: Vec<u8>) {
         self.shown.segments += 1;
         self.shown.bytes += bytes.len() as u64;
+        self.arrived_bytes += bytes.len() as u64;
         match self.arrived.back_mut() {
             Some(last) if !last.ends_segment && last.bytes.len() + bytes.len() <= self.bounds.chunk_bytes => {
                 last.bytes.extend_from_slice(&bytes);
@@ -297,7 +313,8 @@ impl Receiver {
             return Err(other.with("expected", format!("{:?}", here.parameters)).with("found", format!("{shape:?}")));
         }
         if durable.position < self.log.received() && !planted("nobody compares positions") {
-            return Err(Error::new(Reason::HistoryAhead).with("here", at).with("primary", durable));
+            let ahead = Error::new(Reason::HistoryAhead).with("here", at).with("received", self.log.received());
+            return Err(ahead.with("primary", durable));
         }
         if durable.position == at.position && durable != at && !planted("nobody compares histories") {
             return Err(Error::new(Reason::HistoryDiverged).with("here", at).with("primary", durable));
@@ -307,6 +324,7 @@ impl Receiver {
         }
         self.shown.origin = Some(Origin { node_id, target: durable, durable, oldest });
         self.shown.sessions += 1;
+        self.last_loss = None;
         self.step(Event::Welcomed, None);
         Ok(())
     }
@@ -362,6 +380,7 @@ impl Receiver {
         }
         let handed = self.handed.len();
         while let Some(chunk) = self.arrived.pop_front() {
+            self.arrived_bytes -= chunk.bytes.len() as u64;
             self.log.write(&chunk.bytes)?;
             self.sealed = chunk.ends_segment;
             self.handed.push(chunk);
@@ -429,6 +448,18 @@ fn check_segment(segment: &Segment, expected: Position, asked: Position, durable
     }
 }
 
+/// What a primary may say of a contradiction; of what it says beside that, the replica is no judge, and waits.
+const REFUSALS_THAT_HALT: [Reason; 8] = [
+    Reason::IdentityOtherDatabase,
+    Reason::IdentityOtherEpoch,
+    Reason::IdentityOtherParameters,
+    Reason::HistoryAhead,
+    Reason::HistoryDiverged,
+    Reason::HistoryRetired,
+    Reason::ProtocolMalformed,
+    Reason::ProtocolUnexpected,
+];
+
 fn unexpected(frame: &Frame) -> Error {
     Error::new(Reason::ProtocolUnexpected).with("frame", frame.kind())
 }
@@ -442,7 +473,7 @@ fn refused(refuse: &Refuse) -> End {
     };
     let told = Error::new(reason).with("primary", refuse.durable).with("oldest", refuse.oldest);
     let told = told.with("told", &refuse.text);
-    if reason.halts() { End::Failed(told) } else { End::Lost(told) }
+    if REFUSALS_THAT_HALT.contains(&reason) { End::Failed(told) } else { End::Lost(told) }
 }
 
 #[cfg(test)]

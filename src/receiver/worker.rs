@@ -9,6 +9,7 @@ use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::queue::{self, Sender, TryRecv};
 use crate::reason::Reason;
+use crate::sync::seeded;
 use std::io;
 
 /// Most bytes that a turn reads before they are made durable.
@@ -24,6 +25,15 @@ pub enum Order {
     },
     /// End.
     Stop,
+}
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slept {
+    /// Something happened.
+    UntilWoken,
+    /// All the time that was said passed.
+    Enough,
 }
 
 /// A connection that is made, lost and made again, and the place where its owner sleeps.
@@ -53,10 +63,11 @@ pub trait Link {
     /// Ends the connection, if there is one.
     fn close(&mut self);
     /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
+    /// Whether these have passed.
     ///
     /// # Errors
     /// Those of the operating system.
-    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()>;
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept>;
 }
 
 impl Link for crate::wire::link::TcpLink {
@@ -78,8 +89,9 @@ impl Link for crate::wire::link::TcpLink {
     fn close(&mut self) {
         Self::close(self);
     }
-    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()> {
-        Self::sleep(self, at_most_seconds)
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept> {
+        let woken = Self::sleep(self, at_most_seconds)?;
+        Ok(if woken { Slept::UntilWoken } else { Slept::Enough })
     }
 }
 
@@ -113,11 +125,17 @@ pub fn run<L: Link, W: Wakes>(
 ) -> Result<()> {
     let mut unsent = Vec::new();
     let mut due = None;
-    let outcome = loop {
-        match around.inbox.try_recv() {
-            Ok(Order::Connect { after_seconds }) => due = Some(after_seconds),
-            Ok(Order::Stop) | Err(TryRecv::Disconnected) => break Ok(()),
-            Err(TryRecv::Empty) => {}
+    let outcome = 'turns: loop {
+        // All of them: a wake-up counts for every order that came before it.
+        loop {
+            match around.inbox.try_recv() {
+                Ok(Order::Connect { after_seconds }) => due = Some(after_seconds),
+                Ok(Order::Stop) | Err(TryRecv::Disconnected) => break 'turns Ok(()),
+                Err(TryRecv::Empty) => break,
+            }
+            if seeded("the receiver takes one order for a wake-up") {
+                break;
+            }
         }
         if due == Some(0) {
             due = None;
@@ -136,16 +154,24 @@ pub fn run<L: Link, W: Wakes>(
             continue;
         }
         if core.waits() {
+            let early = seeded("the receiver looks before it asks to be woken").then(&progress);
             around.bell.listen();
-            if progress() != seen {
+            let now = early.unwrap_or_else(&progress);
+            if now != seen && !seeded("the receiver does not look again before it sleeps") {
                 continue;
             }
         }
-        if let Err(error) = around.link.sleep(due) {
-            break Err(Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error));
-        }
-        if due.is_some() && core.state() != State::Connecting {
-            due = Some(0);
+        match around.link.sleep(due) {
+            // Woken before the time was up, it waits for all of it again: the policy says how long at least (REPL-RECONNECT).
+            Ok(slept) => {
+                let enough = slept == Slept::Enough || seeded("a wake-up is taken for the time that was stated");
+                if enough && core.state() != State::Connecting {
+                    due = due.map(|_| 0);
+                }
+            }
+            Err(error) => {
+                break Err(Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error));
+            }
         }
     };
     around.link.close();
@@ -169,8 +195,10 @@ pub fn turn<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, pr
     match session(core, link, unsent, progress) {
         Ok(()) => Ok(()),
         Err(End::Lost(why)) => {
+            // What came whole is kept.
+            let kept = core.turn(progress);
             lose(core, link, why);
-            Ok(())
+            kept
         }
         Err(End::Failed(fault)) => {
             core.ended(&End::Failed(fault.clone()));
@@ -190,11 +218,7 @@ fn session<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, pro
     let mut read = 0;
     while read < TURN_BYTES && core.may_read() {
         match link.read(core.space()).map_err(|error| lost(&error))? {
-            Some(0) => {
-                // What came whole before the end is kept.
-                core.turn(progress)?;
-                return Err(lost(&"the primary ended it"));
-            }
+            Some(0) => return Err(lost(&"the primary ended it")),
             Some(count) => {
                 core.filled(count)?;
                 read += count;
@@ -223,4 +247,95 @@ fn lost(error: &dyn std::fmt::Display) -> End {
 
 fn unreachable(error: &io::Error) -> Error {
     Error::new(Reason::ReplicationUnreachable).with("error", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::Validated;
+    use crate::disk::SimDisk;
+    use crate::identity::Role;
+    use crate::position::Position;
+    use crate::recovery::{self, Init, Options};
+    use crate::sync::Arc;
+    use crate::wal::FollowedLog;
+    use std::path::Path;
+
+    /// A link to nobody: each attempt fails. It is woken, or its time passes, as the test says; then it is told to end.
+    struct Nobody<'a> {
+        did: &'a mut Vec<String>,
+        passes: Vec<bool>,
+        orders: Sender<Order>,
+    }
+
+    impl Link for Nobody<'_> {
+        fn connect(&mut self) -> io::Result<()> {
+            self.did.push("connect".to_owned());
+            Err(io::ErrorKind::ConnectionRefused.into())
+        }
+        fn is_connected(&mut self) -> io::Result<bool> {
+            Ok(false)
+        }
+        fn read(&mut self, _: &mut [u8]) -> io::Result<Option<usize>> {
+            Ok(None)
+        }
+        fn write(&mut self, _: &[u8]) -> io::Result<Option<usize>> {
+            Ok(None)
+        }
+        fn is_readable(&self) -> bool {
+            false
+        }
+        fn close(&mut self) {}
+        fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept> {
+            self.did.push(format!("sleep {at_most_seconds:?}"));
+            if self.passes.is_empty() {
+                self.orders.send(Order::Stop).unwrap();
+                return Ok(Slept::UntilWoken);
+            }
+            Ok(if self.passes.remove(0) { Slept::Enough } else { Slept::UntilWoken })
+        }
+    }
+
+    struct Silent;
+
+    impl Wakes for Silent {
+        fn listen(&self) {}
+    }
+
+    /// What the thread does with these orders.
+    fn did(orders: &[Order], passes: &[bool]) -> Vec<String> {
+        let (disk, dir) = (Arc::new(SimDisk::new()), Path::new("/replica"));
+        let init = Init { disk: disk.clone(), role: Role::Replica, ..Init::standalone(dir) };
+        let identity = recovery::init(&init).unwrap();
+        let recovered = recovery::open(&Options { disk, ..Options::new(dir) }, None).unwrap();
+        let point = recovered.log.durable();
+        let core = Receiver::new(FollowedLog::new(recovered.log), identity);
+        let (sender, inbox) = queue::bounded(4);
+        let (out, _chunks) = queue::bounded(1);
+        orders.iter().for_each(|order| sender.send(*order).unwrap());
+        let mut did = Vec::new();
+        let link = Nobody { did: &mut did, passes: passes.to_vec(), orders: sender };
+        let around = Surroundings { link, inbox: &inbox, out: &out, bell: &Silent };
+        let validated = Validated { point, seen: point.position, wanted: point.position };
+        let progress = Progress { validated, applied: point.position, keep_from: Position::GENESIS };
+        run(core, around, || progress, || {}).unwrap();
+        did
+    }
+
+    /// REPL-RECONNECT: the delay is never shorter than stated, whoever wakes it meanwhile.
+    #[test]
+    fn who_is_woken_during_the_delay_does_not_connect_before_it_is_over() {
+        let later = Order::Connect { after_seconds: 5 };
+        assert_eq!(
+            did(&[later], &[false, false, true]),
+            ["sleep Some(5)", "sleep Some(5)", "sleep Some(5)", "connect", "sleep None"]
+        );
+        assert_eq!(did(&[Order::Connect { after_seconds: 0 }], &[]), ["connect", "sleep None"]);
+    }
+
+    /// P5-I14: two orders that come together are both seen before it sleeps.
+    #[test]
+    fn an_order_to_end_is_seen_behind_one_to_connect() {
+        assert!(did(&[Order::Connect { after_seconds: 86_400 }, Order::Stop], &[]).is_empty());
+    }
 }

@@ -151,12 +151,12 @@ impl EventLoop {
     /// # Errors
     /// The operating system ended the poll.
     pub(super) fn run(&mut self) -> io::Result<Stop> {
-        let mut stop = Ok(Stop::Asked);
-        while stop.is_ok() && !self.asked_to_end && !self.bell.is_to_end() {
-            stop = self.turn().map(|()| Stop::Asked);
+        let mut turned = Ok(());
+        while turned.is_ok() && !self.asked_to_end && !self.bell.is_to_end() {
+            turned = self.turn();
         }
         self.end();
-        stop
+        turned.map(|()| if self.asked_to_end { Stop::Asked } else { Stop::Stopped })
     }
 
     fn turn(&mut self) -> io::Result<()> {
@@ -280,7 +280,7 @@ impl EventLoop {
         }
         let place = self.free.pop().unwrap_or(self.seats.len());
         let local = stream.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
-        let alive = if options.tcp_keepalive > 0 { stream.keep_alive(options.tcp_keepalive) } else { Ok(()) };
+        let alive = stream.keep_alive(options.tcp_keepalive);
         if let Err(error) = alive.and_then(|()| stream.register(&self.poll, CONNECTIONS + place)) {
             self.free.push(place);
             return self.refuse_connections(&error);

@@ -64,7 +64,7 @@ pub struct Options {
     /// The replica whose database it is, if it is one: shown, and never asked for anything else.
     #[cfg(feature = "replication")]
     pub replica: Option<Arc<Replica>>,
-    /// Seconds of silence after which the operating system tries whether a client is still there; 0: never.
+    /// Seconds of silence after which the operating system tries whether a client or a replica is still there; 0: never.
     pub tcp_keepalive: u32,
     /// Whether SIGTERM and SIGINT end the server, rather than the process.
     pub catch_signals: bool,
@@ -92,8 +92,10 @@ impl Options {
 /// Why a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// It was asked to, by a signal or by a [`Stopper`].
+    /// It was asked to, by a signal.
     Asked,
+    /// It was asked to, by a [`Stopper`].
+    Stopped,
 }
 
 /// Ends a server, from any thread.
@@ -131,7 +133,7 @@ impl Server {
         let bell = Arc::new(Bell::new(Waker::new(&poll, WAKER).map_err(refused)?));
         let listener = Listener::bind(&poll, LISTENER, options.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let feeds = options.replication.map(|listen| Feeds::bind(&poll, REPLICAS, listen, &options.database));
+        let feeds = options.replication.map(|listen| Feeds::bind(&poll, REPLICAS, listen, &options));
         let feeds = feeds.transpose()?;
         let replication = feeds.as_ref().map(Feeds::address);
         let requests_to_end = if options.catch_signals {

@@ -84,6 +84,8 @@ pub struct Store {
     published: Published,
     halted: FirstFault,
     stopped: FirstFault,
+    /// What ended reading alone.
+    reads_ended: FirstFault,
     /// Why nothing is read here, on a node whose reads are not proven safe.
     read_block: OnceLock<Error>,
     changed: Signal,
@@ -135,6 +137,7 @@ impl Store {
             published: Published::new(manifest.point.commit),
             halted: FirstFault::new(),
             stopped: FirstFault::new(),
+            reads_ended: FirstFault::new(),
             read_block: OnceLock::new(),
             changed: Signal::new(),
             holds: Holds::default(),
@@ -197,6 +200,14 @@ impl Store {
         Newest { store: self, admitted: None }
     }
 
+    /// Ends reading, for good, and nothing else: what is under way is applied to its end.
+    pub(crate) fn end_reads(&self, why: &Error) {
+        if self.reads_ended.set(why) {
+            log::error!(code = why.reason().name(); "reads have ended: {why}");
+        }
+        self.published.halt();
+    }
+
     /// Refuses every read from here on: nothing proves that they are safe.
     pub(crate) fn block_reads(&self, refusal: Error) {
         // The first refusal says what the others would.
@@ -222,7 +233,7 @@ impl Store {
                 (self.published.readable(), self.state.load())
             };
             let Some(newest) = newest else {
-                let fault = self.halted.get();
+                let fault = self.halted.get().or_else(|| self.reads_ended.get());
                 return Err(fault.unwrap_or_else(|| Error::new(Reason::StoreBlockCorrupt)));
             };
             debug_assert!(newest >= floor_seen, "a floor is only ever raised to a published commit");

@@ -5,9 +5,14 @@
 //!  └───────────► order ────────┘                             for what goes from key to key, and where the directory does not know
 //! ```
 //!
-//! One inserter, many readers, and a short lock: the inserter holds it for one commit, a reader for one key or for a
+//! One inserter, many readers, and a short lock: the inserter holds it for a piece of a commit, a reader for one key or for a
 //! bounded piece of a range, so neither stalls the other. Visibility does not rest on the lock but on the view's CommitId:
-//! what is inserted and not yet published is invisible (M-ATOMIC), because every published view is smaller.
+//! what is inserted and not yet published is invisible (M-ATOMIC), because every published view is smaller. So a reader that comes
+//! between two pieces of a commit sees nothing of it.
+//!
+//! The lock itself favours whoever is running: an inserter that lets go of it and takes it again would nearly always be
+//! sooner than a reader that has to be woken. Hence a reader that finds it taken waits in the gate, and the inserter goes through the
+//! gate between two pieces.
 //!
 //! Long values are shared, so that a reader copies them outside the lock.
 
@@ -17,12 +22,14 @@ use super::run::{self, Direction, PASSED_KEYS, Sight, key_hash};
 use super::values::{Place, Value, Values};
 use crate::batch::Operation;
 use crate::commit_id::CommitId;
-use crate::sync::{self, Arc, Pin, RwLock};
+use crate::sync::{self, Arc, Mutex, Pin, RwLock, RwLockReadGuard};
 use std::collections::btree_map::BTreeMap;
 use std::ops::Bound;
 
 /// Keys that a cursor takes from the table at a time: few at first, then more.
 const CHUNK_KEYS: (usize, usize) = (16, 256);
+/// Operations, and bytes of their keys and values, after which readers have their turn before a commit is inserted further.
+const INSERT_PIECE: (usize, usize) = (256, 64 * 1024);
 /// Bytes of keys and values after which a piece of a sealed table ends.
 const PIECE_BYTES: usize = 1 << 20;
 /// Entries that stand side by side: no entry is ever moved, and no commit waits for that.
@@ -79,6 +86,8 @@ impl Entry {
 #[derive(Debug)]
 pub struct Table {
     rows: RwLock<Rows>,
+    /// Held by a reader that waits for the rows.
+    gate: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -140,13 +149,38 @@ impl Table {
     pub fn new(log_bytes: u64) -> Table {
         let directory = Directory::new(log_bytes);
         let (order, entries, values) = (BTreeMap::new(), Vec::new(), Values::default());
-        Table { rows: RwLock::new(Rows { directory, order, entries, values }) }
+        Table { rows: RwLock::new(Rows { directory, order, entries, values }), gate: Mutex::new(()) }
     }
 
     /// Inserts the operations of a commit, which is greater than all before it.
-    pub fn insert<'a>(&self, commit: CommitId, operations: impl Iterator<Item = Operation<'a>>) {
-        let mut rows = sync::write(&self.rows);
-        operations.for_each(|operation| rows.insert(commit, &operation));
+    pub fn insert<'a>(&self, commit: CommitId, mut operations: impl Iterator<Item = Operation<'a>>) {
+        let (most, most_bytes) = INSERT_PIECE;
+        let mut next = operations.next();
+        while let Some(first) = next {
+            let mut rows = sync::write(&self.rows);
+            let mut bytes = operation_bytes(&first);
+            rows.insert(commit, &first);
+            for operation in operations.by_ref().take(most.saturating_sub(1)) {
+                rows.insert(commit, &operation);
+                bytes = bytes.saturating_add(operation_bytes(&operation));
+                if bytes >= most_bytes {
+                    break;
+                }
+            }
+            drop(rows);
+            next = operations.next();
+            if next.is_some() {
+                // A reader that waits holds the gate until it has the rows.
+                drop(sync::lock(&self.gate));
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Rows> {
+        sync::try_read(&self.rows).unwrap_or_else(|| {
+            let _gate = sync::lock(&self.gate);
+            sync::read(&self.rows)
+        })
     }
 
     /// The version of a key that is visible at a commit: which commit wrote it, and what its value shows; the inner `None` is a
@@ -159,7 +193,7 @@ impl Table {
         at: CommitId,
         show: impl FnOnce(&[u8]) -> R,
     ) -> Option<(CommitId, Option<R>)> {
-        let rows = sync::read(&self.rows);
+        let rows = self.read();
         let version = rows.entry(rows.number(key, hash)?)?.visible(at)?;
         let commit = version.commit;
         Some((
@@ -186,7 +220,7 @@ impl Table {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(run::Entry<'_>) -> Result<(), E>,
     ) -> Result<Option<Vec<u8>>, E> {
-        let rows = sync::read(&self.rows);
+        let rows = self.read();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut bytes = 0usize;
         for (key, number) in rows.order.range::<[u8], _>((from, Bound::Unbounded)) {
@@ -202,6 +236,10 @@ impl Table {
         }
         Ok(None)
     }
+}
+
+fn operation_bytes(operation: &Operation<'_>) -> usize {
+    operation.key.len().saturating_add(operation.value.map_or(0, <[u8]>::len))
 }
 
 /// A key of a chunk: where it begins and ends, and its value.
@@ -288,7 +326,7 @@ impl TableCursor {
         self.bytes.clear();
         self.items.clear();
         self.index = 0;
-        let rows = sync::read(&self.table.rows);
+        let rows = self.table.read();
         let mut passed = 0_usize;
         let mut take = |(key, number): (&Key, &u32)| {
             if let Some(version) = rows.entry(*number).and_then(|entry| entry.visible(self.at)) {
@@ -313,5 +351,112 @@ impl TableCursor {
             Direction::Forward => rows.order.range::<[u8], _>((bound, Bound::Unbounded)).find_map(&mut take),
             Direction::Backward => rows.order.range::<[u8], _>((Bound::Unbounded, bound)).rev().find_map(&mut take),
         };
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::sync::atomic::{AtomicBool, Ordering};
+
+    const BEFORE: CommitId = CommitId(1);
+    const COMMIT: CommitId = CommitId(2);
+
+    fn put<'a>(key: &'a [u8], value: &'a [u8]) -> Operation<'a> {
+        Operation { key, value: Some(value) }
+    }
+
+    fn get(table: &Table, key: &[u8], at: CommitId) -> Option<Vec<u8>> {
+        table.look(key, key_hash(key), at, <[u8]>::to_vec).and_then(|(_, value)| value)
+    }
+
+    fn visible(table: &Pin<Table>, at: CommitId) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut cursor = TableCursor::new(Pin::clone(table), at, Direction::Forward);
+        cursor.seek(Bound::Unbounded);
+        let mut rows = Vec::new();
+        while let Some((key, sight)) = cursor.current() {
+            if let Sight::Value(value) = sight {
+                rows.push((key.to_vec(), value.to_vec()));
+            }
+            cursor.advance();
+        }
+        rows
+    }
+
+    /// M-ATOMIC: `next` is called in the middle of a piece, except for the first operation of each.
+    #[test]
+    fn a_reader_has_its_turn_between_two_pieces_of_a_commit_and_sees_nothing_of_it() {
+        let table = Pin::new(Table::new(1 << 20));
+        table.insert(BEFORE, [put(b"key", b"before")].into_iter());
+        let seen = Arc::new(AtomicBool::new(false));
+        let mut reading = None;
+        let operations = (0..2 * INSERT_PIECE.0).map(|index| {
+            if index == INSERT_PIECE.0 {
+                assert!(table.rows.try_write().is_ok(), "the lock is free between two pieces");
+            }
+            if index == INSERT_PIECE.0 - 1 {
+                assert!(table.rows.try_read().is_err(), "a piece is inserted under the lock");
+                let (table, seen) = (Pin::clone(&table), Arc::clone(&seen));
+                let body = move || {
+                    let show = |value: &[u8]| {
+                        seen.store(true, Ordering::Relaxed);
+                        value.to_vec()
+                    };
+                    (table.look(b"key", key_hash(b"key"), BEFORE, show), visible(&table, BEFORE))
+                };
+                reading = Some(sync::spawn("reader", body).unwrap());
+            }
+            // The reader waits in the gate before this piece ends.
+            while index == INSERT_PIECE.0 - 1 && table.gate.try_lock().is_ok() {}
+            assert!(index != INSERT_PIECE.0 + 1 || seen.load(Ordering::Relaxed), "who waits goes first");
+            put(b"key", b"after")
+        });
+        table.insert(COMMIT, operations);
+        let (looked, rows) = reading.unwrap().join().unwrap();
+        assert_eq!(looked, Some((BEFORE, Some(b"before".to_vec()))));
+        assert_eq!(rows, [(b"key".to_vec(), b"before".to_vec())]);
+        assert_eq!(get(&table, b"key", COMMIT), Some(b"after".to_vec()));
+    }
+
+    #[test]
+    fn a_commit_that_spans_pieces_is_inserted_whole_and_of_two_operations_on_a_key_the_later_counts() {
+        let table = Pin::new(Table::new(1 << 20));
+        let keys: Vec<Vec<u8>> = (0..1000_u32).map(|number| number.to_be_bytes().to_vec()).collect();
+        let puts = |value| keys.iter().map(move |key| put(key, value));
+        table.insert(BEFORE, puts(b"old"));
+        let removed = Operation { key: &keys[7], value: None };
+        table.insert(COMMIT, puts(b"first").chain(puts(b"second")).chain([removed]));
+        assert!(visible(&table, BEFORE).iter().all(|(_, value)| value == b"old"));
+        assert_eq!(visible(&table, BEFORE).len(), keys.len());
+        assert!(visible(&table, COMMIT).iter().all(|(_, value)| value == b"second"));
+        assert_eq!(visible(&table, COMMIT).len(), keys.len() - 1);
+        let mut versions = 0;
+        let mut count = |_: run::Entry<'_>| {
+            versions += 1;
+            Ok::<_, ()>(())
+        };
+        assert_eq!(table.visit(None, &mut count), Ok(None));
+        assert_eq!(versions, 2 * keys.len(), "a commit leaves one version of a key");
+    }
+
+    #[test]
+    fn large_values_end_a_piece_sooner() {
+        let table = Table::new(1 << 20);
+        let value = vec![7; INSERT_PIECE.1 / 2];
+        let free: Vec<bool> = {
+            let mut free = Vec::new();
+            let keys: Vec<[u8; 1]> = (0..6).map(|number| [number]).collect();
+            table.insert(
+                COMMIT,
+                keys.iter().map(|key| {
+                    free.push(table.rows.try_write().is_ok());
+                    put(key, &value)
+                }),
+            );
+            free
+        };
+        assert_eq!(free, [true, false, true, false, true, false]);
+        assert_eq!(get(&table, &[5], COMMIT), Some(value));
     }
 }

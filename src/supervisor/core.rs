@@ -1,7 +1,7 @@
 //! The Supervisor without its thread: facts in, what is to be done.
 //!
 //! Assumes that facts are looked at in the order in which none can have passed another. Promises: the first fault counts, and a halt is
-//! kept before anything says so; the state changes in one place.
+//! kept before anything says so, and shown only when reads have ended with it; the state changes in one place.
 
 use super::machine::{self, Event, State};
 use crate::chunk::Validated;
@@ -11,7 +11,7 @@ use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::receiver::{Received, machine::State as ReceiverState};
 use crate::replica_state::{Halt, StateStore};
-use crate::sync::{Arc, planted};
+use crate::sync::{Arc, planted, seeded};
 
 /// What becomes of a lost connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,10 @@ pub struct Supervisor {
     /// It has told the Receiver to connect, and the Receiver has not begun yet.
     attempts: Option<u64>,
     faulted: bool,
+    /// What it failed at itself.
+    own: Option<Error>,
+    /// What the fault is to be shown as, once what it asks for is done: who was told of a halt is refused.
+    unshown: Option<(Event, String)>,
 }
 
 impl Supervisor {
@@ -81,6 +85,8 @@ impl Supervisor {
             record_bytes,
             attempts: None,
             faulted: false,
+            own: None,
+            unshown: None,
         };
         supervisor.step(Event::Start, None);
         supervisor.step(Event::Opened, None);
@@ -109,6 +115,12 @@ impl Supervisor {
         self.kept.state().halt.as_ref()
     }
 
+    /// What it failed at itself: nobody else can say so.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Error> {
+        self.own.as_ref()
+    }
+
     /// The only place where the state changes: an edge that the machine does not have is our own mistake.
     fn step(&mut self, event: Event, blocked: Option<String>) {
         let next = machine::next(self.state, event);
@@ -124,19 +136,29 @@ impl Supervisor {
         let Received { received, asked, .. } = facts.received;
         let (validated, applied) = (facts.validated.point.position, facts.applied.position);
         assert!(applied <= validated && validated <= received && received <= asked, "the law of positions: {facts:?}");
+        self.acted();
         if self.faulted {
             return Vec::new();
         }
         if let Some(fault) = fault {
             self.faulted = true;
-            return vec![self.fault(fault, facts)];
+            return vec![self.end(fault, facts)];
         }
         if let Err(error) = self.record(facts.applied) {
             self.faulted = true;
-            return vec![self.fault(&error, facts)];
+            let action = self.end(&error, facts);
+            self.own = Some(error);
+            return vec![action];
         }
         self.show(facts);
         self.connect(facts)
+    }
+
+    /// What the last look asked for is done, which the next look takes for granted: a fault is shown now.
+    pub fn acted(&mut self) {
+        if let Some((event, why)) = self.unshown.take() {
+            self.step(event, Some(why));
+        }
     }
 
     /// Ends: what is applied is recorded.
@@ -145,11 +167,12 @@ impl Supervisor {
     /// Those of the disk.
     pub fn close(&mut self, applied: LogPoint) -> Result<()> {
         let recorded = if self.faulted { Ok(()) } else { self.kept.record_applied(applied) };
+        self.acted();
         self.step(Event::Close, None);
-        recorded
+        self.own.take().map_or(recorded, Err)
     }
 
-    fn fault(&mut self, fault: &Error, facts: &Facts) -> Action {
+    fn end(&mut self, fault: &Error, facts: &Facts) -> Action {
         if fault.reason().halts() {
             let named = fault.fact("position").and_then(|position| position.parse().ok()).map(Position);
             let position = named.unwrap_or(facts.validated.point.position);
@@ -157,18 +180,22 @@ impl Supervisor {
             let kept = if planted("a halt is not kept") { Ok(true) } else { self.kept.halt(halt) };
             match kept {
                 Ok(_) => {
-                    self.step(Event::Halt, Some(fault.to_string()));
+                    self.unshown = Some((Event::Halt, fault.to_string()));
+                    if seeded("a halt is shown before reads have ended") {
+                        self.acted();
+                    }
                     return Action::Halt;
                 }
                 // It is not kept, and said so: reads end all the same.
                 Err(error) => {
                     let lost = Error::new(Reason::ReplicationStopped).with("failure", fault).with("not_kept", error);
-                    self.step(Event::Fail, Some(lost.to_string()));
+                    self.own = Some(lost.clone());
+                    self.unshown = Some((Event::Fail, lost.to_string()));
                     return Action::Halt;
                 }
             }
         }
-        self.step(Event::Fail, Some(fault.to_string()));
+        self.unshown = Some((Event::Fail, fault.to_string()));
         Action::Stop
     }
 

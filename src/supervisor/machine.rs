@@ -3,7 +3,7 @@
 //! ```text
 //! Disabled ──start──► Initializing ──opened──► Recovering ──receive, validate, apply, reach──► one of the four
 //! ReceivingWAL, ValidatingWAL, ApplyingWAL, Ready: from each to each, by the stage that is behind
-//! any of these ──halt──► Halted, ──fail──► Failed        ApplyingWAL, … ──recover──► Recovering
+//! any of these ──halt──► Halted, ──fail──► Failed        what follows a failure is another start
 //! all but Disabled ──close──► Closed
 //! ```
 //!

@@ -11,10 +11,11 @@
 //! (REPL-RECONNECT), and alone writes the state file (REPL-STATE).
 //!
 //! * [`Supervisor`]: the core, without a thread; the simulator uses it as it is.
-//! * [`machine`]: the states of a replica. [`worker`]: the thread.
+//! * [`machine`]: the states of a replica. [`worker`]: the thread. [`stages`]: what it looks at.
 
 mod core;
 strict! { machine }
+pub mod stages;
 pub mod worker;
 
 pub use self::core::{Action, Facts, Reconnect, Supervisor};

@@ -1,10 +1,12 @@
 //! The Supervisor's thread: it waits to be called, looks, and acts.
 //!
-//! A call that is pending counts for all that come before it is taken, so nobody waits to call. When the last caller is gone it ends.
+//! A call that is pending counts for all that come before it is taken, so nobody waits to call. When the last caller is gone it ends. Behind
+//! each look it says that it has looked: whoever waits for something that is shown looks then.
 
 use super::core::{Action, Facts, Supervisor};
 use crate::error::{Error, Result};
 use crate::queue::Receiver;
+use crate::sync::seeded;
 
 /// The body of the thread.
 ///
@@ -16,13 +18,19 @@ pub fn run(
     facts: impl Fn() -> Facts,
     fault: impl Fn() -> Option<Error>,
     mut act: impl FnMut(Action, &Supervisor),
+    looked: impl Fn(),
 ) -> Result<()> {
+    if seeded("the supervisor waits before it has looked") && calls.recv().is_err() {
+        return core.close(facts().applied);
+    }
     loop {
         // The fault first: what is seen later is at least as new.
         let fault = fault();
         for action in core.look(&facts(), fault.as_ref()) {
             act(action, &core);
         }
+        core.acted();
+        looked();
         if calls.recv().is_err() {
             break;
         }

@@ -99,27 +99,28 @@ impl Validator {
             let Some((after, seal)) = self.prove_record(&self.part)? else {
                 return if ends_segment { Err(self.rejected(Fault::Incomplete)) } else { Ok(()) };
             };
+            self.check_boundary(seal, ends_segment && at == bytes.len())?;
             let record = std::mem::take(&mut self.part);
             let whole = 0..record.len();
             out.push(Proven::new(record, whole, before, after));
             (self.point, sealed) = (after, seal);
-            self.check_boundary(sealed, ends_segment && at == bytes.len(), before)?;
         }
         let (start, begin) = (at, self.point);
         let mut verdict = Ok(());
         while at < bytes.len() {
-            match self.prove_record(&bytes[at..]) {
-                Ok(Some((after, seal))) => {
-                    let before = std::mem::replace(&mut self.point, after);
-                    at += after.position.since(before.position) as usize;
-                    sealed = seal;
-                    verdict = self.check_boundary(sealed, ends_segment && at == bytes.len(), before);
-                }
+            let proven = self.prove_record(&bytes[at..]).and_then(|proven| {
+                let Some((after, seal)) = proven else { return Ok(None) };
+                let next = at + after.position.since(self.point.position) as usize;
+                self.check_boundary(seal, ends_segment && next == bytes.len())?;
+                Ok(Some((after, seal, next)))
+            });
+            match proven {
+                Ok(Some((after, seal, next))) => (self.point, sealed, at) = (after, seal, next),
                 Ok(None) => break,
-                Err(rejected) => verdict = Err(rejected),
-            }
-            if verdict.is_err() {
-                break;
+                Err(rejected) => {
+                    verdict = Err(rejected);
+                    break;
+                }
             }
         }
         let left = bytes.len() - at;
@@ -160,14 +161,16 @@ impl Validator {
         }
     }
 
-    /// A `Seal` stands where the primary said that a segment ends, and nowhere else.
-    fn check_boundary(&self, sealed: bool, ends: bool, before: LogPoint) -> Result<()> {
+    /// A `Seal` stands where the primary said that a segment ends, and nowhere else. Asked before the record counts as proven: where it does not
+    /// hold, nothing may be built on it, and no segment begins there (REPL-SEGMENT).
+    fn check_boundary(&self, sealed: bool, ends: bool) -> Result<()> {
         if sealed == ends || planted("a segment ends where the primary says") {
             return Ok(());
         }
         let (expected, found) = if ends { ("a Seal", "another record") } else { ("no Seal", "a Seal") };
-        let rejected = Error::new(Reason::SegmentRejected).with("position", before.position).with("fault", "boundary");
-        Err(rejected.with("expected", expected).with("found", found).with("commit", before.commit))
+        let LogPoint { position, commit, .. } = self.point;
+        let rejected = Error::new(Reason::SegmentRejected).with("position", position).with("fault", "boundary");
+        Err(rejected.with("expected", expected).with("found", found).with("commit", commit))
     }
 
     fn rejected(&self, fault: Fault) -> Error {

@@ -7,6 +7,7 @@ use super::core::Validator;
 use crate::chunk::{Chunk, Proven};
 use crate::error::Result;
 use crate::queue::{Receiver, Sender};
+use crate::sync::seeded;
 
 /// What the loop drives: the Validator, and in the models a twin.
 pub trait Core {
@@ -37,9 +38,13 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Chunk>, out: &Sender<Proven>, m
     let mut outcome = Ok(());
     while let Ok(chunk) = inbox.recv() {
         outcome = core.prove(chunk, &mut proven);
+        if outcome.is_err() && seeded("what is proven before a rejection is dropped") {
+            proven.clear();
+        }
+        // Before the hand-over, which may wait: the Receiver may go on by what is proven.
+        moved();
         // An Applier that is gone has said why.
         let gone = proven.drain(..).any(|proven| out.send(proven).is_err());
-        moved();
         if gone || outcome.is_err() {
             break;
         }

@@ -15,6 +15,7 @@ const WAKER: usize = 1;
 pub struct TcpLink {
     poll: Poll,
     address: String,
+    tcp_keepalive: u32,
     /// Addresses of that name that were not tried yet, the next one last.
     untried: Vec<SocketAddr>,
     stream: Option<Stream>,
@@ -24,16 +25,18 @@ pub struct TcpLink {
 }
 
 impl TcpLink {
-    /// A link to `host:port` that is not connected, and what wakes its owner.
+    /// A link to `host:port` that is not connected, and what wakes its owner. Where nothing came for so many seconds, the operating system
+    /// tries whether the other side is still there; 0: never.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub fn new(address: &str) -> io::Result<(TcpLink, Arc<Waker>)> {
+    pub fn new(address: &str, tcp_keepalive: u32) -> io::Result<(TcpLink, Arc<Waker>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(&poll, WAKER)?);
         let link = TcpLink {
             poll,
             address: address.to_owned(),
+            tcp_keepalive,
             untried: Vec::new(),
             stream: None,
             connected: false,
@@ -56,7 +59,8 @@ impl TcpLink {
 
     fn try_next(&mut self, mut failure: io::Error) -> io::Result<()> {
         while let Some(address) = self.untried.pop() {
-            match Stream::begin(&self.poll, CONNECTION, address) {
+            let begun = Stream::begin(&self.poll, CONNECTION, address);
+            match begun.and_then(|stream| stream.keep_alive(self.tcp_keepalive).map(|()| stream)) {
                 Ok(stream) => {
                     (self.stream, self.connected) = (Some(stream), false);
                     (self.readable, self.writable) = (false, false);
@@ -119,17 +123,18 @@ impl TcpLink {
     }
 
     /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
+    /// Whether something of that happened.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<()> {
-        self.poll.wait_seconds(at_most_seconds)?;
+    pub fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<bool> {
+        let passed = self.poll.wait_seconds(at_most_seconds)?;
         for ready in self.poll.ready() {
             if ready.source == CONNECTION {
                 self.readable |= ready.readable || ready.ended || ready.broken;
                 self.writable |= ready.writable || ready.broken;
             }
         }
-        Ok(())
+        Ok(!passed)
     }
 }

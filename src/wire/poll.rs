@@ -65,13 +65,14 @@ impl Poll {
         uninterrupted(|| self.poll.poll(&mut self.events, at_most))
     }
 
-    /// Waits until a source is ready, at most so many seconds, if that is said.
+    /// Waits until a source is ready, at most so many seconds, if that is said. Whether these have passed without one.
     ///
     /// # Errors
     /// Those of the operating system; a signal is none.
-    pub fn wait_seconds(&mut self, at_most: Option<u32>) -> io::Result<()> {
-        let at_most = at_most.map(clock::seconds);
-        uninterrupted(|| self.poll.poll(&mut self.events, at_most))
+    pub fn wait_seconds(&mut self, at_most: Option<u32>) -> io::Result<bool> {
+        let limit = at_most.map(clock::seconds);
+        uninterrupted(|| self.poll.poll(&mut self.events, limit))?;
+        Ok(limit.is_some() && self.events.is_empty())
     }
 
     /// What was ready at the last wait.
@@ -222,11 +223,14 @@ impl Stream {
     }
 
     /// Has the operating system try the connection after so many seconds of silence, and then at thirds of them: where nobody is there, it
-    /// breaks.
+    /// breaks. 0: never.
     ///
     /// # Errors
     /// Those of the operating system.
     pub fn keep_alive(&self, seconds: u32) -> io::Result<()> {
+        if seconds == 0 {
+            return Ok(());
+        }
         sockopt::set_tcp_keepidle(&self.0, clock::seconds(seconds))?;
         sockopt::set_tcp_keepintvl(&self.0, clock::seconds((seconds / TRIES).max(1)))?;
         sockopt::set_tcp_keepcnt(&self.0, TRIES)?;
@@ -319,6 +323,7 @@ mod tests {
         let poll = Poll::new().unwrap();
         let listener = Listener::bind(&poll, 0, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let stream = Stream::connect(&listener.local_addr().unwrap().to_string()).unwrap();
+        stream.keep_alive(0).unwrap();
         assert!(!sockopt::socket_keepalive(&stream.0).unwrap());
         for (seconds, between) in [(300, 100), (1, 1), (32_767, 10_922)] {
             stream.keep_alive(seconds).unwrap();

@@ -1,8 +1,9 @@
 //! The request to end, SIGTERM or SIGINT, as a stream that becomes readable.
 //!
 //! A handler may do almost nothing, so it writes one byte, and whoever polls reads it among everything else that happens. From the
-//! first call on neither signal ends the process by itself. A stream that is dropped stays deaf: the signals go on being caught.
+//! first call on neither signal ends the process by itself, also where nobody polls any more.
 
+use crate::sync::OnceLock;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::io;
@@ -11,14 +12,21 @@ use std::os::unix::net::UnixStream;
 /// A non-blocking stream with a byte in it for each request to end.
 pub type Requests = UnixStream;
 
-/// Begins to catch the requests to end.
+/// The stream of this process.
+static REQUESTS: OnceLock<UnixStream> = OnceLock::new();
+
+/// Begins to catch the requests to end. There is one stream, of which this is a handle: a request that came while nobody polled is found by
+/// whoever polls next.
 ///
 /// # Errors
 /// Those of the operating system.
 pub fn requests_to_end() -> io::Result<Requests> {
+    if let Some(requests) = REQUESTS.get() {
+        return requests.try_clone();
+    }
     let (requests, handler) = UnixStream::pair()?;
     requests.set_nonblocking(true)?;
     pipe::register(SIGTERM, handler.try_clone()?)?;
     pipe::register(SIGINT, handler)?;
-    Ok(requests)
+    REQUESTS.get_or_init(|| requests).try_clone()
 }

@@ -58,7 +58,7 @@ impl Served {
     /// Ends the server; what it held of the database is gone.
     pub fn stop(mut self) -> Database {
         self.stopper.stop();
-        assert_eq!(self.running.take().unwrap().join().unwrap().unwrap(), Stop::Asked);
+        assert_eq!(self.running.take().unwrap().join().unwrap().unwrap(), Stop::Stopped);
         let db = Arc::clone(&self.db);
         drop(self);
         Arc::into_inner(db).expect("the server holds the database no longer")

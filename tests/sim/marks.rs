@@ -27,6 +27,8 @@ marks! {
     ValidatorQueueFull "the queue of the Validator was full"
     ApplierQueueFull "the queue of the Applier was full"
     ApplierWaited "the Applier waited for maintenance"
+    ProofCompared "a replica compared the Proofs of runs"
+    ProofWaited "a Proof waited for the run of a replica"
     ReplicaRolled "a replica began a segment"
     ReplicaRetired "a replica dropped log"
     ReplicaMerged "a replica merged runs"

@@ -20,6 +20,8 @@ pub struct Options {
     pub writes: u64,
     /// Clients stop writing half-way, and write no more.
     pub idles: bool,
+    /// The primary logs Proofs.
+    pub proofs: bool,
     pub keys: u64,
     pub value_max: u64,
     /// One value in so many is far longer; none if 0.
@@ -114,6 +116,7 @@ impl Options {
             replica_retention: retention(&mut dice),
             writes: if kind == 0 { 0 } else { dice.range(3, 20) },
             idles: kind < 8,
+            proofs: Dice::new(seed, "proofs on").below(100) < 70,
             keys: dice.range(2, 16),
             value_max: dice.range(1, 120),
             long_values: dice.pick(&[0, 0, 20]),

@@ -51,7 +51,6 @@ pub fn init(disk: &SimDisk, options: &Options, role: Role, database_id: [u8; 16]
 pub fn open_options(disk: &SimDisk, options: &Options, role: Role) -> aerodb::Options {
     let retention = if role == Role::Replica { options.replica_retention } else { options.primary_retention };
     aerodb::Options {
-        proofs: false,
         dir: PathBuf::from(DIR),
         role: Some(role),
         database_id: None,
@@ -60,6 +59,7 @@ pub fn open_options(disk: &SimDisk, options: &Options, role: Role) -> aerodb::Op
         cache_bytes: 16 * 1024,
         pinned_bytes_max: 1 << 30,
         extend_bytes: options.extend_bytes,
+        proofs: options.proofs,
         disk: Arc::new(disk.clone()),
     }
 }
@@ -173,12 +173,18 @@ impl Primary {
         Ok(acknowledged)
     }
 
-    pub fn maintain(&mut self) -> Result<bool, String> {
-        match self.node.as_mut().expect("it is up").step() {
-            Ok(progress) => Ok(progress == Progress::Worked),
-            Err(error) if self.disk_fault && is_disk_trouble(&error) => Ok(false),
-            Err(error) => Err(format!("the primary's maintenance: {error}")),
-        }
+    /// A step of maintenance, and the Proofs that are owed then; whether there was something to do.
+    pub fn maintain(&mut self, line: &mut Line) -> Result<bool, String> {
+        let node = self.node.as_mut().expect("it is up");
+        let owed = node.store().proofs().owed > 0;
+        let outcome = node.step().and_then(|progress| node.prove().map(|()| progress == Progress::Worked || owed));
+        let worked = match outcome {
+            Ok(worked) => worked,
+            Err(error) if self.disk_fault && is_disk_trouble(&error) => false,
+            Err(error) => return Err(format!("the primary's maintenance: {error}")),
+        };
+        self.look(line)?;
+        Ok(worked)
     }
 
     /// Whether it can write no more.

@@ -207,6 +207,13 @@ impl Replica {
         if oldest > seen.keeps_from && seen.keeps_from > 0 {
             marks.set(Mark::ReplicaRetired);
         }
+        let proofs = node.store().proofs();
+        must!(proofs.logged == proofs.compared + proofs.waiting + proofs.missed, "Proofs that are nowhere: {proofs:?}");
+        for (count, mark) in [(proofs.compared, Mark::ProofCompared), (proofs.waiting, Mark::ProofWaited)] {
+            if count > 0 {
+                marks.set(mark);
+            }
+        }
         self.seen = Seen { received, validated: point, applied, keeps_from: oldest, sound: 0 };
         must!(
             !self.rests || applied == seen.applied || seen.applied == LogPoint::default(),

@@ -7,7 +7,7 @@ use super::dice::Dice;
 use aerodb::Reason;
 use aerodb::feeder::Session;
 use aerodb::frame::{Frame, Segment};
-use aerodb::receiver::worker::Link;
+use aerodb::receiver::worker::{Link, Slept};
 use std::collections::VecDeque;
 use std::io;
 
@@ -136,8 +136,8 @@ impl Link for SimLink {
         self.eof = false;
     }
 
-    fn sleep(&mut self, _at_most_seconds: Option<u32>) -> io::Result<()> {
-        Ok(())
+    fn sleep(&mut self, _at_most_seconds: Option<u32>) -> io::Result<Slept> {
+        Ok(Slept::UntilWoken)
     }
 }
 

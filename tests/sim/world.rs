@@ -530,7 +530,7 @@ impl World {
         if !self.true_up() || self.primaries[0].1.is_stopped() {
             return Ok(false);
         }
-        let worked = self.primaries[0].1.maintain()?;
+        let worked = self.primaries[0].1.maintain(&mut self.lines[0])?;
         self.event("the primary maintains", u64::from(worked), 0);
         Ok(worked)
     }
@@ -937,10 +937,10 @@ impl World {
             400 + 4 * self.lines[0].len() / self.options.frame_max.min(self.options.bounds.receiver.window_bytes);
         for _ in 0..rounds {
             self.step += 1;
-            if self.all_settled() {
+            // A Proof is log that nobody ordered.
+            if !self.maintain_primary()? && self.all_settled() {
                 return Ok(());
             }
-            self.maintain_primary()?;
             for index in 0..self.replicas.len() {
                 if self.replicas[index].node.is_none() {
                     self.start_replica(index)?;
@@ -979,6 +979,10 @@ impl World {
             let replica = &self.replicas[index];
             let line = &self.lines[0];
             replica.check_rows(line)?;
+            let proofs = replica.up().store().proofs();
+            if proofs.waiting > 0 {
+                return Err(format!("all runs are complete, and Proofs wait: {proofs:?}"));
+            }
             let oldest = replica.up().received().oldest.0;
             line.compare(&replica.disk, oldest, line.len())?;
             let files = store_files(&replica.disk);

@@ -16,5 +16,6 @@ fn every_seeded_bug_is_caught_or_explained() {
     for Explained { bug, why } in EXPLAINED {
         writeln!(stdout, "explained: {bug}\n    {why}").expect("standard output");
     }
-    assert!(verdict.caught.len() >= 35, "the proof found its places");
+    writeln!(stdout, "{} caught, {} explained", verdict.caught.len(), EXPLAINED.len()).expect("standard output");
+    assert!(verdict.caught.len() >= 45, "the proof found its places");
 }

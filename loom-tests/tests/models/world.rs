@@ -28,6 +28,15 @@ pub(crate) struct World {
 impl World {
     /// An empty store that calls maintenance over this queue.
     pub(crate) fn new(call: Option<Sender<()>>) -> World {
+        World::of(&manifest(), call)
+    }
+
+    /// An empty store whose log begins here, without maintenance.
+    pub(crate) fn at(genesis: LogPoint) -> World {
+        World::of(&Manifest::empty(DATABASE, genesis), None)
+    }
+
+    fn of(manifest: &Manifest, call: Option<Sender<()>>) -> World {
         let disk = SimDisk::new();
         let directory = PathBuf::from("/store");
         disk.create_dir(&directory).expect("the disk has no fault");
@@ -39,7 +48,7 @@ impl World {
             cache_bytes: 0,
             pinned_bytes_max: u64::MAX,
         };
-        let store = Store::open(options, &manifest(), call).expect("the manifest names no run");
+        let store = Store::open(options, manifest, call).expect("the manifest names no run");
         World { applier: Applier::new(&store), store }
     }
 

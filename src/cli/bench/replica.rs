@@ -11,7 +11,6 @@ use aerodb::disk::{Disk, RealDisk};
 use aerodb::published::Signal;
 use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::server::{self, Server, Stop, Stopper};
-use aerodb::supervisor::Reconnect;
 use aerodb::sync::{self, Arc, JoinHandle};
 use aerodb::wal::{self, LogCursor};
 use aerodb::{CommitId, Database, Error, Init, Node, Options, Position, Reason, Result, Role, recovery};
@@ -197,9 +196,7 @@ impl Follower {
 impl Made {
     fn start(self) -> Result<Follower> {
         let Made(dir, primary) = self;
-        let options =
-            ReplicaOptions { options: Options::new(&dir), primary: primary.to_string(), reconnect: Reconnect::Never };
-        let replica = Replica::open(options)?;
+        let replica = Replica::open(ReplicaOptions::new(Options::new(&dir), &primary.to_string()))?;
         let published = Arc::new(Signal::new());
         let raised = Arc::clone(&published);
         replica.database().on_publish(move || raised.raise());

@@ -3,9 +3,9 @@
 //! Nobody can make a value of this type, so nothing of what the loop asks of it is ever asked.
 
 use super::Replica;
-use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::identity::Role;
+use crate::server::Options;
 use crate::server::counters::Counters;
 use crate::wal::Extent;
 use crate::wire::{Poll, Ready};
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 pub enum Feeds {}
 
 impl Feeds {
-    pub(in crate::server) fn bind(_: &Poll, _: usize, _: SocketAddr, _: &Database) -> Result<Feeds> {
+    pub(in crate::server) fn bind(_: &Poll, _: usize, _: SocketAddr, _: &Options) -> Result<Feeds> {
         Role::Primary.check_compiled().and_then(|()| Err(Error::new(crate::reason::Reason::RoleCompiledOut)))
     }
 

@@ -1,17 +1,17 @@
 //! All connections of replicas: who comes, who has a turn, who is gone.
 //!
-//! Seats are bounded. A connection that has not said who it is has no claim to one: where all are taken, the oldest of those that are not
+//! Seats are bounded. A connection that has not said who it is, or that it has a directory, has no claim to one: where all are taken, the oldest of those that are not
 //! served gives way, so silent connections keep no replica out, and no clock has to tell them apart.
 
 use super::seat::Seat;
 use super::{Replica, SEATS};
-use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::feeder::Source;
 use crate::feeder::machine::State;
 use crate::identity::Role;
 use crate::limits;
 use crate::reason::Reason;
+use crate::server::Options;
 use crate::server::counters::Counters;
 use crate::sync::Arc;
 use crate::wal::Extent;
@@ -30,9 +30,12 @@ pub struct Feeds {
     name: usize,
     listener: Listener,
     address: SocketAddr,
+    tcp_keepalive: u32,
     source: Arc<Source>,
     /// Who is connected, and how many had come before.
     seats: Vec<Option<(u64, Seat)>>,
+    /// Whose turn is the first.
+    first: usize,
     /// Somebody may wait to be accepted.
     accepting: bool,
     /// The operating system refused a connection; it was said.
@@ -41,11 +44,12 @@ pub struct Feeds {
 }
 
 impl Feeds {
-    /// Listens for the replicas of this database, under this name and those behind it.
+    /// Listens for the replicas of the server's database, under this name and those behind it.
     ///
     /// # Errors
     /// `identity.other_role`, `server.listen_failed`.
-    pub(in crate::server) fn bind(poll: &Poll, name: usize, listen: SocketAddr, database: &Database) -> Result<Feeds> {
+    pub(in crate::server) fn bind(poll: &Poll, name: usize, listen: SocketAddr, options: &Options) -> Result<Feeds> {
+        let Options { database, tcp_keepalive, .. } = options;
         let identity = *database.identity();
         if identity.role != Role::Primary {
             let refused = Error::new(Reason::IdentityOtherRole).with("expected", Role::Primary);
@@ -59,8 +63,10 @@ impl Feeds {
             name,
             listener,
             address,
+            tcp_keepalive: *tcp_keepalive,
             source: Arc::new(Source::new(identity, database.log().clone())),
             seats: Vec::new(),
+            first: 0,
             accepting: false,
             refused: false,
             buffer: vec![0; READ_BYTES],
@@ -101,23 +107,35 @@ impl Feeds {
         }
     }
 
-    /// Accepts who waits, and gives every connection its turn.
+    /// Accepts who waits, and gives every connection its turn. What all are sent is bounded, because clients wait as long: whoever had less
+    /// than a turn for that is the first of the next one.
     pub(in crate::server) fn turn(&mut self, poll: &Poll, extent: &Extent, counters: &mut Counters) {
         self.accept(poll, counters);
-        for place in 0..self.seats.len() {
+        let mut left = limits::REPLICAS_TURN_BYTES;
+        let mut cut = None;
+        for step in 0..self.seats.len() {
+            let place = (self.first + step) % self.seats.len();
             let Some((_, seat)) = self.seats[place].as_ref().filter(|(_, seat)| seat.has_more(extent)) else {
                 continue;
             };
             let before = seat.session().state();
             let full = before == State::AwaitingHello && self.served() >= limits::REPLICAS_MAX;
             let Some((_, seat)) = &mut self.seats[place] else { continue };
-            let sent = seat.turn(extent, full, &mut self.buffer);
+            let most = left.min(limits::REPLICA_TURN_BYTES);
+            let sent = seat.turn(extent, full, &mut self.buffer, most);
             tell(before, seat, counters);
             match sent {
-                Ok(bytes) => counters.replication_bytes_out += bytes as u64,
+                Ok(bytes) => {
+                    counters.replication_bytes_out += bytes as u64;
+                    left -= bytes;
+                    if bytes == most && most < limits::REPLICA_TURN_BYTES {
+                        cut.get_or_insert(place);
+                    }
+                }
                 Err(error) => self.close(place, &error),
             }
         }
+        self.first = cut.unwrap_or(self.first);
     }
 
     /// Whether somebody waits for more log.
@@ -154,6 +172,8 @@ impl Feeds {
     }
 
     fn enter(&mut self, poll: &Poll, stream: Stream, address: SocketAddr) -> io::Result<()> {
+        // Whoever waits for more log says nothing, and nothing is said to it: only the operating system finds that its machine is gone.
+        stream.keep_alive(self.tcp_keepalive)?;
         let place = self.free_place();
         let seat = Seat::new(stream, address, &self.source, poll, self.name + 1 + place)?;
         self.refused = false;
@@ -226,4 +246,122 @@ fn tell(before: State, seat: &Seat, counters: &mut Counters) {
 
 fn shown(seat: &Seat) -> String {
     seat.session().replica().map_or_else(|| "unknown".to_owned(), |node| node.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+    use crate::database::Database;
+    use crate::disk::SimDisk;
+    use crate::frame::{Fetch, Frame, Hello, VERSION};
+    use crate::id::Id;
+    use crate::position::Position;
+    use crate::record;
+    use crate::recovery::{self, Init};
+    use std::path::Path;
+
+    /// A primary with a log of so many bytes at least.
+    fn primary(bytes: u64) -> Arc<Database> {
+        let (disk, dir) = (Arc::new(SimDisk::new()), Path::new("/db"));
+        let init = Init { disk: disk.clone(), role: Role::Primary, ..Init::standalone(dir) };
+        Database::init(&init).unwrap();
+        let database = Database::open(recovery::Options { disk, ..recovery::Options::new(dir) }).unwrap();
+        while database.extent().durable.position.0 < bytes {
+            let mut batch = Batch::new();
+            batch.put(b"key", &vec![7; 1 << 20]).unwrap();
+            database.commit(batch).unwrap();
+        }
+        Arc::new(database)
+    }
+
+    /// A replica by hand, and what it says first: that it wants all of the log.
+    fn replica(poll: &Poll, name: usize, feeds: &Feeds, upto: u64) -> (Stream, Vec<u8>) {
+        let mut stream = Stream::connect(&feeds.address().to_string()).unwrap();
+        stream.register(poll, name).unwrap();
+        let identity = feeds.source.identity();
+        let hello = Hello {
+            versions: (VERSION, VERSION),
+            has_nothing: false,
+            database_id: identity.database_id,
+            node_id: Id([0x5e; 16]),
+            epoch: identity.epoch,
+            shape: identity.parameters.into(),
+            validated: record::genesis(identity.database_id, identity.epoch),
+        };
+        let mut said = Vec::new();
+        Frame::Hello(hello).encode(&mut said);
+        Frame::Fetch(Fetch { from: Position::GENESIS, upto: Position(upto) }).encode(&mut said);
+        (stream, said)
+    }
+
+    #[test]
+    fn a_refusal_for_which_a_turn_has_no_room_is_sent_in_the_next_one_r_divergence() {
+        let database = primary(0);
+        let extent = database.extent();
+        let mut poll = Poll::new().unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut feeds = Feeds::bind(&poll, 0, listen, &Options::new(database)).unwrap();
+        let (mut stream, _) = replica(&poll, 1000, &feeds, 1);
+        stream.write(b"no frame of any kind").unwrap();
+        while feeds.seats.is_empty() {
+            poll.wait(true).unwrap();
+            poll.ready().for_each(|ready| feeds.ready(ready));
+            feeds.accept(&poll, &mut Counters::default());
+        }
+        let mut buffer = [0; 4096];
+        let (_, seat) = feeds.seats[0].as_mut().unwrap();
+        while seat.session().state() != State::Ended {
+            poll.wait(true).unwrap();
+            poll.ready().filter(|ready| ready.source == 1).for_each(|ready| seat.ready(ready));
+            assert_eq!(seat.turn(&extent, false, &mut buffer, 0).unwrap(), 0);
+        }
+        assert!(seat.has_more(&extent));
+        assert!(seat.turn(&extent, false, &mut buffer, 4096).unwrap() > 0);
+        let mut told = Vec::new();
+        loop {
+            match stream.read(&mut buffer).unwrap() {
+                Some(0) => break,
+                Some(bytes) => told.extend_from_slice(&buffer[..bytes]),
+                None => poll.wait(true).unwrap(),
+            }
+        }
+        let Some((Frame::Refuse(refuse), _)) = Frame::decode(&told).unwrap() else { panic!("{told:?}") };
+        assert_eq!(refuse.reason, u16::from(Reason::ProtocolMalformed.number()));
+    }
+
+    #[test]
+    fn what_a_turn_sends_is_bounded_over_all_replicas_and_none_of_them_is_passed_over_wire_bound() {
+        const REPLICAS: usize = 24;
+        const LOG: u64 = 8 << 20;
+        let database = primary(LOG);
+        let mut poll = Poll::new().unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut feeds = Feeds::bind(&poll, 0, listen, &Options::new(Arc::clone(&database))).unwrap();
+        let mut replicas: Vec<_> = (0..REPLICAS).map(|at| replica(&poll, 1000 + at, &feeds, LOG)).collect();
+        for (stream, said) in &mut replicas {
+            assert_eq!(stream.write(said).unwrap(), Some(said.len()));
+        }
+        let (extent, mut counters, mut buffer) = (database.extent(), Counters::default(), vec![0; 1 << 20]);
+        loop {
+            poll.wait(feeds.may_sleep(&extent)).unwrap();
+            poll.ready().for_each(|ready| feeds.ready(ready));
+            let before = counters.replication_bytes_out;
+            feeds.turn(&poll, &extent, &mut counters);
+            assert!(counters.replication_bytes_out - before <= limits::REPLICAS_TURN_BYTES as u64);
+            // Each reads all that there is.
+            for (stream, _) in &mut replicas {
+                while let Some(1..) = stream.read(&mut buffer).unwrap() {}
+            }
+            let sent: Vec<u64> = feeds.replicas().iter().map(|replica| replica.sent.0).collect();
+            if let (Some(least), Some(most)) = (sent.iter().min(), sent.iter().max())
+                && sent.len() == REPLICAS
+            {
+                assert!(most - least <= 3 * limits::REPLICA_TURN_BYTES as u64, "{sent:?}");
+                if *least == LOG {
+                    return;
+                }
+            }
+        }
+    }
 }

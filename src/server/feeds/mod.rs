@@ -26,8 +26,8 @@ use crate::limits;
 use crate::position::Position;
 use std::net::SocketAddr;
 
-/// Connections that may be open at a time: those that are served, and as many that have not said who they are, or are about to be told
-/// why they are not.
+/// Connections that may be open at a time: those that are served, and as many that have not said who they are, have no directory yet, or
+/// are told why they are not served.
 const SEATS: usize = 2 * limits::REPLICAS_MAX;
 
 /// How many sources of the poll are those of replicas: the listener, and the seats behind it.

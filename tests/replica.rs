@@ -1,0 +1,627 @@
+//! A replica beside its primary, in one process: real sockets, real disks, the threads of the product, and a proxy in between that can
+//! cut, hold and change what the primary says.
+//!
+//! Nothing sleeps and nothing polls: a test waits for what the replica shows. What the replica must hold is known from the primary's
+//! directory: at the end both are closed, and their logs and runs must be the same bytes.
+
+#![cfg(feature = "replication")]
+
+mod proxy;
+mod served;
+mod world;
+
+use aerodb::committer::Retention;
+use aerodb::compare::{CompareOptions, Comparison, Relation, Side, compare};
+use aerodb::disk::{Disk, RealDisk};
+use aerodb::frame::Frame;
+use aerodb::receiver::machine::State as ReceiverState;
+use aerodb::replica::{self, Replica, ReplicaOptions, ReplicaStatus};
+use aerodb::resp::Value;
+use aerodb::server::{self, Server};
+use aerodb::supervisor::{Reconnect, machine::State};
+use aerodb::{
+    Batch, CommitId, Database, Init, Node, Options, Parameters, Position, Reason, Result, Role, applier, validator,
+};
+use proxy::Proxy;
+use served::{Client, Served};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use world::Dice;
+
+fn small() -> Parameters {
+    Parameters { segment_bytes: 16 * 1024, table_bytes: 8 * 1024, block_bytes: 512, fanout: 2 }
+}
+
+fn real() -> Arc<dyn Disk> {
+    Arc::new(RealDisk)
+}
+
+/// A primary that is served, a proxy before it, and a place for replicas.
+struct World {
+    place: tempfile::TempDir,
+    primary: Option<Served>,
+    proxy: Proxy,
+    dice: Dice,
+}
+
+impl World {
+    fn new() -> World {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("p");
+        Database::init(&Init { role: Role::Primary, parameters: small(), ..Init::standalone(&dir) }).unwrap();
+        let primary = serve(Options::new(&dir));
+        let proxy = Proxy::of(primary.replication.unwrap());
+        World { place, primary: Some(primary), proxy, dice: Dice(7) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn db(&self) -> &Database {
+        &self.primary.as_ref().unwrap().db
+    }
+
+    /// So many more commits.
+    fn commit(&mut self, count: u64) -> CommitId {
+        let batches: Vec<Batch> = (0..count).map(|_| some_batch(&mut self.dice)).collect();
+        batches.into_iter().fold(CommitId::NONE, |_, batch| self.db().commit(batch).unwrap())
+    }
+
+    fn stop_primary(&mut self) {
+        self.primary.take().unwrap().stop().close().unwrap();
+    }
+
+    /// Serves a directory in the place of the primary.
+    fn serve(&mut self, options: Options) {
+        let primary = serve(options);
+        self.proxy.lead_to(primary.replication.unwrap());
+        self.primary = Some(primary);
+    }
+
+    fn make_replica(&self, name: &str) {
+        replica::init(&self.path(name), &self.proxy.address.to_string(), &real()).unwrap();
+    }
+
+    fn options(&self, name: &str) -> ReplicaOptions {
+        let primary = self.proxy.address.to_string();
+        ReplicaOptions {
+            options: Options::new(&self.path(name)),
+            primary,
+            reconnect: Reconnect::After(0),
+            tcp_keepalive: 0,
+        }
+    }
+
+    fn open(&self, name: &str) -> Replica {
+        Replica::open(self.options(name)).unwrap()
+    }
+
+    /// A new replica that does not connect again.
+    fn once(&self, name: &str) -> Replica {
+        self.make_replica(name);
+        Replica::open(ReplicaOptions { reconnect: Reconnect::Never, ..self.options(name) }).unwrap()
+    }
+
+    /// Ends the primary; the directories of both must be the same, byte for byte.
+    fn finish(mut self, names: &[&str]) {
+        if self.primary.is_some() {
+            self.stop_primary();
+        }
+        settle(&self.path("p"));
+        for name in names {
+            settle(&self.path(name));
+            let found = compared(&self.path("p"), &self.path(name), true);
+            assert_eq!(found.relation, Relation::Same, "{name}");
+            assert_eq!((found.runs.different.len(), found.runs.only_a, found.runs.only_b), (0, 0, 0), "{name}");
+            assert_eq!(sealed(&self.path("p")), sealed(&self.path(name)), "{name}");
+            assert_eq!(files(&self.path("p").join("store")), files(&self.path(name).join("store")), "{name}");
+        }
+    }
+}
+
+fn serve(options: Options) -> Served {
+    let db = Database::open(options).unwrap();
+    Served::with(db, |options| options.replication = Some("127.0.0.1:0".parse().unwrap()))
+}
+
+fn some_batch(dice: &mut Dice) -> Batch {
+    let mut batch = Batch::new();
+    for _ in 0..=dice.below(3) {
+        let key = format!("key-{}", dice.below(500));
+        let value: Vec<u8> = (0..dice.below(300)).map(|_| dice.roll() as u8).collect();
+        if dice.below(6) == 0 { batch.delete(key.as_bytes()) } else { batch.put(key.as_bytes(), &value) }.unwrap();
+    }
+    batch
+}
+
+fn compared(a: &Path, b: &Path, thorough: bool) -> Comparison {
+    let options = CompareOptions { a: a.to_owned(), b: b.to_owned(), disk: real(), thorough };
+    compare(&options, &mut |_, _| {}).unwrap()
+}
+
+/// Does what maintenance has not done yet: when it is done is free.
+fn settle(dir: &Path) {
+    let mut node = Node::open(&Options::new(dir)).unwrap();
+    node.maintain().unwrap();
+    node.close().unwrap();
+}
+
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
+/// The segments that will not change any more.
+fn sealed(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut segments = files(&dir.join("wal"));
+    segments.remove("MARK");
+    segments.pop_last();
+    segments
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// REPL-POSITIONS: what is shown obeys the law at every moment.
+fn check_law(status: &ReplicaStatus) {
+    let (received, validated) = (status.received, status.validated.point.position);
+    assert!(status.applied.position <= validated && validated <= received.received, "{status:?}");
+    assert!(received.received <= received.asked, "{status:?}");
+}
+
+/// Waits until it has halted, and returns by what: the code, and where.
+fn halted(replica: &Replica) -> (Reason, Position) {
+    let status = replica.wait_until(|status| status.halt.is_some());
+    let halt = status.halt.unwrap();
+    assert_eq!(status.replica.state, State::Halted);
+    assert_eq!(status.fault.unwrap().reason(), halt.reason);
+    assert!(!halt.evidence.is_empty());
+    (halt.reason, halt.position)
+}
+
+/// P5-I4, REPL-POSITIONS, F-P3: it follows, and goes on where it was after a restart of either side.
+#[test]
+fn a_replica_follows_and_catches_up_after_a_restart_of_either_side() {
+    let mut world = World::new();
+    let last = world.commit(200);
+    world.make_replica("r");
+    let replica = world.open("r");
+    let durable = world.db().extent().durable;
+    assert_eq!(replica.wait_for(last).unwrap(), durable);
+    let status = replica.wait_until(|status| {
+        check_law(status);
+        let stages = (status.receiver.state, status.validator.state, status.applier.state);
+        let idle = (ReceiverState::Streaming, validator::machine::State::Waiting, applier::machine::State::Idle);
+        status.replica.state == State::Ready && stages == idle
+    });
+    let received = status.received;
+    let origin = received.origin.unwrap();
+    assert_eq!((origin.node_id, origin.oldest), (world.db().identity().node_id, Position::GENESIS));
+    assert_eq!((origin.target, origin.durable), (durable, durable));
+    assert_eq!((status.validated.point, status.validated.seen, status.applied), (durable, durable.position, durable));
+    assert_eq!((received.received, received.bytes), (durable.position, durable.position.0));
+    assert_eq!((received.attempts, received.sessions, received.lost), (1, 1, 0));
+    assert!(received.fetches > 0 && received.segments > 1 && received.syncs > 0, "{received:?}");
+    assert_eq!((status.fault.as_ref(), status.halt), (None, None));
+    assert_eq!(status.database.commit, last);
+
+    let last = world.commit(100);
+    assert_eq!(replica.wait_for(last).unwrap().commit, last);
+    replica.close().unwrap();
+    let (before, last) = (world.db().extent().durable, world.commit(100));
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    let began = replica.status().received;
+    assert_eq!(Position(began.received.0 - began.bytes), before.position, "what it had was not fetched again");
+
+    let ended = world.primary.as_ref().unwrap().address;
+    world.stop_primary();
+    let status = replica.wait_until(|status| status.received.lost > 0);
+    assert_eq!(status.fault, None);
+    world.serve(Options::new(&world.path("p")));
+    assert_ne!(world.primary.as_ref().unwrap().address, ended);
+    let last = world.commit(50);
+    replica.wait_for(last).unwrap();
+    assert!(replica.status().received.sessions >= 2);
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// F-P3, F-N1: a connection that is cut anywhere costs nothing but time.
+#[test]
+fn cut_connections_are_made_again_and_nothing_is_lost() {
+    let mut world = World::new();
+    world.make_replica("r");
+    let replica = world.open("r");
+    for _ in 0..20 {
+        let last = world.commit(20);
+        world.proxy.cut();
+        replica.wait_for(last).unwrap();
+    }
+    assert_eq!(replica.status().fault, None);
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// P5-I16, R-WRITER, F-RS1: a replica answers no reads yet and makes no history, and says who does.
+#[test]
+fn reads_and_writes_are_refused_by_name() {
+    let mut world = World::new();
+    let last = world.commit(5);
+    world.make_replica("r");
+    let replica = Arc::new(world.open("r"));
+    replica.wait_for(last).unwrap();
+    let refusal = |outcome: Result<()>| outcome.unwrap_err();
+    let db = replica.database();
+    assert_eq!(refusal(db.get(b"key-1").map(drop)).reason(), Reason::ReadBlocked);
+    assert_eq!(refusal(db.view(None).map(drop)).reason(), Reason::ReadBlocked);
+    let refused = refusal(db.commit(some_batch(&mut Dice(1))).map(drop));
+    assert_eq!(refused.reason(), Reason::RoleNotWriter);
+    let primary = world.proxy.address.to_string();
+    assert_eq!(refused.fact("primary"), Some(primary.as_str()));
+
+    let options = server::Options {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        replica: Some(Arc::clone(&replica)),
+        ..server::Options::new(Arc::clone(db))
+    };
+    let server = Server::bind(options).unwrap();
+    let (address, stopper) = (server.local_addr(), server.stopper());
+    let running = std::thread::spawn(move || server.run());
+    let mut client = Client::connect(address);
+    let error = |reply: Value| {
+        let Value::Error(text) = reply else { panic!("{reply:?}") };
+        String::from_utf8(text).unwrap()
+    };
+    let write = error(client.ask("SET key-1 x"));
+    assert!(write.starts_with("READONLY ") && write.contains(&primary), "{write}");
+    let read = error(client.ask("GET key-1"));
+    assert!(read.contains(Reason::ReadBlocked.name()), "{read}");
+    stopper.stop();
+    running.join().unwrap().unwrap();
+    Arc::into_inner(replica).unwrap().close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// What the proxy does to the frame with log that comes first behind so many bytes.
+type Deed = fn(&Frame, Vec<u8>) -> Vec<u8>;
+
+/// How many bytes of a SEGMENT stand before its log.
+const HEAD: usize = aerodb::frame::SEGMENT_HEAD_BYTES;
+
+fn flip(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
+    bytes[at] ^= 0x10;
+    bytes
+}
+
+/// F-V1, F-V2, F-V3, REPL-HALT: what was changed on the way halts the replica at its place, also after a restart, and nothing behind it is
+/// applied; once the halt is cleared by its name it goes on.
+#[test]
+fn what_is_changed_on_the_way_halts_the_replica_until_it_is_cleared_by_name() {
+    let deeds: [(&str, Deed, Reason); 6] = [
+        ("a byte of the log", |_, bytes| flip(bytes, HEAD + 40), Reason::SegmentRejected),
+        (
+            "the last byte of the log",
+            |_, bytes| {
+                let last = bytes.len() - 1;
+                flip(bytes, last)
+            },
+            Reason::SegmentRejected,
+        ),
+        ("a byte of the frame's header", |_, bytes| flip(bytes, 3), Reason::ProtocolMalformed),
+        ("a byte of the frame's fields", |_, bytes| flip(bytes, 20), Reason::ProtocolMalformed),
+        ("a frame that is gone", |_, _| Vec::new(), Reason::ReplicationGap),
+        ("a frame that comes twice", |_, bytes| bytes.repeat(2), Reason::ReplicationNotAsked),
+    ];
+    for (what, deed, reason) in deeds {
+        let mut world = World::new();
+        world.commit(50);
+        world.make_replica("r");
+        let from = world.db().extent().durable.position;
+        let replica = world.open("r");
+        replica.wait_for(CommitId(50)).unwrap();
+        let mut done = false;
+        world.proxy.edit(move |frame, bytes| match frame {
+            Frame::Segment(segment) if segment.from >= from && !done => {
+                done = true;
+                deed(frame, bytes)
+            }
+            Frame::Segment(_) | Frame::Hello(_) | Frame::Welcome(_) | Frame::Refuse(_) | Frame::Fetch(_) => bytes,
+        });
+        let last = world.commit(100);
+        let (code, position) = halted(&replica);
+        assert_eq!(code, reason, "{what}");
+        let error = replica.wait_for(last).unwrap_err();
+        assert_eq!(error.reason(), Reason::ReplicaHalted, "{what}");
+        assert_eq!(error.fact("halt"), Some(format!("{code}@{position}").as_str()));
+        let applied = replica.applied();
+        assert!(applied.commit < last && applied.position >= from, "{what}: {applied}");
+        assert!(replica.status().validated.point.position <= position.max(applied.position), "{what}");
+        // Who closes it is told what it ended with.
+        assert_eq!(replica.close().unwrap_err().reason(), reason, "{what}");
+        world.proxy.be_honest();
+
+        // It stays halted, however often it is opened, and does not even connect.
+        let connections = world.proxy.accepted();
+        for _ in 0..2 {
+            let replica = world.open("r");
+            assert_eq!(replica.status().replica.state, State::Halted);
+            assert_eq!(replica.wait_for(last).unwrap_err().reason(), Reason::ReplicaHalted);
+            assert_eq!(replica.applied(), applied, "{what}: what was behind it is not applied later");
+            replica.close().unwrap();
+        }
+        assert_eq!(world.proxy.accepted(), connections);
+        let options = Options::new(&world.path("r"));
+        let others = [(code, Position(position.0 + 1)), (Reason::HistoryAhead, position)];
+        for (other, at) in others {
+            assert_eq!(replica::resume(&options, other, at).unwrap_err().reason(), Reason::HaltOther);
+        }
+        let cleared = replica::resume(&options, code, position).unwrap();
+        assert_eq!((cleared.reason, cleared.position), (code, position));
+        assert_eq!(replica::resume(&options, code, position).unwrap_err().reason(), Reason::HaltOther);
+        let replica = world.open("r");
+        replica.wait_for(last).unwrap();
+        replica.close().unwrap();
+        world.finish(&["r"]);
+    }
+}
+
+/// F-D1: a primary that is another, behind, or has gone another way is found at the handshake, and nothing is changed.
+#[test]
+fn another_a_stale_and_a_forked_primary_halt_the_replica() {
+    let mut world = World::new();
+    world.commit(60);
+    world.make_replica("r");
+    world.stop_primary();
+    let (stale, forked) = (world.path("stale"), world.path("forked"));
+    copy(&world.path("p"), &stale);
+    copy(&world.path("p"), &forked);
+    world.serve(Options::new(&world.path("p")));
+    let last = world.commit(40);
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.stop_primary();
+
+    let foreign = world.path("foreign");
+    Database::init(&Init { role: Role::Primary, parameters: small(), ..Init::standalone(&foreign) }).unwrap();
+    let before = sealed(&world.path("r"));
+    let cases =
+        [(foreign, Reason::IdentityOtherDatabase), (stale, Reason::HistoryAhead), (forked, Reason::HistoryDiverged)];
+    for (dir, reason) in cases {
+        world.serve(Options::new(&dir));
+        if reason == Reason::HistoryDiverged {
+            world.dice = Dice(99);
+            world.commit(80);
+        }
+        let replica = world.open("r");
+        let (code, position) = halted(&replica);
+        assert_eq!(code, reason);
+        assert_eq!(replica.commit(), last);
+        assert_eq!(replica.close().unwrap_err().reason(), reason);
+        replica::resume(&Options::new(&world.path("r")), code, position).unwrap();
+        world.stop_primary();
+    }
+    assert_eq!(sealed(&world.path("r")), before);
+    world.serve(Options::new(&world.path("p")));
+    let last = world.commit(10);
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// F-N1, REPL-RECONNECT: without a primary it waits, says so, and where it is not to connect again it says that too.
+#[test]
+fn a_replica_whose_primary_is_not_there_says_so() {
+    let mut world = World::new();
+    let last = world.commit(30);
+    let replica = world.once("r");
+    replica.wait_for(last).unwrap();
+    world.proxy.cut();
+    let error = replica.wait_for(CommitId(last.0 + 1)).unwrap_err();
+    assert_eq!((error.reason(), error.fact("reconnect")), (Reason::ReplicationDisconnected, Some("never")));
+    let status = replica.status();
+    assert_eq!(status.receiver.state, ReceiverState::Disconnected);
+    assert!(status.receiver.blocked.unwrap().contains(Reason::ReplicationDisconnected.name()));
+    assert_eq!((status.received.attempts, status.received.lost), (1, 1));
+    assert_eq!(status.fault, None);
+    replica.close().unwrap();
+
+    // A port at which nobody listens.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = ReplicaOptions { primary: nobody.to_string(), reconnect: Reconnect::Never, ..world.options("r") };
+    let replica = Replica::open(options).unwrap();
+    let status = replica.wait_until(|status| status.received.lost == 1);
+    assert!(status.receiver.blocked.unwrap().contains(Reason::ReplicationUnreachable.name()));
+    assert_eq!(replica.wait_for(last).unwrap().commit, last, "what it has it has");
+    assert_eq!(replica.wait_for(CommitId::MAX).unwrap_err().reason(), Reason::ReplicationDisconnected);
+    replica.close().unwrap();
+    let refused = replica::init(&world.path("new"), &nobody.to_string(), &real()).unwrap_err();
+    assert_eq!(refused.reason(), Reason::ReplicationUnreachable);
+    assert!(!world.path("new").exists());
+}
+
+/// Log that the primary has dropped is missed by name, by a new replica and by one that was away for too long.
+#[test]
+fn log_that_was_retired_is_missed_by_name() {
+    let mut world = World::new();
+    let last = world.commit(20);
+    world.make_replica("r");
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.stop_primary();
+    world.serve(Options { retention: Retention::Bytes(0), ..Options::new(&world.path("p")) });
+    world.commit(200);
+    world.db().checkpoint().unwrap();
+    // Retirement is ordered behind the checkpoint; the next commit is behind it.
+    world.commit(1);
+    assert!(world.db().extent().oldest > Position::GENESIS);
+    let refused = replica::init(&world.path("new"), &world.proxy.address.to_string(), &real()).unwrap_err();
+    assert_eq!(refused.reason(), Reason::HistoryRetired);
+    assert!(!world.path("new").exists());
+    let replica = world.open("r");
+    assert_eq!(halted(&replica).0, Reason::HistoryRetired);
+    assert_eq!(replica.commit(), last);
+    drop(replica);
+    world.stop_primary();
+    let found = CompareOptions { a: world.path("r"), b: world.path("p"), disk: real(), thorough: false };
+    assert_eq!(compare(&found, &mut |_, _| {}).unwrap_err().reason(), Reason::WalRetired);
+}
+
+/// R-AUTHORITY: a directory has one role, whoever opens it.
+#[test]
+fn a_directory_of_another_role_is_refused() {
+    let mut world = World::new();
+    world.make_replica("r");
+    world.stop_primary();
+    let refused = Replica::open(ReplicaOptions { options: Options::new(&world.path("p")), ..world.options("r") });
+    assert_eq!(refused.err().unwrap().reason(), Reason::IdentityOtherRole);
+    let options = Options { role: Some(Role::Primary), ..Options::new(&world.path("r")) };
+    assert_eq!(Database::open(options).err().unwrap().reason(), Reason::IdentityOtherRole);
+    let refused = replica::resume(&Options::new(&world.path("p")), Reason::SegmentRejected, Position(0)).unwrap_err();
+    assert_eq!(refused.reason(), Reason::IdentityOtherRole);
+}
+
+/// Who asks for a commit waits for it, as long as it may come.
+#[test]
+fn waiting_for_a_commit_ends_when_it_is_applied() {
+    let mut world = World::new();
+    world.commit(1);
+    world.make_replica("r");
+    let replica = Arc::new(world.open("r"));
+    let waits = |commit| {
+        let replica = Arc::clone(&replica);
+        std::thread::spawn(move || replica.wait_for(CommitId(commit)).map(|point| point.commit))
+    };
+    let waiting: Vec<_> = (1..=40).map(waits).collect();
+    world.commit(39);
+    for (commit, waiting) in (1..).zip(waiting) {
+        assert!(waiting.join().unwrap().unwrap() >= CommitId(commit));
+    }
+    Arc::into_inner(replica).unwrap().close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// A listener whose queue is full: whoever connects hears nothing.
+fn black_hole() -> (SocketAddr, Vec<Box<dyn std::any::Any>>) {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, listen, socket_with};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut kept: Vec<Box<dyn std::any::Any>> = vec![Box::new(listener)];
+    for _ in 0..8 {
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
+        // It is begun, and stays so.
+        let _ = connect(&socket, &address);
+        kept.push(Box::new(socket));
+    }
+    (address, kept)
+}
+
+/// Closing ends all threads, whatever they wait for.
+#[test]
+fn closing_ends_everything_in_every_state() {
+    let mut world = World::new();
+    let last = world.commit(50);
+    world.make_replica("r");
+    let opened = |primary: SocketAddr| {
+        let primary = primary.to_string();
+        Replica::open(ReplicaOptions { primary, ..world.options("r") }).unwrap()
+    };
+    let (address, _kept) = black_hole();
+    let replica = opened(address);
+    replica.wait_until(|status| status.receiver.state == ReceiverState::Connecting);
+    replica.close().unwrap();
+
+    // It accepts, and says nothing.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let replica = opened(mute.local_addr().unwrap());
+    replica.wait_until(|status| status.receiver.state == ReceiverState::Handshaking);
+    replica.close().unwrap();
+
+    // The delay before the next attempt is longer than any test.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options =
+        ReplicaOptions { primary: nobody.to_string(), reconnect: Reconnect::After(86_400), ..world.options("r") };
+    let replica = Replica::open(options).unwrap();
+    replica.wait_until(|status| status.receiver.state == ReceiverState::Disconnected);
+    replica.close().unwrap();
+
+    world.proxy.hold();
+    let replica = world.open("r");
+    replica.wait_until(|status| status.receiver.state == ReceiverState::Handshaking);
+    replica.close().unwrap();
+    world.proxy.pass();
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    replica.wait_until(|status| status.receiver.state == ReceiverState::Streaming);
+    replica.close().unwrap();
+
+    // In mid-flight: what was received is proven and applied before it ends.
+    let last = world.commit(400);
+    let replica = world.open("r");
+    replica.wait_until(|status| status.received.segments > 0);
+    replica.close().unwrap();
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    drop(replica);
+    world.finish(&["r"]);
+}
+
+/// P5-I3: an Applier that waits for room is seen to wait, and goes on when there is room, also while the replica is closed.
+#[test]
+fn a_replica_that_waits_for_room_says_so_and_can_be_closed() {
+    use world::gate::gated;
+    let mut world = World::new();
+    world.commit(1);
+    world.make_replica("r");
+    let (disk, gate) = gated(real());
+    gate.hold(".run.tmp");
+    let last = world.commit(800);
+    let options = world.options("r");
+    let options = ReplicaOptions { options: Options { disk, ..options.options }, ..options };
+    let replica = Replica::open(options).unwrap();
+    let status = replica.wait_until(|status| status.applier.state == applier::machine::State::Waiting);
+    check_law(&status);
+    assert!(status.applier.blocked.is_some() && status.applied.commit < last);
+    let closing = std::thread::spawn(move || replica.close());
+    gate.open();
+    closing.join().unwrap().unwrap();
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// A closed replica is at every moment the beginning of its primary.
+#[test]
+fn a_replica_is_always_the_beginning_of_its_primary() {
+    let mut world = World::new();
+    world.make_replica("r");
+    for _ in 0..4 {
+        let last = world.commit(60);
+        let replica = world.open("r");
+        replica.wait_for(CommitId(last.0 - 20)).unwrap();
+        replica.close().unwrap();
+        world.commit(5);
+        world.stop_primary();
+        let found = compared(&world.path("p"), &world.path("r"), false);
+        assert_eq!(found.relation, Relation::Prefix { shorter: Side::B });
+        assert!(found.runs.different.is_empty());
+        world.serve(Options::new(&world.path("p")));
+    }
+}
