@@ -22,6 +22,9 @@ const SEAL: u8 = 6;
 pub type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// The commit that wrote it, and the value.
+type Version = (u64, Option<Vec<u8>>);
+
 /// A line of history.
 #[derive(Clone)]
 pub struct Line {
@@ -33,7 +36,7 @@ pub struct Line {
     pub segments: Vec<u64>,
     /// Ordered, and not in the durable log.
     pub ordered: VecDeque<Writes>,
-    versions: BTreeMap<Vec<u8>, Vec<(u64, Option<Vec<u8>>)>>,
+    versions: BTreeMap<Vec<u8>, Vec<Version>>,
     /// Where each commit ends, and the floor from there on.
     pub commits: u64,
     floors: Vec<(u64, u64)>,

@@ -55,6 +55,20 @@ pub struct Seen {
     pub sound: u64,
 }
 
+/// By what a replica can be halted here.
+const HALTS: [(Reason, Mark); 10] = [
+    (Reason::ProtocolMalformed, Mark::Malformed),
+    (Reason::ProtocolUnexpected, Mark::Unexpected),
+    (Reason::ReplicationGap, Mark::Gap),
+    (Reason::ReplicationNotAsked, Mark::NotAsked),
+    (Reason::SegmentRejected, Mark::Rejected),
+    (Reason::HistoryAhead, Mark::Ahead),
+    (Reason::HistoryDiverged, Mark::Diverged),
+    (Reason::HistoryRetired, Mark::Retired),
+    (Reason::IdentityOtherDatabase, Mark::OtherDatabase),
+    (Reason::IdentityOtherParameters, Mark::OtherParameters),
+];
+
 macro_rules! must {
     ($holds:expr, $($told:tt)*) => {
         if !$holds {
@@ -298,20 +312,9 @@ impl Replica {
         let refused = node.store().view(None).err().map(|refusal| refusal.reason());
         must!(refused == Some(Reason::ReplicaHalted), "a halted replica answers a read with {refused:?}");
         self.halted = halt;
-        let mark = match reason {
-            Reason::ProtocolMalformed => Mark::Malformed,
-            Reason::ProtocolUnexpected => Mark::Unexpected,
-            Reason::ReplicationGap => Mark::Gap,
-            Reason::ReplicationNotAsked => Mark::NotAsked,
-            Reason::SegmentRejected => Mark::Rejected,
-            Reason::HistoryAhead => Mark::Ahead,
-            Reason::HistoryDiverged => Mark::Diverged,
-            Reason::HistoryRetired => Mark::Retired,
-            Reason::IdentityOtherDatabase => Mark::OtherDatabase,
-            Reason::IdentityOtherParameters => Mark::OtherParameters,
-            other => return Err(format!("nothing here can halt a replica by {other}")),
-        };
-        marks.set(mark);
+        let mark = HALTS.iter().find(|(known, _)| *known == reason);
+        let (_, mark) = mark.ok_or_else(|| format!("nothing here can halt a replica by {reason}"))?;
+        marks.set(*mark);
         Ok(())
     }
 
