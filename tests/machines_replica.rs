@@ -5,6 +5,8 @@
 //!
 //! `AERODB_BLESS=1 cargo test --test machines_replica` rewrites the tables.
 
+#![cfg(feature = "replication")]
+
 mod world;
 
 use aerodb::applier::{ReplicaApplier, Step, machine as applier_machine};

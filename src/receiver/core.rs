@@ -247,7 +247,8 @@ impl Receiver {
         self.take(count).map_err(|end| match end {
             // Where it happened belongs to the name of a halt, and does not depend on when somebody looks.
             End::Failed(fault) if fault.fact("position").is_none() => End::Failed(fault.with("position", expected)),
-            end => end,
+            End::Lost(why) => End::Lost(why),
+            End::Failed(fault) => End::Failed(fault),
         })
     }
 
