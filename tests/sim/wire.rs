@@ -187,10 +187,10 @@ pub fn befall(mishap: Mishap, frame: Vec<u8>, dice: &mut Dice) -> Vec<Piece> {
             let mut bytes = frame;
             let left = dice.range(1, bytes.len() as u64 - 1) as usize;
             bytes.truncate(left);
-            // What follows is taken for its rest: for log, if the cut lies in log.
+            // What follows is taken for its rest: for log, if the cut lies in log; and if whole frames are taken for it, one is missing.
             let in_log = is_segment && left >= SEGMENT_HEAD_BYTES;
-            let both = [Reason::ProtocolMalformed, Reason::SegmentRejected];
-            vec![piece(bytes, if in_log { &both } else { &both[..1] })]
+            let all = [Reason::ProtocolMalformed, Reason::SegmentRejected, Reason::ReplicationGap];
+            vec![piece(bytes, if in_log { &all } else { &all[..1] })]
         }
         Mishap::Doubled => {
             let again = frame.clone();
