@@ -975,6 +975,8 @@ impl World {
             if self.replicas[index].up().halt().is_some() {
                 continue;
             }
+            // Where the log ends with a Seal, the proof of it begins the next segment.
+            self.receive(index)?;
             while self.maintain_replica(index)? {}
             let replica = &self.replicas[index];
             let line = &self.lines[0];
