@@ -86,7 +86,6 @@ macro_rules! strict {
 }
 
 /// An enumeration whose values are words: what a machine can be in, and what can happen to it.
-#[cfg(feature = "replication")]
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$attribute:meta])* $value:ident $word:literal)* }) => {
         $(#[$about])*

@@ -47,16 +47,16 @@ fn table<S: Copy, E: Copy>(
 fn the_tables_of_the_documents_are_those_of_the_machines() {
     let committer = {
         use committer_machine::{Event, State, next};
-        table(&State::ALL, &Event::ALL, State::name, Event::name, next)
+        table(State::ALL, Event::ALL, State::name, Event::name, next)
     };
     let maintenance = {
         use maintenance_machine::{Event, State, next};
-        table(&State::ALL, &Event::ALL, State::name, Event::name, next)
+        table(State::ALL, Event::ALL, State::name, Event::name, next)
     };
     #[cfg(feature = "replication")]
     let feeder = {
         use aerodb::feeder::machine::{Event, State, next};
-        table(&State::ALL, &Event::ALL, State::name, Event::name, next)
+        table(State::ALL, Event::ALL, State::name, Event::name, next)
     };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/machines.md");
     let shown = std::fs::read_to_string(&path).unwrap();
@@ -361,12 +361,12 @@ fn a_real_component_takes_every_edge_and_no_other() {
 
     let committer = {
         use committer_machine::{Event, State, next};
-        edges(&State::ALL, &Event::ALL, State::name, Event::name, next)
+        edges(State::ALL, Event::ALL, State::name, Event::name, next)
     };
     assert_eq!(*looks.committer.lock().unwrap(), committer);
     let maintenance = {
         use maintenance_machine::{Event, State, next};
-        edges(&State::ALL, &Event::ALL, State::name, Event::name, next)
+        edges(State::ALL, Event::ALL, State::name, Event::name, next)
     };
     assert_eq!(*looks.maintenance.lock().unwrap(), maintenance);
 }
@@ -484,5 +484,5 @@ fn a_session_of_a_replica_takes_every_edge_and_no_other() {
     assert_eq!(session.state(), State::Serving);
     session.disconnected();
     look(&session);
-    assert_eq!(*seen.borrow(), edges(&State::ALL, &Event::ALL, State::name, Event::name, next));
+    assert_eq!(*seen.borrow(), edges(State::ALL, Event::ALL, State::name, Event::name, next));
 }

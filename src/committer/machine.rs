@@ -7,84 +7,37 @@
 //!
 //! Stopped and Closed take no more writes, for good. The table of all edges is in `docs/machines.md`.
 
-use std::fmt;
-
-/// What the committer is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Waits for orders.
-    Idle,
-    /// Makes a group durable and applies it.
-    Writing,
-    /// Waits for maintenance to make room for another table.
-    Waiting,
-    /// A write or fsync failed: no more writes until the node is started again.
-    Stopped,
-    /// The database was closed.
-    Closed,
-}
-
-/// What happens to the committer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// A group of orders was taken from the inbox.
-    Taken,
-    /// The group is durable and applied, and the orders are answered.
-    Durable,
-    /// The sealed tables have reached their bound.
-    Full,
-    /// There is room for another table.
-    Room,
-    /// A write, an fsync or another component failed.
-    Failed,
-    /// The database is being closed.
-    Close,
-}
-
-impl State {
-    /// Every state.
-    pub const ALL: [State; 5] = [State::Idle, State::Writing, State::Waiting, State::Stopped, State::Closed];
-
-    /// The state's word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Idle => "idle",
-            State::Writing => "writing",
-            State::Waiting => "waiting",
-            State::Stopped => "stopped",
-            State::Closed => "closed",
-        }
+words! {
+    /// What the committer is doing.
+    State {
+        /// Waits for orders.
+        Idle "idle"
+        /// Makes a group durable and applies it.
+        Writing "writing"
+        /// Waits for maintenance to make room for another table.
+        Waiting "waiting"
+        /// A write or fsync failed: no more writes until the node is started again.
+        Stopped "stopped"
+        /// The database was closed.
+        Closed "closed"
     }
 }
 
-impl Event {
-    /// Every event.
-    pub const ALL: [Event; 6] = [Event::Taken, Event::Durable, Event::Full, Event::Room, Event::Failed, Event::Close];
-
-    /// The event's word; the cause that is shown.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Event::Taken => "taken",
-            Event::Durable => "durable",
-            Event::Full => "full",
-            Event::Room => "room",
-            Event::Failed => "failed",
-            Event::Close => "close",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+words! {
+    /// What happens to the committer.
+    Event {
+        /// A group of orders was taken from the inbox.
+        Taken "taken"
+        /// The group is durable and applied, and the orders are answered.
+        Durable "durable"
+        /// The sealed tables have reached their bound.
+        Full "full"
+        /// There is room for another table.
+        Room "room"
+        /// A write, an fsync or another component failed.
+        Failed "failed"
+        /// The database is being closed.
+        Close "close"
     }
 }
 

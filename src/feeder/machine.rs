@@ -9,99 +9,41 @@
 //!
 //! A further fetch changes nothing but how much may be sent. The table of all edges is in `docs/machines.md`.
 
-use std::fmt;
-
-/// What is being done for a replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Nobody has said who it is.
-    AwaitingHello,
-    /// It has no directory yet, was told whose log this is, and must ask for nothing.
-    Introduced,
-    /// Everything that was asked for is sent.
-    Idle,
-    /// Log is sent.
-    Serving,
-    /// More was asked for than is durable.
-    Parked,
-    /// The connection has ended, or is about to.
-    Ended,
-}
-
-/// What happens to the feeding of a replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// It said who it is, and was welcomed.
-    Hello,
-    /// It said that it has nothing, and was welcomed.
-    Introduction,
-    /// It asked for log.
-    Fetch,
-    /// The last byte that was asked for is sent.
-    Served,
-    /// The durable end comes before it.
-    End,
-    /// The durable end has moved.
-    Moved,
-    /// It was refused, or the connection has ended.
-    Ended,
-}
-
-impl State {
-    /// Every state.
-    pub const ALL: [State; 6] =
-        [State::AwaitingHello, State::Introduced, State::Idle, State::Serving, State::Parked, State::Ended];
-
-    /// The state's word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            State::AwaitingHello => "awaiting-hello",
-            State::Introduced => "introduced",
-            State::Idle => "idle",
-            State::Serving => "serving",
-            State::Parked => "parked",
-            State::Ended => "ended",
-        }
+words! {
+    /// What is being done for a replica.
+    State {
+        /// Nobody has said who it is.
+        AwaitingHello "awaiting-hello"
+        /// It has no directory yet, was told whose log this is, and must ask for nothing.
+        Introduced "introduced"
+        /// Everything that was asked for is sent.
+        Idle "idle"
+        /// Log is sent.
+        Serving "serving"
+        /// More was asked for than is durable.
+        Parked "parked"
+        /// The connection has ended, or is about to.
+        Ended "ended"
     }
 }
 
-impl Event {
-    /// Every event.
-    pub const ALL: [Event; 7] = [
-        Event::Hello,
-        Event::Introduction,
-        Event::Fetch,
-        Event::Served,
-        Event::End,
-        Event::Moved,
-        Event::Ended,
-    ];
-
-    /// The event's word; the cause that is shown.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Event::Hello => "hello",
-            Event::Introduction => "introduction",
-            Event::Fetch => "fetch",
-            Event::Served => "served",
-            Event::End => "end",
-            Event::Moved => "moved",
-            Event::Ended => "ended",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+words! {
+    /// What happens to the feeding of a replica.
+    Event {
+        /// It said who it is, and was welcomed.
+        Hello "hello"
+        /// It said that it has nothing, and was welcomed.
+        Introduction "introduction"
+        /// It asked for log.
+        Fetch "fetch"
+        /// The last byte that was asked for is sent.
+        Served "served"
+        /// The durable end comes before it.
+        End "end"
+        /// The durable end has moved.
+        Moved "moved"
+        /// It was refused, or the connection has ended.
+        Ended "ended"
     }
 }
 

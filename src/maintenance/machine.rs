@@ -8,81 +8,35 @@
 //!
 //! A merge that was begun and put aside is gone on with at the next `merge`. The table of all edges is in `docs/machines.md`.
 
-use std::fmt;
-
-/// What maintenance is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Has nothing to do.
-    Idle,
-    /// Makes a run of a sealed table.
-    Flushing,
-    /// Merges runs.
-    Merging,
-    /// A write, fsync or block failed: no more work until the node is started again.
-    Stopped,
-    /// The database was closed.
-    Closed,
-}
-
-/// What happens to maintenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// A sealed table is taken.
-    Table,
-    /// A merge is begun, or gone on with.
-    Merge,
-    /// The work is done, and the manifest names its result.
-    Done,
-    /// Something failed.
-    Failed,
-    /// The database is being closed.
-    Close,
-}
-
-impl State {
-    /// Every state.
-    pub const ALL: [State; 5] = [State::Idle, State::Flushing, State::Merging, State::Stopped, State::Closed];
-
-    /// The state's word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Idle => "idle",
-            State::Flushing => "flushing",
-            State::Merging => "merging",
-            State::Stopped => "stopped",
-            State::Closed => "closed",
-        }
+words! {
+    /// What maintenance is doing.
+    State {
+        /// Has nothing to do.
+        Idle "idle"
+        /// Makes a run of a sealed table.
+        Flushing "flushing"
+        /// Merges runs.
+        Merging "merging"
+        /// A write, fsync or block failed: no more work until the node is started again.
+        Stopped "stopped"
+        /// The database was closed.
+        Closed "closed"
     }
 }
 
-impl Event {
-    /// Every event.
-    pub const ALL: [Event; 5] = [Event::Table, Event::Merge, Event::Done, Event::Failed, Event::Close];
-
-    /// The event's word; the cause that is shown.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Event::Table => "table",
-            Event::Merge => "merge",
-            Event::Done => "done",
-            Event::Failed => "failed",
-            Event::Close => "close",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+words! {
+    /// What happens to maintenance.
+    Event {
+        /// A sealed table is taken.
+        Table "table"
+        /// A merge is begun, or gone on with.
+        Merge "merge"
+        /// The work is done, and the manifest names its result.
+        Done "done"
+        /// Something failed.
+        Failed "failed"
+        /// The database is being closed.
+        Close "close"
     }
 }
 
