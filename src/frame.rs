@@ -1,8 +1,8 @@
 //! Frames: what a replica and its primary say to each other (`protocol.md`).
 //!
 //! A frame is a header of 16 bytes, whose own checksum proves the length before anything is done with it, and a body. The fields
-//! of a body have a checksum; log bytes behind them have none of their own, because every record in them proves itself, and because
-//! so they can go from a file to a socket untouched.
+//! of a body have a checksum. Log bytes behind them have none of their own, because every record in them proves itself, and because
+//! so they can go from a file to a socket untouched; the bytes of a snapshot have one, which its head names.
 //!
 //! Pure and total: bytes in any pieces, nothing is allocated on the word of a length.
 
@@ -10,7 +10,7 @@ use crate::codec::{self, Put, Reader};
 use crate::commit_id::CommitId;
 use crate::id::Id;
 use crate::limits;
-use crate::position::{LogPoint, Position};
+use crate::position::{History, LogPoint, Position};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -21,11 +21,63 @@ pub const HEADER_BYTES: usize = 16;
 /// Bytes of a SEGMENT before its log bytes, header included.
 pub const SEGMENT_HEAD_BYTES: usize = HEADER_BYTES + SEGMENT_FIELDS_BYTES;
 
+/// Bytes of a CHUNK before its bytes of the snapshot, header included.
+pub const CHUNK_HEAD_BYTES: usize = HEADER_BYTES + CHUNK_FIELDS_BYTES;
+
 const SEGMENT_FIELDS_BYTES: usize = 40;
+const CHUNK_FIELDS_BYTES: usize = 16;
+const MANIFEST_FIELDS_BYTES: usize = 64;
 const REFUSE_FIELDS_BYTES: usize = 40;
 const HELLO_MAGIC: &[u8; 8] = b"AEROREPL";
 const ENDS_SEGMENT: u32 = 1;
-const HAS_NOTHING: u32 = 1;
+
+/// What a replica comes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To follow the log from where its own ends.
+    Follow,
+    /// To learn whose log this is: it has no directory yet, and database, epoch, shape and point are zero.
+    Introduction,
+    /// To get a snapshot: it knows whose log this is, has nothing of it that it would keep, and its point is zero.
+    Snapshot,
+    /// To find out where its log and this one part. Its point is shown, and not compared.
+    Fork,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Purpose; 4] = [Purpose::Follow, Purpose::Introduction, Purpose::Snapshot, Purpose::Fork];
+
+    fn number(self) -> u32 {
+        match self {
+            Purpose::Follow => 0,
+            Purpose::Introduction => 1,
+            Purpose::Snapshot => 2,
+            Purpose::Fork => 3,
+        }
+    }
+
+    fn from_number(number: u32) -> Option<Purpose> {
+        Purpose::ALL.into_iter().find(|purpose| purpose.number() == number)
+    }
+
+    /// The purpose in words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Follow => "follow",
+            Purpose::Introduction => "introduction",
+            Purpose::Snapshot => "snapshot",
+            Purpose::Fork => "fork",
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,11 +92,32 @@ pub enum Kind {
     Fetch,
     /// Log that was asked for.
     Segment,
+    /// A snapshot is asked for.
+    Snapshot,
+    /// What the snapshot consists of.
+    Manifest,
+    /// Bytes of the snapshot that were asked for.
+    Chunk,
+    /// Which history stands before a position.
+    Probe,
+    /// The answer.
+    Point,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Hello, Kind::Welcome, Kind::Refuse, Kind::Fetch, Kind::Segment];
+    pub const ALL: [Kind; 10] = [
+        Kind::Hello,
+        Kind::Welcome,
+        Kind::Refuse,
+        Kind::Fetch,
+        Kind::Segment,
+        Kind::Snapshot,
+        Kind::Manifest,
+        Kind::Chunk,
+        Kind::Probe,
+        Kind::Point,
+    ];
 
     fn number(self) -> u8 {
         match self {
@@ -53,11 +126,25 @@ impl Kind {
             Kind::Refuse => 3,
             Kind::Fetch => 4,
             Kind::Segment => 5,
+            Kind::Snapshot => 6,
+            Kind::Manifest => 7,
+            Kind::Chunk => 8,
+            Kind::Probe => 9,
+            Kind::Point => 10,
         }
     }
 
     fn from_number(number: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// Whether a replica sends it, or its primary.
+    #[must_use]
+    pub fn is_replicas(self) -> bool {
+        match self {
+            Kind::Hello | Kind::Fetch | Kind::Snapshot | Kind::Probe => true,
+            Kind::Welcome | Kind::Refuse | Kind::Segment | Kind::Manifest | Kind::Chunk | Kind::Point => false,
+        }
     }
 
     /// The kind's word.
@@ -69,6 +156,11 @@ impl Kind {
             Kind::Refuse => "REFUSE",
             Kind::Fetch => "FETCH",
             Kind::Segment => "SEGMENT",
+            Kind::Snapshot => "SNAPSHOT",
+            Kind::Manifest => "MANIFEST",
+            Kind::Chunk => "CHUNK",
+            Kind::Probe => "PROBE",
+            Kind::Point => "POINT",
         }
     }
 
@@ -77,8 +169,28 @@ impl Kind {
         match self {
             Kind::Hello | Kind::Welcome => 104..=104,
             Kind::Refuse => REFUSE_FIELDS_BYTES..=REFUSE_FIELDS_BYTES + limits::REFUSAL_BYTES_MAX,
-            Kind::Fetch => 16..=16,
+            Kind::Fetch | Kind::Snapshot => 16..=16,
             Kind::Segment => SEGMENT_FIELDS_BYTES + 1..=SEGMENT_FIELDS_BYTES + limits::SEGMENT_FRAME_BYTES_MAX,
+            Kind::Manifest => MANIFEST_FIELDS_BYTES + 1..=MANIFEST_FIELDS_BYTES + limits::MANIFEST_BYTES_MAX,
+            Kind::Chunk => CHUNK_FIELDS_BYTES + 1..=CHUNK_FIELDS_BYTES + limits::CHUNK_BYTES_MAX,
+            Kind::Probe => 8..=8,
+            Kind::Point => 32..=32,
+        }
+    }
+
+    /// Bytes of the body that are read as fields, of so many: what follows them is for whoever takes the frame.
+    fn fields_bytes(self, body: usize) -> usize {
+        match self {
+            Kind::Segment => SEGMENT_FIELDS_BYTES,
+            Kind::Chunk => CHUNK_FIELDS_BYTES,
+            Kind::Hello
+            | Kind::Welcome
+            | Kind::Refuse
+            | Kind::Fetch
+            | Kind::Snapshot
+            | Kind::Manifest
+            | Kind::Probe
+            | Kind::Point => body,
         }
     }
 }
@@ -107,8 +219,8 @@ pub struct Shape {
 pub struct Hello {
     /// The versions of the protocol that it speaks, from and to.
     pub versions: (u16, u16),
-    /// It has no directory yet, and asks only whose log this is: database, epoch, shape and point are zero.
-    pub has_nothing: bool,
+    /// What it comes for.
+    pub purpose: Purpose,
     /// Whose log it follows.
     pub database_id: Id,
     /// Which node it is.
@@ -127,7 +239,7 @@ impl Hello {
     pub fn of_nothing(versions: (u16, u16), node_id: Id) -> Hello {
         Hello {
             versions,
-            has_nothing: true,
+            purpose: Purpose::Introduction,
             database_id: Id::default(),
             node_id,
             epoch: 0,
@@ -191,7 +303,54 @@ pub struct Segment {
     pub durable: LogPoint,
 }
 
-/// A frame; of a SEGMENT what stands before the log bytes.
+/// A snapshot is asked for: its manifest first, if this is the first one, and the bytes from one place to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The first byte: where the one before ended.
+    pub from: u64,
+    /// The byte behind the last. It may lie beyond the end of the snapshot.
+    pub upto: u64,
+}
+
+/// What a snapshot consists of: behind this come the runs that the manifest names, in its order, and then the log of one segment up to the
+/// cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The point that the snapshot holds everything up to, and nothing beyond.
+    pub cut: LogPoint,
+    /// The log before the segment that holds the cut.
+    pub segment: LogPoint,
+    /// Bytes of all that follows.
+    pub bytes: u64,
+    /// The file of the manifest.
+    pub manifest: Vec<u8>,
+}
+
+/// Bytes of a snapshot that were asked for. They follow behind the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where the first byte stands in the snapshot.
+    pub from: u64,
+    /// How many bytes there are.
+    pub bytes: usize,
+    /// Their crc32c.
+    pub crc: u32,
+}
+
+/// What stands before a position of the primary's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// No record, no segment and not the durable end begins there.
+    Nothing,
+    /// This does.
+    Point(LogPoint),
+    /// The log there is not kept any more.
+    Retired,
+    /// The log does not reach there.
+    Beyond,
+}
+
+/// A frame; of a SEGMENT and of a CHUNK what stands before the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// See [`Hello`].
@@ -204,6 +363,16 @@ pub enum Frame {
     Fetch(Fetch),
     /// See [`Segment`].
     Segment(Segment),
+    /// See [`Snapshot`].
+    Snapshot(Snapshot),
+    /// See [`Manifest`].
+    Manifest(Manifest),
+    /// See [`Chunk`].
+    Chunk(Chunk),
+    /// Which history stands before this position?
+    Probe(Position),
+    /// This one does.
+    Point(Position, Before),
 }
 
 /// Why bytes are no frame.
@@ -251,19 +420,24 @@ impl Frame {
             Frame::Refuse(_) => Kind::Refuse,
             Frame::Fetch(_) => Kind::Fetch,
             Frame::Segment(_) => Kind::Segment,
+            Frame::Snapshot(_) => Kind::Snapshot,
+            Frame::Manifest(_) => Kind::Manifest,
+            Frame::Chunk(_) => Kind::Chunk,
+            Frame::Probe(_) => Kind::Probe,
+            Frame::Point(..) => Kind::Point,
         }
     }
 
-    /// Appends the frame; behind a SEGMENT the caller appends the log bytes.
+    /// Appends the frame; behind a SEGMENT or a CHUNK the caller appends the bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut body = Vec::with_capacity(SEGMENT_FIELDS_BYTES);
-        let mut log_bytes = 0;
+        let mut following = 0;
         match self {
             Frame::Hello(hello) => {
                 body.extend_from_slice(HELLO_MAGIC);
                 body.put_u16(hello.versions.0);
                 body.put_u16(hello.versions.1);
-                body.put_u32(if hello.has_nothing { HAS_NOTHING } else { 0 });
+                body.put_u32(hello.purpose.number());
                 body.extend_from_slice(&hello.database_id.0);
                 body.extend_from_slice(&hello.node_id.0);
                 body.put_u64(hello.epoch);
@@ -294,15 +468,47 @@ impl Frame {
                 body.put_u64(fetch.upto.0);
             }
             Frame::Segment(segment) => {
-                log_bytes = segment.bytes;
+                following = segment.bytes;
                 body.put_u64(segment.from.0);
                 body.put_len32(segment.bytes);
                 body.put_u32(if segment.ends_segment { ENDS_SEGMENT } else { 0 });
                 body.put_point(segment.durable);
             }
+            Frame::Snapshot(snapshot) => {
+                body.put_u64(snapshot.from);
+                body.put_u64(snapshot.upto);
+            }
+            Frame::Manifest(manifest) => {
+                body.put_point(manifest.cut);
+                body.put_point(manifest.segment);
+                body.put_u64(manifest.bytes);
+                body.put_len32(manifest.manifest.len());
+                body.put_u32(0);
+                body.extend_from_slice(&manifest.manifest);
+            }
+            Frame::Chunk(chunk) => {
+                following = chunk.bytes;
+                body.put_u64(chunk.from);
+                body.put_len32(chunk.bytes);
+                body.put_u32(chunk.crc);
+            }
+            Frame::Probe(position) => body.put_u64(position.0),
+            Frame::Point(position, before) => {
+                let (answer, point) = match before {
+                    Before::Nothing => (0, LogPoint::default()),
+                    Before::Point(point) => (1, *point),
+                    Before::Retired => (2, LogPoint::default()),
+                    Before::Beyond => (3, LogPoint::default()),
+                };
+                body.put_u64(position.0);
+                body.put_u32(answer);
+                body.put_u32(0);
+                body.put_u64(point.history.0);
+                body.put_u64(point.commit.0);
+            }
         }
         let start = out.len();
-        out.put_len32(body.len().saturating_add(log_bytes));
+        out.put_len32(body.len().saturating_add(following));
         out.put_u8(self.kind().number());
         out.extend_from_slice(&[0; 3]);
         out.put_u32(crc32c::crc32c(&body));
@@ -311,36 +517,49 @@ impl Frame {
         out.extend_from_slice(&body);
     }
 
-    /// Reads the frame at the front of some bytes, and says how many of them it took; `None` where more must come. Of a SEGMENT only
-    /// what stands before the log bytes is read and taken.
+    /// The kind of the frame at the front of some bytes, once its header is there: who does not expect it need not wait for its body.
+    ///
+    /// # Errors
+    /// What is wrong with the header.
+    pub fn kind_ahead(bytes: &[u8]) -> Result<Option<Kind>, Fault> {
+        Ok(header(bytes)?.map(|(kind, _, _)| kind))
+    }
+
+    /// Reads the frame at the front of some bytes, and says how many of them it took; `None` where more must come. Of a SEGMENT and of a
+    /// CHUNK only what stands before the bytes is read and taken.
     ///
     /// # Errors
     /// What is wrong with it; nothing behind it can be read then.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, Fault> {
-        let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-        let (fields, crc) = header.split_last_chunk::<4>().ok_or(Fault::Length)?;
-        if crc32c::crc32c(fields) != u32::from_le_bytes(*crc) {
-            return Err(Fault::HeaderChecksum);
-        }
-        let mut reader = Reader::new(fields);
-        let len = reader.len32().ok_or(Fault::Length)?;
-        let kind = reader.u8().and_then(Kind::from_number).ok_or(Fault::Kind)?;
-        if reader.array::<3>() != Some([0; 3]) {
-            return Err(Fault::Kind);
-        }
-        if !kind.body_bytes().contains(&len) {
-            return Err(Fault::Length);
-        }
-        let read = if kind == Kind::Segment { SEGMENT_FIELDS_BYTES } else { len };
-        let taken = HEADER_BYTES.saturating_add(read);
+        let Some((kind, len, crc)) = header(bytes)? else { return Ok(None) };
+        let taken = HEADER_BYTES.saturating_add(kind.fields_bytes(len));
         let Some(body) = bytes.get(HEADER_BYTES..taken) else { return Ok(None) };
-        if reader.u32() != Some(crc32c::crc32c(body)) {
+        if crc != crc32c::crc32c(body) {
             return Err(Fault::BodyChecksum);
         }
         let mut reader = Reader::new(body);
         let frame = decode_body(kind, &mut reader, len).filter(|_| reader.is_empty());
         frame.map(|frame| Some((frame, taken))).ok_or(Fault::Field)
     }
+}
+
+/// The kind of a frame, the length of its body and the checksum of its fields; `None` where more must come.
+fn header(bytes: &[u8]) -> Result<Option<(Kind, usize, u32)>, Fault> {
+    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let (fields, crc) = header.split_last_chunk::<4>().ok_or(Fault::Length)?;
+    if crc32c::crc32c(fields) != u32::from_le_bytes(*crc) {
+        return Err(Fault::HeaderChecksum);
+    }
+    let mut reader = Reader::new(fields);
+    let len = reader.len32().ok_or(Fault::Length)?;
+    let kind = reader.u8().and_then(Kind::from_number).ok_or(Fault::Kind)?;
+    if reader.array::<3>() != Some([0; 3]) {
+        return Err(Fault::Kind);
+    }
+    if !kind.body_bytes().contains(&len) {
+        return Err(Fault::Length);
+    }
+    Ok(Some((kind, len, reader.u32().ok_or(Fault::Length)?)))
 }
 
 fn decode_body(kind: Kind, reader: &mut Reader<'_>, len: usize) -> Option<Frame> {
@@ -350,20 +569,22 @@ fn decode_body(kind: Kind, reader: &mut Reader<'_>, len: usize) -> Option<Frame>
                 return None;
             }
             let versions = (reader.u16()?, reader.u16()?);
-            let has_nothing = flag(reader.u32()?, HAS_NOTHING)?;
+            let purpose = Purpose::from_number(reader.u32()?)?;
             let hello = Hello {
                 versions,
-                has_nothing,
+                purpose,
                 database_id: Id(reader.array()?),
                 node_id: Id(reader.array()?),
                 epoch: reader.u64()?,
                 shape: shape(reader)?,
                 validated: point(reader)?,
             };
-            if has_nothing && hello != Hello::of_nothing(versions, hello.node_id) {
-                return None;
-            }
-            Frame::Hello(hello)
+            let sound = match purpose {
+                Purpose::Follow | Purpose::Fork => true,
+                Purpose::Introduction => hello == Hello::of_nothing(versions, hello.node_id),
+                Purpose::Snapshot => hello.validated == LogPoint::default(),
+            };
+            sound.then_some(Frame::Hello(hello))?
         }
         Kind::Welcome => {
             let version = reader.u16()?;
@@ -408,6 +629,39 @@ fn decode_body(kind: Kind, reader: &mut Reader<'_>, len: usize) -> Option<Frame>
                 return None;
             }
             Frame::Segment(Segment { from, bytes, ends_segment, durable })
+        }
+        Kind::Snapshot => {
+            let snapshot = Snapshot { from: reader.u64()?, upto: reader.u64()? };
+            let bytes = snapshot.upto.saturating_sub(snapshot.from);
+            (bytes > 0 && bytes <= limits::FETCH_BYTES_MAX).then_some(Frame::Snapshot(snapshot))?
+        }
+        Kind::Manifest => {
+            let (cut, segment, bytes) = (point(reader)?, point(reader)?, reader.u64()?);
+            let (manifest_len, zeros) = (reader.len32()?, reader.u32()?);
+            let manifest = reader.take(manifest_len)?.to_vec();
+            let ordered = segment.position <= cut.position && segment.commit <= cut.commit;
+            let sound = ordered && zeros == 0 && !manifest.is_empty();
+            sound.then_some(Frame::Manifest(Manifest { cut, segment, bytes, manifest }))?
+        }
+        Kind::Chunk => {
+            let (from, bytes, crc) = (reader.u64()?, reader.len32()?, reader.u32()?);
+            from.checked_add(u64::try_from(bytes).ok()?)?;
+            let whole = CHUNK_FIELDS_BYTES.checked_add(bytes)? == len;
+            (bytes > 0 && whole).then_some(Frame::Chunk(Chunk { from, bytes, crc }))?
+        }
+        Kind::Probe => Frame::Probe(Position(reader.u64()?)),
+        Kind::Point => {
+            let (position, answer, zeros) = (Position(reader.u64()?), reader.u32()?, reader.u32()?);
+            let before = LogPoint { position, history: History(reader.u64()?), commit: CommitId(reader.u64()?) };
+            let nothing = (before.history, before.commit) == (History::default(), CommitId::NONE);
+            let before = match answer {
+                0 if nothing => Before::Nothing,
+                1 if before.commit <= CommitId::MAX => Before::Point(before),
+                2 if nothing => Before::Retired,
+                3 if nothing => Before::Beyond,
+                _ => return None,
+            };
+            (zeros == 0).then_some(Frame::Point(position, before))?
         }
     })
 }

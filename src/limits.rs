@@ -115,6 +115,14 @@ pub const CLIENT_SLOTS_MAX: usize = 1024;
 
 /// Most log bytes in one SEGMENT frame.
 pub const SEGMENT_FRAME_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of a snapshot in one CHUNK frame.
+pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// Longest manifest: one that names as many runs and merges as it may.
+pub const MANIFEST_BYTES_MAX: usize = 76 + 80 * MANIFEST_RUNS_MAX;
+/// Snapshots that a primary serves at a time.
+pub const SNAPSHOTS_MAX: usize = 8;
+/// Bytes of a snapshot that a replica has asked for and not written.
+pub const SNAPSHOT_WINDOW_BYTES: u64 = 16 << 20;
 /// Longest text of a REFUSE frame.
 pub const REFUSAL_BYTES_MAX: usize = 4096;
 /// Most log that one FETCH asks for.

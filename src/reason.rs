@@ -48,7 +48,11 @@ impl Reason {
                 | Reason::IdentityOtherDatabase
                 | Reason::IdentityOtherEpoch
                 | Reason::IdentityOtherParameters
+                | Reason::IdentityOtherPrimary
                 | Reason::StateDiverged
+                | Reason::SnapshotGone
+                | Reason::SnapshotRejected
+                | Reason::SnapshotCutMismatch
         )
     }
 }
@@ -301,6 +305,18 @@ reasons! {
     BackupInside 84 "backup.inside" Change
         "One of the two directories would lie inside the other."
         "Choose a path outside."
+    SnapshotGone 85 "snapshot.gone" Operator
+        "The primary no longer holds what the snapshot was made of: its runs were merged away, or the log behind its cut was dropped."
+        "Let the primary keep more (retention, pinned bytes), then order another snapshot with --rebootstrap and the halt that is shown."
+    SnapshotRejected 86 "snapshot.rejected" Operator
+        "A snapshot that was received does not prove itself. Nothing of it was installed."
+        "Verify the primary with `aerodb verify`, check the network, then order another one with --rebootstrap and the halt that is shown."
+    SnapshotCutMismatch 87 "snapshot.cut_mismatch" Operator
+        "The cut of a snapshot is not the point at which its log ends."
+        "Verify the primary with `aerodb verify`, then order another snapshot with --rebootstrap and the halt that is shown."
+    BootstrapIncomplete 88 "bootstrap.incomplete" Change
+        "The directory is that of a replica whose bootstrap is not complete: there is no data in it yet."
+        "Start it with `aerodb replica --bootstrap snapshot`."
     ServerListenFailed 92 "server.listen_failed" Later
         "The operating system refused the server its address or a socket."
         "Stop what has the address, or listen on another."
@@ -348,7 +364,7 @@ reasons! {
         "Find out which node is right before anything is cleared; nothing is healed."
     HistoryRetired 110 "history.retired" Operator
         "The primary has dropped the log that the replica needs next."
-        "Begin the replica again in a new directory, and let the primary keep more log."
+        "Let the primary keep more log, then order a snapshot with --rebootstrap and the halt that is shown; the old data is replaced by it."
     IdentityOtherEpoch 111 "identity.other_epoch" Operator
         "The log belongs to another epoch of this database."
         "Find out which epoch counts; a node never moves to another by itself."
@@ -369,7 +385,7 @@ reasons! {
         "Read from the primary."
     BootstrapRequired 117 "bootstrap.required" Change
         "The directory is new, and no policy says how it may be filled."
-        "Say --bootstrap log to fetch the whole log, or name the directory of a replica."
+        "Say --bootstrap snapshot to begin with a snapshot, --bootstrap log to fetch the whole log, or name the directory of a replica."
     ReplicationBusy 118 "replication.busy" Later
         "The primary serves as many replicas as it may."
         "Wait until another replica has gone."
@@ -382,6 +398,9 @@ reasons! {
     ProtocolUnexpected 121 "protocol.unexpected" Operator
         "A frame arrived that the replication protocol does not allow at this point."
         "Check that both nodes run a released version; report the frame that is shown."
+    IdentityOtherPrimary 122 "identity.other_primary" Operator
+        "Another node serves this log than the one that this replica has followed."
+        "Find out which of the two is the primary; to follow this one from here on, clear the halt with `aerodb resume`."
 }
 
 impl fmt::Display for Reason {

@@ -193,7 +193,7 @@ pub fn init(options: &Init) -> Result<Identity> {
 /// What a new replica knows of itself.
 #[cfg(feature = "replication")]
 pub(crate) fn replica_state(identity: &Identity, applied: LogPoint, origin: Origin) -> ReplicaState {
-    ReplicaState { database_id: identity.database_id, node_id: identity.node_id, applied, origin, halt: None }
+    ReplicaState::new(identity.database_id, identity.node_id, applied, origin)
 }
 
 /// The directory in which a directory has its name.

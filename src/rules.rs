@@ -439,6 +439,56 @@ pub const RULES: &[Rule] = &[
         "A primary that serves replicas logs each run that it completed, by identity and hash; who has, or makes, another run of that identity stops.",
     ),
     rule(
+        "WIRE-SNAPSHOT",
+        Bootstrap,
+        "Bytes of a snapshot come only when they were asked for, once, in order, and each chunk with its checksum.",
+    ),
+    rule(
+        "WIRE-PROBE",
+        Replication,
+        "A primary tells which history stands before a position, so that a replica can name where two logs part.",
+    ),
+    rule(
+        "SNAP-CUT",
+        Bootstrap,
+        "A snapshot holds everything up to its cut and nothing beyond; its log ends at exactly the cut, and goes on there.",
+    ),
+    rule(
+        "SNAP-PIN",
+        Bootstrap,
+        "What a snapshot is made of is pinned while it is served, within the bound of all that is pinned; what has gone is refused by name.",
+    ),
+    rule(
+        "SNAP-RATE",
+        Bootstrap,
+        "The stated rate bounds what all snapshots together take of the primary; it paces, and decides nothing.",
+    ),
+    rule(
+        "SNAP-PROVE",
+        Bootstrap,
+        "A snapshot is written aside and proven chunk by chunk, run by run and as a whole before anything of it counts.",
+    ),
+    rule(
+        "SNAP-INSTALL",
+        Bootstrap,
+        "One write of the replica's state makes a snapshot count; a crash leaves all of the old data or all of the new.",
+    ),
+    rule(
+        "SNAP-ORDER",
+        Bootstrap,
+        "A replica discards data, and begins a bootstrap that failed again, only on an order that names the halt it answers.",
+    ),
+    rule(
+        "REPL-PRIMARY",
+        Bootstrap,
+        "A replica remembers which node it has followed; another one halts it until an order clears that.",
+    ),
+    rule(
+        "RC-STEPS",
+        Bootstrap,
+        "Recovery is one machine of ordered steps, each with what it found, proved and dropped; doing it twice changes nothing.",
+    ),
+    rule(
         "A-SECTOR",
         Ground,
         "A crash leaves an aligned sector of 512 bytes as it was or as it was written, never a mixture.",

@@ -179,7 +179,7 @@ fn replica_state(identity: Identity, applied: LogPoint) {
     let Identity { database_id, node_id, .. } = identity;
     let evidence = "fault=payload, position=176".to_owned();
     let halt = Halt { reason: Reason::SegmentRejected, position: applied.position, evidence };
-    let state = ReplicaState { database_id, node_id, applied, origin: Origin::Log, halt: None };
+    let state = ReplicaState::new(database_id, node_id, applied, Origin::Log);
     StateStore::create(&disk, dir, &state).unwrap();
     StateStore::open(&disk, dir, database_id, node_id).unwrap().halt(halt.clone()).unwrap();
     let path = Path::new("/replica/STATE.1");

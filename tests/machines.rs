@@ -420,7 +420,7 @@ fn a_session_of_a_replica_takes_every_edge_and_no_other() {
     let source = Arc::new(Source::new(identity, node.log().clone()));
     let hello = Hello {
         versions: (VERSION, VERSION),
-        has_nothing: false,
+        purpose: aerodb::frame::Purpose::Follow,
         database_id: identity.database_id,
         node_id: Id([1; 16]),
         epoch: identity.epoch,

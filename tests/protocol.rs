@@ -9,9 +9,12 @@
 #[path = "protocol/property.rs"]
 mod property;
 
-use aerodb::frame::{Fault, Fetch, Frame, HEADER_BYTES, Hello, Refuse, Segment, Shape, Welcome};
+use aerodb::frame::{
+    Before, Chunk, Fault, Fetch, Frame, HEADER_BYTES, Hello, Manifest, Purpose, Refuse, Segment, Shape, Snapshot,
+    Welcome,
+};
 use aerodb::position::History;
-use aerodb::{CommitId, Id, LogPoint, Parameters, Position, Reason, limits};
+use aerodb::{CommitId, Id, LogPoint, Parameters, Position, Reason, limits, store};
 use property::{check_frame, check_sealed};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -33,8 +36,15 @@ fn point(position: u64, commit: u64) -> LogPoint {
 fn examples() -> Vec<Frame> {
     let (database_id, node_id) = (Id(*b"example database"), Id(*b"the example node"));
     let shape = Shape::from(Parameters::default());
-    let hello =
-        Hello { versions: (1, 1), has_nothing: false, database_id, node_id, epoch: 1, shape, validated: point(176, 1) };
+    let hello = Hello {
+        versions: (1, 1),
+        purpose: Purpose::Follow,
+        database_id,
+        node_id,
+        epoch: 1,
+        shape,
+        validated: point(176, 1),
+    };
     let welcome = Welcome {
         version: 1,
         database_id,
@@ -60,6 +70,21 @@ fn examples() -> Vec<Frame> {
         Frame::Fetch(Fetch { from: Position(176), upto: Position(176 + limits::REPLICA_WINDOW_BYTES) }),
         Frame::Segment(segment),
         Frame::Segment(last),
+        Frame::Hello(Hello { purpose: Purpose::Snapshot, validated: LogPoint::default(), ..hello }),
+        Frame::Hello(Hello { purpose: Purpose::Fork, ..hello }),
+        Frame::Snapshot(Snapshot { from: 0, upto: limits::SNAPSHOT_WINDOW_BYTES }),
+        Frame::Manifest(Manifest {
+            cut: point(4096, 9),
+            segment: LogPoint::default(),
+            bytes: 4096 + 512,
+            manifest: store::manifest::Manifest::empty(database_id, point(4096, 9)).encode(),
+        }),
+        Frame::Chunk(Chunk { from: 512, bytes: 4096, crc: crc32c::crc32c(&[0; 4096]) }),
+        Frame::Probe(Position(176)),
+        Frame::Point(Position(176), Before::Point(point(176, 1))),
+        Frame::Point(Position(177), Before::Nothing),
+        Frame::Point(Position(0), Before::Retired),
+        Frame::Point(Position(4097), Before::Beyond),
     ]
 }
 
@@ -71,10 +96,9 @@ fn words(frame: &Frame) -> String {
     };
     match frame {
         Frame::Hello(hello) => {
-            let Hello { versions: (lowest, highest), has_nothing, database_id, node_id, epoch, validated, .. } = hello;
-            let nothing = if *has_nothing { ", has nothing" } else { "" };
+            let Hello { versions: (lowest, highest), purpose, database_id, node_id, epoch, validated, .. } = hello;
             format!(
-                "HELLO versions {lowest} to {highest}{nothing}, database {database_id}, node {node_id}, epoch {epoch}, {}, {validated}",
+                "HELLO versions {lowest} to {highest}, for {purpose}, database {database_id}, node {node_id}, epoch {epoch}, {}, {validated}",
                 shape(hello.shape)
             )
         }
@@ -95,6 +119,22 @@ fn words(frame: &Frame) -> String {
             let ends = if *ends_segment { ", ends a segment" } else { "" };
             format!("SEGMENT from {from}, {bytes} bytes{ends}, durable {durable}")
         }
+        Frame::Snapshot(snapshot) => format!("SNAPSHOT from {} upto {}", snapshot.from, snapshot.upto),
+        Frame::Manifest(manifest) => {
+            let Manifest { cut, segment, bytes, manifest } = manifest;
+            format!("MANIFEST cut {cut}, segment {segment}, {bytes} bytes, a manifest of {} bytes", manifest.len())
+        }
+        Frame::Chunk(chunk) => format!("CHUNK from {}, {} bytes, crc {:08x}", chunk.from, chunk.bytes, chunk.crc),
+        Frame::Probe(position) => format!("PROBE {position}"),
+        Frame::Point(position, before) => format!(
+            "POINT {position}: {}",
+            match before {
+                Before::Nothing => "nothing begins there".to_owned(),
+                Before::Point(point) => point.to_string(),
+                Before::Retired => "retired".to_owned(),
+                Before::Beyond => "beyond the end".to_owned(),
+            }
+        ),
     }
 }
 
@@ -206,7 +246,11 @@ fn changed() -> impl Strategy<Value = (u8, Vec<u8>, usize)> {
     let parts = |frame: Frame| {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
-        let log_bytes = if let Frame::Segment(segment) = &frame { segment.bytes } else { 0 };
+        let log_bytes = match &frame {
+            Frame::Segment(segment) => segment.bytes,
+            Frame::Chunk(chunk) => chunk.bytes,
+            _ => 0,
+        };
         (bytes[4], bytes.split_off(HEADER_BYTES), log_bytes)
     };
     let parts: Vec<(u8, Vec<u8>, usize)> = examples().into_iter().map(parts).collect();

@@ -338,7 +338,7 @@ fn what_is_changed_on_the_way_halts_the_replica_until_it_is_cleared_by_name() {
                 done = true;
                 deed(frame, bytes)
             }
-            Frame::Segment(_) | Frame::Hello(_) | Frame::Welcome(_) | Frame::Refuse(_) | Frame::Fetch(_) => bytes,
+            _ => bytes,
         });
         let last = world.commit(100);
         let (code, position) = halted(&replica);

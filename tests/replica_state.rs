@@ -30,7 +30,7 @@ fn at(position: u64) -> LogPoint {
 }
 
 fn fresh_state() -> ReplicaState {
-    ReplicaState { database_id: DATABASE, node_id: NODE, applied: at(0), origin: Origin::Log, halt: None }
+    ReplicaState::new(DATABASE, NODE, at(0), Origin::Log)
 }
 
 fn fresh() -> SimDisk {

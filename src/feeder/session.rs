@@ -10,7 +10,7 @@ use super::machine::{self, Event, State};
 use super::source::{Segment, Source};
 use crate::disk::File;
 use crate::error::{Error, Result};
-use crate::frame::{self, Fetch, Frame, Hello, Refuse, SEGMENT_HEAD_BYTES, Shape, Welcome};
+use crate::frame::{self, Fetch, Frame, Hello, Purpose, Refuse, SEGMENT_HEAD_BYTES, Shape, Welcome};
 use crate::id::Id;
 use crate::identity::Identity;
 use crate::limits;
@@ -141,7 +141,11 @@ impl Session {
         while self.state != State::Ended {
             let taken = match Frame::decode(left) {
                 Ok(Some((frame, taken))) => self.take(&frame, extent, full).map(|()| taken),
-                Ok(None) => break,
+                Ok(None) => match Frame::kind_ahead(left) {
+                    // What it must never send is refused before memory is taken for it.
+                    Ok(Some(kind)) if !kind.is_replicas() => Err(self.unexpected(kind)),
+                    Ok(_) | Err(_) => break,
+                },
                 Err(fault) => Err(Error::new(Reason::ProtocolMalformed).with("fault", fault)),
             };
             match taken {
@@ -212,11 +216,12 @@ impl Session {
         match (frame, self.state) {
             (Frame::Hello(hello), State::AwaitingHello) => self.hello(hello, extent, full),
             (Frame::Fetch(fetch), State::Idle | State::Serving | State::Parked) => self.fetch(*fetch, extent),
-            (frame, state) => {
-                let refusal = Error::new(Reason::ProtocolUnexpected);
-                Err(refusal.with("frame", frame.kind()).with("state", state))
-            }
+            (frame, _) => Err(self.unexpected(frame.kind())),
         }
+    }
+
+    fn unexpected(&self, kind: frame::Kind) -> Error {
+        Error::new(Reason::ProtocolUnexpected).with("frame", kind).with("state", self.state)
     }
 
     /// Compares what the replica is with what this node is, in the order of the protocol (WIRE-HELLO).
@@ -230,7 +235,7 @@ impl Session {
         if full {
             return Err(Error::new(Reason::ReplicationBusy).with("replicas", limits::REPLICAS_MAX));
         }
-        if !hello.has_nothing {
+        if hello.purpose == Purpose::Follow {
             compare(hello, self.source.identity())?;
             self.compare_history(hello, extent)?;
         }
@@ -246,7 +251,7 @@ impl Session {
         };
         Frame::Welcome(welcome).encode(&mut self.output);
         (self.next, self.upto) = (hello.validated.position, hello.validated.position);
-        self.step(if hello.has_nothing { Event::Introduction } else { Event::Hello });
+        self.step(if hello.purpose == Purpose::Follow { Event::Hello } else { Event::Introduction });
         Ok(())
     }
 

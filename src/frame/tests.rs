@@ -13,7 +13,7 @@ fn at(position: u64) -> LogPoint {
 fn hello() -> Hello {
     Hello {
         versions: (1, 3),
-        has_nothing: false,
+        purpose: Purpose::Follow,
         database_id: Id([1; 16]),
         node_id: Id([2; 16]),
         epoch: 4,
@@ -32,6 +32,14 @@ fn segment(from: u64, bytes: usize, durable: u64) -> Frame {
 
 fn fetch(from: u64, upto: u64) -> Frame {
     Frame::Fetch(Fetch { from: Position(from), upto: Position(upto) })
+}
+
+fn manifest(bytes: &[u8]) -> Frame {
+    Frame::Manifest(Manifest { cut: at(1000), segment: at(64), bytes: 8192, manifest: bytes.to_vec() })
+}
+
+fn chunk(from: u64, bytes: usize) -> Frame {
+    Frame::Chunk(Chunk { from, bytes, crc: 0x0bad_cafe })
 }
 
 /// Frames of every kind, at their least and at their most.
@@ -59,6 +67,18 @@ fn frames() -> Vec<Frame> {
         segment(0, 1, 1),
         segment(64, 9, 1000),
         segment(u64::MAX - (1 << 20), limits::SEGMENT_FRAME_BYTES_MAX, u64::MAX),
+        Frame::Hello(Hello { purpose: Purpose::Snapshot, validated: LogPoint::default(), ..hello() }),
+        Frame::Hello(Hello { purpose: Purpose::Fork, ..hello() }),
+        Frame::Snapshot(Snapshot { from: 0, upto: 1 }),
+        Frame::Snapshot(Snapshot { from: u64::MAX - limits::FETCH_BYTES_MAX, upto: u64::MAX }),
+        manifest(b"manifest"),
+        chunk(0, 1),
+        chunk(u64::MAX - limits::CHUNK_BYTES_MAX as u64, limits::CHUNK_BYTES_MAX),
+        Frame::Probe(Position(u64::MAX)),
+        Frame::Point(Position(9), Before::Nothing),
+        Frame::Point(Position(1000), Before::Point(at(1000))),
+        Frame::Point(Position(9), Before::Retired),
+        Frame::Point(Position(9), Before::Beyond),
     ]
 }
 
@@ -85,7 +105,11 @@ fn patched(frame: &Frame, offset: usize, patch: &[u8]) -> Vec<u8> {
     let bytes = encoded(frame);
     let mut body = bytes[HEADER_BYTES..].to_vec();
     body[offset..offset + patch.len()].copy_from_slice(patch);
-    let more = if let Frame::Segment(segment) = frame { segment.bytes } else { 0 };
+    let more = match frame {
+        Frame::Segment(segment) => segment.bytes,
+        Frame::Chunk(chunk) => chunk.bytes,
+        _ => 0,
+    };
     sealed(bytes[4], &body, more)
 }
 
@@ -111,7 +135,9 @@ fn every_kind_survives_encoding_and_takes_what_it_is_and_no_more() {
     }
     assert_eq!(Frame::decode(rest), Ok(None));
     assert!(Kind::ALL.iter().all(|kind| frames().iter().any(|frame| frame.kind() == *kind)));
+    assert!(Purpose::ALL.iter().all(|purpose| frames().iter().any(|frame| matches!(frame, Frame::Hello(hello) if hello.purpose == *purpose))));
     assert_eq!(encoded(&segment(0, 1, 1)).len(), SEGMENT_HEAD_BYTES);
+    assert_eq!(encoded(&chunk(0, 1)).len(), CHUNK_HEAD_BYTES);
 }
 
 /// WIRE-FRAME: a frame that was cut, or damaged in any bit, is never taken for a frame.
@@ -139,6 +165,7 @@ fn a_length_that_the_kind_does_not_have_is_refused_before_the_body_is_there() {
         let header = |len| sealed(kind.number(), &[], len);
         assert_eq!(Frame::decode(&header(least)), Ok(None), "{kind}");
         assert_eq!(Frame::decode(&header(most)), Ok(None), "{kind}");
+        assert_eq!(Frame::kind_ahead(&header(least)), Ok(Some(kind)));
         for len in [0, least - 1, most + 1, u32::MAX as usize] {
             assert_eq!(Frame::decode(&header(len)), Err(Fault::Length), "{kind} of {len} bytes");
         }
@@ -169,10 +196,13 @@ fn a_field_that_holds_what_it_can_not_is_refused() {
     let (hello, refuse) = (Frame::Hello(hello()), Frame::Refuse(refuse("four")));
     let nothing = Frame::Hello(Hello::of_nothing((1, 1), Id([2; 16])));
     let segment = segment(64, 8, 1000);
+    let (manifest, chunk) = (manifest(b"manifest"), chunk(64, 8));
+    let point = Frame::Point(Position(1000), Before::Point(at(1000)));
     let cases = [
         ("HELLO of another magic", patched(&hello, 0, b"AEROREPX")),
-        ("HELLO with an unknown flag", patched(&hello, 12, &[2])),
-        ("HELLO with the last flag", patched(&hello, 15, &[0x80])),
+        ("HELLO for an unknown purpose", patched(&hello, 12, &[4])),
+        ("HELLO for the last purpose", patched(&hello, 15, &[0x80])),
+        ("HELLO for a snapshot, with a position", patched(&hello, 12, &[2])),
         ("HELLO with nothing but a database", patched(&nothing, 16, &[1])),
         ("HELLO with nothing but an epoch", patched(&nothing, 48, &[1])),
         ("HELLO with nothing but a shape", patched(&nothing, 79, &[1])),
@@ -197,6 +227,23 @@ fn a_field_that_holds_what_it_can_not_is_refused() {
         ("SEGMENT with a commit that can't be", patched(&segment, 32, &beyond)),
         ("SEGMENT beyond its durable end", patched(&segment, 16, &71u64.to_le_bytes())),
         ("SEGMENT beyond all positions", patched(&segment, 0, &(u64::MAX - 7).to_le_bytes())),
+        ("SNAPSHOT of nothing", encoded(&Frame::Snapshot(Snapshot { from: 9, upto: 9 }))),
+        ("SNAPSHOT backwards", encoded(&Frame::Snapshot(Snapshot { from: 9, upto: 3 }))),
+        ("SNAPSHOT of too much", encoded(&Frame::Snapshot(Snapshot { from: 3, upto: 4 + limits::FETCH_BYTES_MAX }))),
+        ("MANIFEST whose segment begins behind the cut", patched(&manifest, 24, &1001u64.to_le_bytes())),
+        ("MANIFEST whose segment has a commit behind the cut", patched(&manifest, 40, &8u64.to_le_bytes())),
+        ("MANIFEST with a commit that can't be", patched(&manifest, 16, &beyond)),
+        ("MANIFEST with less than it says", patched(&manifest, 56, &[9])),
+        ("MANIFEST with more than it says", patched(&manifest, 56, &[7])),
+        ("MANIFEST with reserved bytes", patched(&manifest, 60, &[1])),
+        ("CHUNK of nothing, with a byte behind it", patched(&chunk, 8, &[0])),
+        ("CHUNK of less than follows", patched(&chunk, 8, &[7])),
+        ("CHUNK of more than follows", patched(&chunk, 8, &[9])),
+        ("CHUNK beyond the end of all snapshots", patched(&chunk, 0, &(u64::MAX - 7).to_le_bytes())),
+        ("POINT with an unknown answer", patched(&point, 8, &[4])),
+        ("POINT of nothing, with a history", patched(&point, 8, &[0])),
+        ("POINT with reserved bytes", patched(&point, 12, &[1])),
+        ("POINT with a commit that can't be", patched(&point, 24, &beyond)),
     ];
     for (what, bytes) in cases {
         assert_eq!(Frame::decode(&bytes), Err(Fault::Field), "{what}");
@@ -216,7 +263,8 @@ fn a_text_that_is_too_long_is_cut_between_characters() {
 
 #[test]
 fn kinds_and_faults_have_words() {
-    assert_eq!(Kind::ALL.map(Kind::name).join(" "), "HELLO WELCOME REFUSE FETCH SEGMENT");
+    assert_eq!(Kind::ALL.map(Kind::name).join(" "), "HELLO WELCOME REFUSE FETCH SEGMENT SNAPSHOT MANIFEST CHUNK PROBE POINT");
+    assert_eq!(Purpose::ALL.map(Purpose::name).join(" "), "follow introduction snapshot fork");
     assert_eq!(Kind::Hello.to_string(), "HELLO");
     assert_eq!(Fault::Field.to_string(), "field");
 }

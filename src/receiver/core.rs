@@ -7,7 +7,7 @@ use super::incoming::{Came, Incoming};
 use super::machine::{self, Event, State};
 use crate::chunk::{Chunk, Validated};
 use crate::error::{Error, Result};
-use crate::frame::{self, Fetch, Frame, Hello, Refuse, Segment, Shape, Welcome};
+use crate::frame::{self, Fetch, Frame, Hello, Purpose, Refuse, Segment, Shape, Welcome};
 use crate::identity::{Id, Identity};
 use crate::limits;
 use crate::observed::Observed;
@@ -406,7 +406,7 @@ impl Receiver {
         let Identity { database_id, node_id, epoch, parameters, .. } = self.identity;
         let versions = (frame::VERSION, frame::VERSION);
         let shape = Shape::from(parameters);
-        let hello = Hello { versions, has_nothing: false, database_id, node_id, epoch, shape, validated };
+        let hello = Hello { versions, purpose: Purpose::Follow, database_id, node_id, epoch, shape, validated };
         Frame::Hello(hello).encode(&mut self.output);
         self.introduced = true;
         let at_proof = planted("log goes on where it is proven, though more is received");

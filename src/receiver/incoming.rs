@@ -4,7 +4,7 @@
 //! into the buffer that goes to the Validator, and with them the head of the next frame.
 
 use crate::error::{Error, Result};
-use crate::frame::{Frame, SEGMENT_HEAD_BYTES, Segment};
+use crate::frame::{Frame, Kind, SEGMENT_HEAD_BYTES, Segment};
 use crate::reason::Reason;
 
 /// More than the longest frame without log bytes.
@@ -68,7 +68,14 @@ impl Incoming {
         let mut at = 0;
         while self.log.is_none() {
             let malformed = |fault| Error::new(Reason::ProtocolMalformed).with("fault", fault);
-            let Some((frame, taken)) = Frame::decode(&self.head[at..self.head_filled]).map_err(malformed)? else {
+            let here = &self.head[at..self.head_filled];
+            let Some((frame, taken)) = Frame::decode(here).map_err(malformed)? else {
+                // What is not for who follows a log is not waited for: it may be longer than what it goes into.
+                if let Some(kind) = Frame::kind_ahead(here).map_err(malformed)?
+                    && !matches!(kind, Kind::Welcome | Kind::Refuse | Kind::Segment)
+                {
+                    return Err(Error::new(Reason::ProtocolUnexpected).with("frame", kind));
+                }
                 break;
             };
             at += taken;

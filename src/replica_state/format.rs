@@ -3,7 +3,7 @@
 //! A generation is eight sectors. Each proves itself and names its generation, so that what a crash left of a write is told from what rot
 //! left of a file: a crash leaves whole sectors, old ones and new ones.
 
-use super::{Halt, Origin, ReplicaState};
+use super::{Halt, Install, Origin, ReplicaState};
 use crate::codec::{self, Put, Reader, SECTOR_BYTES};
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
@@ -43,18 +43,26 @@ pub(super) enum Copy {
 
 impl Generation {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let ReplicaState { database_id, node_id, applied, origin, halt } = &self.state;
+        let ReplicaState { database_id, node_id, primary, applied, origin, install, halt } = &self.state;
         let mut fields = Vec::new();
         fields.put_u64(self.before);
         fields.extend_from_slice(&database_id.0);
         fields.extend_from_slice(&node_id.0);
+        fields.extend_from_slice(&primary.unwrap_or_default().0);
         fields.put_point(*applied);
         let (origin, cut) = match origin {
             Origin::Log => (1, LogPoint::default()),
+            Origin::Snapshot(cut) => (2, *cut),
             Origin::Backup(cut) => (3, *cut),
+            Origin::Nothing => (4, LogPoint::default()),
         };
         fields.put_u8(origin);
-        fields.extend_from_slice(&[0; 7]);
+        fields.put_u8(match install {
+            None => 0,
+            Some(Install::Clearing) => 1,
+            Some(Install::Moving) => 2,
+        });
+        fields.extend_from_slice(&[0; 6]);
         fields.put_point(cut);
         let evidence = halt.as_ref().map(|halt| codec::shortened(&halt.evidence, limits::HALT_EVIDENCE_BYTES_MAX));
         let evidence = evidence.unwrap_or_default();
@@ -130,20 +138,30 @@ fn generation(number: u64, mut reader: Reader<'_>) -> Result<Option<Generation>>
 
 fn fields(reader: &mut Reader<'_>) -> Option<(u64, ReplicaState, u16, Position, String)> {
     let before = reader.u64()?;
-    let (database_id, node_id, applied) = (Id(reader.array()?), Id(reader.array()?), point(reader)?);
-    let (origin, reserved, cut) = (reader.u8()?, reader.array::<7>()?, point(reader)?);
+    let (database_id, node_id) = (Id(reader.array()?), Id(reader.array()?));
+    let (primary, applied) = (Id(reader.array()?), point(reader)?);
+    let primary = (primary != Id::default()).then_some(primary);
+    let (origin, install, reserved, cut) = (reader.u8()?, reader.u8()?, reader.array::<6>()?, point(reader)?);
     let origin = match origin {
         1 if cut == LogPoint::default() => Origin::Log,
+        2 => Origin::Snapshot(cut),
         3 => Origin::Backup(cut),
+        4 if cut == LogPoint::default() => Origin::Nothing,
+        _ => return None,
+    };
+    let install = match (install, origin) {
+        (0, _) => None,
+        (1, Origin::Snapshot(_)) => Some(Install::Clearing),
+        (2, Origin::Snapshot(_)) => Some(Install::Moving),
         _ => return None,
     };
     let (reason, len, zero) = (reader.u16()?, usize::from(reader.u16()?), reader.u32()?);
     let position = Position(reader.u64()?);
-    if reserved != [0; 7] || zero != 0 || len > limits::HALT_EVIDENCE_BYTES_MAX {
+    if reserved != [0; 6] || zero != 0 || len > limits::HALT_EVIDENCE_BYTES_MAX {
         return None;
     }
     let evidence = std::str::from_utf8(reader.take(len)?).ok()?.to_owned();
-    let state = ReplicaState { database_id, node_id, applied, origin, halt: None };
+    let state = ReplicaState { database_id, node_id, primary, applied, origin, install, halt: None };
     Some((before, state, reason, position, evidence))
 }
 

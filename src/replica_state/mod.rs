@@ -40,8 +40,21 @@ pub const STATE_FILES: [&str; 2] = ["STATE.0", "STATE.1"];
 pub enum Origin {
     /// With an empty log: it begins where all logs do.
     Log,
+    /// With a snapshot, that held everything up to here.
+    Snapshot(LogPoint),
     /// With a backup, whose log ended here.
     Backup(LogPoint),
+    /// Not yet: it holds nothing, and waits for a snapshot.
+    Nothing,
+}
+
+/// What an install still has to do. It goes on where a crash stopped it (RC-INSTALL).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Install {
+    /// What was there before is removed; nothing of the snapshot is in place.
+    Clearing,
+    /// The snapshot is moved to its place; nothing of what was there before is left.
+    Moving,
 }
 
 /// What stopped a replica until an operator clears it.
@@ -89,15 +102,25 @@ pub struct ReplicaState {
     pub database_id: Id,
     /// Which node it is.
     pub node_id: Id,
+    /// Which node's log it has followed, once it has.
+    pub primary: Option<Id>,
     /// It has applied everything before this point; more may be applied than was recorded.
     pub applied: LogPoint,
     /// How its directory began.
     pub origin: Origin,
+    /// The install that is under way. What is aside is proven, and counts; what is in place does not.
+    pub install: Option<Install>,
     /// What has halted it.
     pub halt: Option<Halt>,
 }
 
 impl ReplicaState {
+    /// What a replica knows that begins: it has followed nobody, and nothing has halted it.
+    #[must_use]
+    pub fn new(database_id: Id, node_id: Id, applied: LogPoint, origin: Origin) -> ReplicaState {
+        ReplicaState { database_id, node_id, primary: None, applied, origin, install: None, halt: None }
+    }
+
     /// Reads the state in a data directory, for who only looks.
     ///
     /// # Errors

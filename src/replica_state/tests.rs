@@ -17,8 +17,10 @@ fn generation(number: u64) -> Generation {
     let state = ReplicaState {
         database_id: Id([1; 16]),
         node_id: Id([2; 16]),
+        primary: Some(Id([3; 16])),
         applied: at(number * 8),
         origin: Origin::Backup(at(64)),
+        install: None,
         halt: Some(halt),
     };
     Generation { number, before: number - 1, state }
@@ -42,10 +44,19 @@ fn patched(number: u64, index: usize, offset: usize, patch: &[u8]) -> Vec<u8> {
 #[test]
 fn a_generation_survives_encoding_whatever_it_says() {
     let long = Halt { evidence: "ü".repeat(limits::HALT_EVIDENCE_BYTES_MAX / 2), ..generation(7).state.halt.unwrap() };
-    for origin in [Origin::Log, Origin::Backup(at(64))] {
+    let (snapshot, primary) = (Origin::Snapshot(at(64)), Some(Id([3; 16])));
+    let began = [
+        (Origin::Log, None, None),
+        (Origin::Nothing, None, None),
+        (Origin::Backup(at(64)), None, primary),
+        (snapshot, None, primary),
+        (snapshot, Some(Install::Clearing), None),
+        (snapshot, Some(Install::Moving), primary),
+    ];
+    for (origin, install, primary) in began {
         for halt in [None, generation(7).state.halt, Some(long.clone())] {
-            let generation =
-                Generation { state: ReplicaState { origin, halt, ..generation(7).state }, ..generation(7) };
+            let state = ReplicaState { origin, install, primary, halt, ..generation(7).state };
+            let generation = Generation { state, ..generation(7) };
             let bytes = generation.encode();
             assert_eq!(bytes.len(), GENERATION_BYTES);
             assert_eq!(Copy::read(&bytes), Ok(Copy::Whole(generation)));
@@ -100,18 +111,21 @@ fn a_sector_in_another_place_or_of_another_version_does_not_count() {
 fn a_field_that_holds_what_it_can_not_is_refused() {
     let long = u16::try_from(limits::HALT_EVIDENCE_BYTES_MAX + 1).unwrap().to_le_bytes();
     let beyond = (CommitId::MAX.0 + 1).to_le_bytes();
-    let cases: [(&str, usize, &[u8]); 11] = [
+    let cases: [(&str, usize, &[u8]); 14] = [
         ("a generation before it that is later", 0, &7u64.to_le_bytes()),
-        ("an applied commit that can't be", 56, &beyond),
-        ("an origin that is not known", 64, &[0]),
-        ("an origin that is reserved", 64, &[2]),
-        ("an origin that has no point, with one", 64, &[1]),
-        ("reserved bytes behind the origin", 71, &[1]),
-        ("no halt, with a position and evidence", 96, &[0, 0]),
-        ("evidence that is shorter than what is there", 98, &[5, 0]),
-        ("evidence that is too long", 98, &long),
-        ("reserved bytes of a halt", 100, &[1]),
-        ("evidence that is not UTF-8", 112, &[0xff]),
+        ("an applied commit that can't be", 72, &beyond),
+        ("an origin that is not known", 80, &[0]),
+        ("another origin that is not known", 80, &[5]),
+        ("an origin that has no point, with one", 80, &[1]),
+        ("nothing, with a point", 80, &[4]),
+        ("an install of a backup", 81, &[1]),
+        ("an install that is not known", 80, &[2, 3]),
+        ("reserved bytes behind the origin", 87, &[1]),
+        ("no halt, with a position and evidence", 112, &[0, 0]),
+        ("evidence that is shorter than what is there", 114, &[5, 0]),
+        ("evidence that is too long", 114, &long),
+        ("reserved bytes of a halt", 116, &[1]),
+        ("evidence that is not UTF-8", 128, &[0xff]),
     ];
     for (what, offset, patch) in cases {
         let error = Copy::read(&patched(7, 0, 24 + offset, patch)).expect_err(what);
@@ -119,12 +133,12 @@ fn a_field_that_holds_what_it_can_not_is_refused() {
     }
     let error = Copy::read(&patched(7, 7, SECTOR_BYTES - 5, &[1])).unwrap_err();
     assert_eq!(error.reason(), Reason::ReplicaStateCorrupt, "a byte behind the evidence");
-    let unknown = Copy::read(&patched(7, 0, 24 + 96, &[250, 0])).unwrap_err();
+    let unknown = Copy::read(&patched(7, 0, 24 + 112, &[250, 0])).unwrap_err();
     assert_eq!(unknown.reason(), Reason::IdentityVersion, "a reason of a later program");
     assert_eq!(unknown.fact("halt_reason"), Some("250"));
     let mut reason = Vec::new();
     reason.put_u16(u16::from(Reason::HistoryDiverged.number()));
-    let Ok(Copy::Whole(other)) = Copy::read(&patched(7, 0, 24 + 96, &reason)) else { panic!("it verifies") };
+    let Ok(Copy::Whole(other)) = Copy::read(&patched(7, 0, 24 + 112, &reason)) else { panic!("it verifies") };
     assert_eq!(other.state.halt.map(|halt| halt.reason), Some(Reason::HistoryDiverged));
 }
 

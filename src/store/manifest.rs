@@ -11,17 +11,12 @@ use crate::commit_id::CommitId;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::identity::Id;
-use crate::limits;
+use crate::limits::{self, MANIFEST_BYTES_MAX};
 use crate::position::LogPoint;
 use crate::reason::Reason;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"AEROMANI";
-const RUN_BYTES: usize = 48;
-const MERGE_BYTES: usize = 32;
-const FIXED_BYTES: usize = 76;
-/// The longest that [`Manifest::decode`] can accept.
-const BYTES_MAX: usize = FIXED_BYTES + (RUN_BYTES + MERGE_BYTES) * limits::MANIFEST_RUNS_MAX;
 
 /// The name of the manifest in `store/`.
 pub const MANIFEST_FILE: &str = "MANIFEST";
@@ -95,7 +90,7 @@ impl Manifest {
     /// `store.manifest_corrupt`, `identity.version`, `identity.other_database`, `disk.read_failed`.
     pub fn read(disk: &dyn Disk, directory: &Path, database_id: Id) -> Result<Manifest> {
         let path = directory.join(MANIFEST_FILE);
-        let bytes = disk::read_file(disk, &path, BYTES_MAX)?;
+        let bytes = disk::read_file(disk, &path, MANIFEST_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| {
             Error::new(Reason::StoreManifestCorrupt).with("file", path.display()).with("bytes", "absent")
         })?;
@@ -188,11 +183,11 @@ mod tests {
     #[test]
     fn of_a_file_that_is_longer_than_any_manifest_one_byte_too_many_is_read() {
         let disk = SimDisk::new();
-        disk.overwrite(Path::new("/MANIFEST"), vec![0; BYTES_MAX + (1 << 20)]);
+        disk.overwrite(Path::new("/MANIFEST"), vec![0; MANIFEST_BYTES_MAX + (1 << 20)]);
         let refusal = Manifest::read(&disk, Path::new("/"), Id([4; 16])).unwrap_err();
         assert_eq!(refusal.reason(), Reason::StoreManifestCorrupt);
         assert_eq!(refusal.fact("file"), Some("/MANIFEST"));
-        assert_eq!(refusal.fact("bytes"), Some((BYTES_MAX + 1).to_string().as_str()));
+        assert_eq!(refusal.fact("bytes"), Some((MANIFEST_BYTES_MAX + 1).to_string().as_str()));
     }
 
     /// FMT-MANIFEST: the longest manifest is read; one more run, or one more merge, is refused, however short the file is.
@@ -209,7 +204,7 @@ mod tests {
             (bytes.len(), Manifest::decode(&bytes).map(|_| ()).map_err(|refusal| refusal.reason()))
         };
         let most = limits::MANIFEST_RUNS_MAX;
-        assert_eq!(named(most, most), (BYTES_MAX, Ok(())));
+        assert_eq!(named(most, most), (MANIFEST_BYTES_MAX, Ok(())));
         assert_eq!(named(most + 1, 1).1, Err(Reason::StoreManifestCorrupt));
         assert_eq!(named(1, most + 1).1, Err(Reason::StoreManifestCorrupt));
     }

@@ -270,7 +270,7 @@ mod tests {
         disk.create_dir(Path::new(DIR)).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
         let applied = LogPoint::default();
-        let state = ReplicaState { database_id: IDS.0, node_id: IDS.1, applied, origin: Origin::Log, halt: None };
+        let state = ReplicaState::new(IDS.0, IDS.1, applied, Origin::Log);
         StateStore::create(&disk, Path::new(DIR), &state).unwrap();
         disk.sync_dir(Path::new(DIR)).unwrap();
 

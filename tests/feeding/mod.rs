@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use aerodb::disk::SimDisk;
-use aerodb::frame::{Fetch, Frame, Hello, Refuse, VERSION, Welcome};
+use aerodb::frame::{Fetch, Frame, Hello, Purpose, Refuse, VERSION, Welcome};
 use aerodb::identity::Identity;
 use aerodb::reason::Reason;
 use aerodb::wal;
@@ -15,7 +15,7 @@ use std::path::Path;
 pub fn hello(primary: &Identity, end: LogPoint) -> Hello {
     Hello {
         versions: (VERSION, VERSION),
-        has_nothing: false,
+        purpose: Purpose::Follow,
         database_id: primary.database_id,
         node_id: Id([0x5e; 16]),
         epoch: primary.epoch,

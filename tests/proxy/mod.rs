@@ -171,7 +171,15 @@ fn next(came: &mut Vec<u8>) -> Option<(Frame, Vec<u8>)> {
     let (frame, head) = Frame::decode(came).expect("the primary sends frames")?;
     let whole = match &frame {
         Frame::Segment(segment) => head + segment.bytes,
-        Frame::Hello(_) | Frame::Welcome(_) | Frame::Refuse(_) | Frame::Fetch(_) => head,
+        Frame::Chunk(chunk) => head + chunk.bytes,
+        Frame::Hello(_)
+        | Frame::Welcome(_)
+        | Frame::Refuse(_)
+        | Frame::Fetch(_)
+        | Frame::Snapshot(_)
+        | Frame::Manifest(_)
+        | Frame::Probe(_)
+        | Frame::Point(..) => head,
     };
     (came.len() >= whole).then(|| (frame, came.drain(..whole).collect()))
 }

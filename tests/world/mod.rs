@@ -45,7 +45,7 @@ pub fn make_replica_state(disk: &SimDisk, identity: &aerodb::Identity) {
     use aerodb::replica_state::{Origin, ReplicaState, StateStore};
     let applied = aerodb::record::genesis(identity.database_id, identity.epoch);
     let (database_id, node_id) = (identity.database_id, identity.node_id);
-    let state = ReplicaState { database_id, node_id, applied, origin: Origin::Log, halt: None };
+    let state = ReplicaState::new(database_id, node_id, applied, Origin::Log);
     StateStore::create(disk, Path::new(DIR), &state).unwrap();
 }
 

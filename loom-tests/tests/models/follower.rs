@@ -272,7 +272,7 @@ pub(crate) fn bare_stages() -> (Arc<Stages<Bedside>>, queue::Receiver<()>, queue
 /// A Supervisor over a directory of its own.
 pub(crate) fn supervisor() -> (Supervisor, SimDisk) {
     let (disk, Identity { database_id, node_id, .. }) = (SimDisk::new(), identity());
-    let state = ReplicaState { database_id, node_id, applied: genesis(), origin: Origin::Log, halt: None };
+    let state = ReplicaState::new(database_id, node_id, genesis(), Origin::Log);
     StateStore::create(&disk, DIRECTORY.as_ref(), &state).expect("the disk has no fault");
     let supervisor = Supervisor::new(kept(&disk), Reconnect::Never, u64::MAX).expect("the disk has no fault");
     (supervisor, disk)

@@ -265,7 +265,7 @@ mod tests {
     use crate::batch::Batch;
     use crate::database::Database;
     use crate::disk::SimDisk;
-    use crate::frame::{Fetch, Frame, Hello, VERSION};
+    use crate::frame::{Fetch, Frame, Hello, Purpose, VERSION};
     use crate::id::Id;
     use crate::position::Position;
     use crate::record;
@@ -293,7 +293,7 @@ mod tests {
         let identity = feeds.source.identity();
         let hello = Hello {
             versions: (VERSION, VERSION),
-            has_nothing: false,
+            purpose: Purpose::Follow,
             database_id: identity.database_id,
             node_id: Id([0x5e; 16]),
             epoch: identity.epoch,
