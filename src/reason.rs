@@ -382,6 +382,9 @@ reasons! {
     ProtocolUnexpected 121 "protocol.unexpected" Operator
         "A frame arrived that the replication protocol does not allow at this point."
         "Check that both nodes run a released version; report the frame that is shown."
+    ProtocolOtherPort 122 "protocol.other_port" Change
+        "The two ends of the connection speak different protocols: clients and replicas have ports of their own."
+        "Let clients connect to the address of --listen, and replicas to that of the primary's --replication."
 }
 
 impl fmt::Display for Reason {

@@ -592,7 +592,7 @@ pub fn resume(options: &Options, reason: Reason, position: Position) -> Result<H
 /// Asks a primary whose log it serves, and makes the directory of a replica of it.
 ///
 /// # Errors
-/// `replication.unreachable`, `replication.disconnected`, `protocol.malformed`, `protocol.unexpected`; what the primary refuses with; as
+/// `replication.unreachable`, `replication.disconnected`, `protocol.other_port`, `protocol.malformed`, `protocol.unexpected`; what the primary refuses with; as
 /// [`recovery::init`].
 pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity> {
     log::info!(primary; "asking whose log it is");
@@ -635,6 +635,9 @@ mod introduction {
         connection.send(&bytes).map_err(lost)?;
         let (mut came, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
+            if let Some(text) = frame::text(&came) {
+                return Err(Error::new(Reason::ProtocolOtherPort).with("primary", primary).with("told", text));
+            }
             let malformed = |fault| Error::new(Reason::ProtocolMalformed).with("fault", fault);
             match Frame::decode(&came).map_err(malformed)? {
                 Some((Frame::Welcome(welcome), _)) => return Ok(welcome),

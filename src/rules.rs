@@ -383,6 +383,11 @@ pub const RULES: &[Rule] = &[
         "Before any log is asked for, both sides have compared version, database, epoch, parameters, position and history.",
     ),
     rule(
+        "WIRE-PORT",
+        Replication,
+        "Whoever speaks the protocol of clients where replicas are served, or the other way round, is told so at once in words.",
+    ),
+    rule(
         "WIRE-PULL",
         Replication,
         "Log comes only when it was asked for, once, and in order; anything else is an error.",

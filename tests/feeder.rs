@@ -484,14 +484,33 @@ fn hostile_bytes_end_the_session_and_nothing_else() {
             }
         }
     }
-    for text in ["*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n", "GET / HTTP/1.1\r\n\r\n", "PSYNC ? -1\r\nREPLCONF\r\n"] {
-        assert_eq!(refusal(&primary, &mut primary.session(), text.as_bytes()), Reason::ProtocolMalformed);
-    }
     let seed = 4711;
     let mut dice = Dice(seed);
     for _ in 0..2000 {
-        let bytes: Vec<u8> = (0..16 + dice.below(300)).map(|_| dice.roll() as u8).collect();
+        let mut bytes: Vec<u8> = (0..16 + dice.below(300)).map(|_| dice.roll() as u8).collect();
+        bytes[3] = 0;
         assert_eq!(refusal(&primary, &mut primary.session(), &bytes), Reason::ProtocolMalformed, "seed {seed}");
+    }
+}
+
+/// WIRE-PORT: a client is told in words at its fourth byte, also where a whole request is shorter than the head of a frame.
+#[test]
+fn a_client_is_told_where_its_port_is() {
+    let primary = Primary::new();
+    let requests = ["PING\r\n", "hello 3\r\n", "*1\r\n$4\r\nPING\r\n", "GET / HTTP/1.1\r\n\r\n", "PSYNC ? -1\r\n"];
+    for text in requests {
+        let mut session = primary.session();
+        let (extent, (before, rest)) = (primary.node.extent(), text.as_bytes().split_at(3));
+        session.receive(before, &extent, false);
+        assert!(session.serve(&extent, ALL).is_none());
+        session.receive(rest, &extent, false);
+        let told = String::from_utf8(session.serve(&extent, ALL).unwrap().bytes).unwrap();
+        assert!(told.starts_with("-ERR protocol.other_port ") && told.ends_with("--replication.\r\n"), "{told}");
+        assert!(told.contains(Reason::ProtocolOtherPort.remedy()));
+        let refusal = session.refusal().unwrap();
+        assert_eq!((refusal.reason(), refusal.fact("told")), (Reason::ProtocolOtherPort, text.lines().next()));
+        session.receive(&vec![b'x'; 1 << 20], &extent, false);
+        assert!(session.serve(&extent, ALL).is_none() && session.held_bytes() == 0);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::Position;
 use crate::reason::Reason;
+use crate::resp::request::Malformed;
 use crate::sync::{Arc, planted};
 use crate::wal::Extent;
 
@@ -137,6 +138,13 @@ impl Session {
     pub fn receive(&mut self, bytes: &[u8], extent: &Extent, full: bool) {
         let mut input = std::mem::take(&mut self.input);
         input.extend_from_slice(bytes);
+        if self.state == State::AwaitingHello
+            && let Some(text) = frame::text(&input)
+        {
+            // A client, whose language has no frame: it is told in its own.
+            self.output = format!("-ERR {}\r\n", Malformed::OtherPort).into_bytes();
+            return self.end(Some(Error::new(Reason::ProtocolOtherPort).with("told", text)));
+        }
         let mut left = input.as_slice();
         while self.state != State::Ended {
             let taken = match Frame::decode(left) {

@@ -253,6 +253,12 @@ impl Receiver {
     }
 
     fn take(&mut self, count: usize) -> Session {
+        if self.state == State::Handshaking
+            && let Some(text) = self.incoming.text(count)
+        {
+            // No primary, so no fact of one that contradicts: the address is wrong, and may be right later.
+            return Err(End::Lost(Error::new(Reason::ProtocolOtherPort).with("told", text)));
+        }
         let (streaming, asked, mut expected) = (self.state == State::Streaming, self.shown.asked, self.expected);
         let mut durable = self.shown.origin.map(|origin| origin.durable);
         let came = self.incoming.filled(count, |segment| {

@@ -338,7 +338,8 @@ fn a_refusal_means_what_its_reason_says() {
     for reason in Reason::ALL {
         let number = u16::from(reason.number());
         let name = reason.name();
-        let contradiction = name.starts_with("history.") || name.starts_with("protocol.") && name != "protocol.version";
+        let protocol = ["protocol.malformed", "protocol.unexpected"].contains(&name);
+        let contradiction = name.starts_with("history.") || protocol;
         let other = ["identity.other_database", "identity.other_epoch", "identity.other_parameters"].contains(&name);
         match refusal(number).unwrap_err() {
             End::Failed(error) => assert!((contradiction || other) && error.reason() == *reason, "{error}"),
@@ -401,10 +402,24 @@ fn what_is_no_frame_or_comes_too_early_is_refused() {
     for (bytes, reason) in [
         (&fetch[..], Reason::ProtocolUnexpected),
         (&twice, Reason::ProtocolUnexpected),
-        (b"HTTP/1.1 400 Bad Request\r\n", Reason::ProtocolMalformed),
+        (b"\x16\x03\x01\x02\0 no frame either", Reason::ProtocolMalformed),
     ] {
         let mut world = self::world(3);
         world.connect();
         assert_eq!(failed(world.give(bytes)), reason);
+    }
+}
+
+/// WIRE-PORT: what answers in words is no primary, and halts nobody; behind WELCOME words are no frame.
+#[test]
+fn what_answers_in_text_is_a_connection_that_did_not_come_about() {
+    for text in ["HTTP/1.1 400 Bad Request\r\n\r\n", "-ERR no\r\n", "SSH-2.0-OpenSSH\r\n"] {
+        let mut world = world(3);
+        world.connect();
+        let Err(End::Lost(why)) = world.give(text.as_bytes()) else { panic!("{text}") };
+        assert_eq!((why.reason(), why.fact("told")), (Reason::ProtocolOtherPort, text.lines().next()));
+        world.receiver.ended(&End::Lost(why));
+        world.stream();
+        assert_eq!(failed(world.give(text.repeat(3).as_bytes())), Reason::ProtocolMalformed);
     }
 }
