@@ -322,6 +322,9 @@ reasons! {
     ProtocolMalformed 100 "protocol.malformed" Operator
         "A frame of a replication connection does not verify."
         "Check the network between the two nodes, and that both ends of it are AeroDB."
+    ProtocolOtherPort 101 "protocol.other_port" Change
+        "The two ends of the connection speak different protocols: clients and replicas have ports of their own."
+        "Let clients connect to the address of --listen, and replicas to that of the primary's --replication."
     ProtocolVersion 102 "protocol.version" Change
         "The two nodes have no version of the replication protocol in common."
         "Run versions of AeroDB on both nodes that follow each other."
@@ -382,9 +385,6 @@ reasons! {
     ProtocolUnexpected 121 "protocol.unexpected" Operator
         "A frame arrived that the replication protocol does not allow at this point."
         "Check that both nodes run a released version; report the frame that is shown."
-    ProtocolOtherPort 122 "protocol.other_port" Change
-        "The two ends of the connection speak different protocols: clients and replicas have ports of their own."
-        "Let clients connect to the address of --listen, and replicas to that of the primary's --replication."
 }
 
 impl fmt::Display for Reason {
