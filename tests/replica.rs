@@ -13,7 +13,7 @@ mod world;
 use aerodb::committer::Retention;
 use aerodb::compare::{CompareOptions, Comparison, Relation, Side, compare};
 use aerodb::disk::{Disk, RealDisk};
-use aerodb::frame::Frame;
+use aerodb::frame::{Frame, Segment};
 use aerodb::receiver::machine::State as ReceiverState;
 use aerodb::replica::{self, Replica, ReplicaOptions, ReplicaStatus};
 use aerodb::resp::Value;
@@ -419,6 +419,58 @@ fn another_a_stale_and_a_forked_primary_halt_the_replica() {
     let last = world.commit(10);
     let replica = world.open("r");
     replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// REPL-AFRESH, F-D1: a fork is cut off within its first record. What came of it is dropped, and told, and the replica goes on with the primary:
+/// it never proved anything of the fork.
+#[test]
+fn what_a_fork_left_of_a_record_is_dropped_before_the_primary_goes_on() {
+    const PART: usize = 20;
+    let mut world = World::new();
+    let last = world.commit(60);
+    world.make_replica("r");
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    world.stop_primary();
+    replica.close().unwrap();
+    let forked = world.path("forked");
+    copy(&world.path("p"), &forked);
+    world.serve(Options::new(&forked));
+    world.dice = Dice(99);
+    world.commit(20);
+
+    let mut parts = 0;
+    world.proxy.edit(move |frame, bytes| {
+        let Frame::Segment(segment) = frame else { return bytes };
+        parts += 1;
+        let mut part = Vec::new();
+        if parts == 1 {
+            Frame::Segment(Segment { bytes: PART, ends_segment: false, ..*segment }).encode(&mut part);
+            part.extend_from_slice(&bytes[bytes.len() - segment.bytes..][..PART]);
+        }
+        part
+    });
+    let replica = world.open("r");
+    let status = replica.wait_until(|status| status.validated.seen > status.validated.point.position);
+    check_law(&status);
+    let (proven, part) = (status.validated.point, status.validated.seen);
+    assert_eq!((status.received.received, part.since(proven.position)), (part, PART as u64));
+
+    world.stop_primary();
+    world.serve(Options::new(&world.path("p")));
+    world.dice = Dice(7);
+    let last = world.commit(10);
+    world.proxy.be_honest();
+    world.proxy.cut();
+    replica.wait_for(last).unwrap();
+    let status = replica.status();
+    check_law(&status);
+    assert_eq!((status.halt.clone(), status.fault.clone()), (None, None));
+    let facts: BTreeMap<_, _> = status.facts().into_iter().collect();
+    let told = ["dropped", "dropped_from", "dropped_to"].map(|fact| facts[fact].clone());
+    assert_eq!(told, [PART.to_string(), proven.position.to_string(), part.to_string()]);
     replica.close().unwrap();
     world.finish(&["r"]);
 }
