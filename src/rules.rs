@@ -411,7 +411,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "REPL-POSITIONS",
         Replication,
-        "On a replica applied, validated, received and asked never pass one another; the first three never go back while it runs.",
+        "On a replica applied, validated, received and asked never pass one another; while it runs the first two never go back, and received only to validated.",
     ),
     rule(
         "REPL-WINDOW",
@@ -432,6 +432,11 @@ pub const RULES: &[Rule] = &[
         "REPL-RECONNECT",
         Replication,
         "A lost connection is made again only by a stated policy, and each time is counted and shown.",
+    ),
+    rule(
+        "REPL-AFRESH",
+        Replication,
+        "What a lost connection leaves of a record is dropped before the next handshake, durably and visibly: no record is made of two connections.",
     ),
     rule(
         "REPL-STATE",

@@ -54,11 +54,9 @@ pub struct Session {
     /// A frame without log that is not handed out.
     output: Vec<u8>,
     replica: Option<Id>,
-    /// Whether log was asked for.
-    asked: bool,
     /// Everything before was handed out, or not asked for.
     next: Position,
-    /// The end of what was asked for.
+    /// The end of what was asked for; before that, where the replica stands.
     upto: Position,
     /// What is read: while log is sent, and at the end of the newest one.
     segment: Option<Segment>,
@@ -76,7 +74,6 @@ impl Session {
             input: Vec::new(),
             output: Vec::new(),
             replica: None,
-            asked: false,
             next: Position::GENESIS,
             upto: Position::GENESIS,
             segment: None,
@@ -283,17 +280,9 @@ impl Session {
 
     /// Takes an allowance (WIRE-PULL).
     fn fetch(&mut self, fetch: Fetch, extent: &Extent) -> Result<()> {
-        let continues = if self.asked {
-            fetch.from == self.upto
-        } else {
-            (self.upto..=extent.durable.position).contains(&fetch.from)
-        };
-        if !continues {
-            let refusal = Error::new(Reason::ProtocolUnexpected).with("frame", "FETCH").with("from", fetch.from);
-            return Err(refusal.with("asked", self.upto).with("durable", extent.durable.position));
-        }
-        if !self.asked {
-            (self.asked, self.next) = (true, fetch.from);
+        if fetch.from != self.upto {
+            let refusal = Error::new(Reason::ProtocolUnexpected).with("frame", "FETCH");
+            return Err(refusal.with("from", fetch.from).with("asked", self.upto));
         }
         self.upto = fetch.upto;
         self.step(Event::Fetch);
