@@ -10,7 +10,7 @@ use std::ops::Range;
 /// Log that is durable here, and not proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// Where the first byte stands.
+    /// Where the first byte stands: behind the chunk before, or at the proven point where what lay behind that was dropped (REPL-AFRESH).
     pub from: Position,
     /// The bytes.
     pub bytes: Vec<u8>,
@@ -19,6 +19,12 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// No log: what came behind this position was dropped.
+    #[must_use]
+    pub fn afresh(from: Position) -> Chunk {
+        Chunk { from, bytes: Vec::new(), ends_segment: false }
+    }
+
     /// Where the byte behind the last one stands.
     #[must_use]
     pub fn end(&self) -> Position {

@@ -28,6 +28,8 @@ const SEGMENT_FIELDS_BYTES: usize = 40;
 const CHUNK_FIELDS_BYTES: usize = 16;
 const MANIFEST_FIELDS_BYTES: usize = 64;
 const REFUSE_FIELDS_BYTES: usize = 40;
+/// What is told of bytes that are text.
+const TEXT_BYTES_MAX: usize = 256;
 const HELLO_MAGIC: &[u8; 8] = b"AEROREPL";
 const ENDS_SEGMENT: u32 = 1;
 
@@ -560,6 +562,15 @@ fn header(bytes: &[u8]) -> Result<Option<(Kind, usize, u32)>, Fault> {
         return Err(Fault::Length);
     }
     Ok(Some((kind, len, reader.u32().ok_or(Fault::Length)?)))
+}
+
+/// The line that bytes begin with that are text; `None` for all that may become a frame, whose length has a zero.
+#[must_use]
+pub fn text(bytes: &[u8]) -> Option<String> {
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+    let text = bytes.first_chunk::<4>().is_some_and(|first| first.iter().all(is_text));
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    text.then(|| line.get(..TEXT_BYTES_MAX).unwrap_or(line).escape_ascii().to_string())
 }
 
 fn decode_body(kind: Kind, reader: &mut Reader<'_>, len: usize) -> Option<Frame> {

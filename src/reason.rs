@@ -338,6 +338,9 @@ reasons! {
     ProtocolMalformed 100 "protocol.malformed" Operator
         "A frame of a replication connection does not verify."
         "Check the network between the two nodes, and that both ends of it are AeroDB."
+    ProtocolOtherPort 101 "protocol.other_port" Change
+        "The two ends of the connection speak different protocols: clients and replicas have ports of their own."
+        "Let clients connect to the address of --listen, and replicas to that of the primary's --replication."
     ProtocolVersion 102 "protocol.version" Change
         "The two nodes have no version of the replication protocol in common."
         "Run versions of AeroDB on both nodes that follow each other."

@@ -89,7 +89,7 @@ pub struct ReplicaStatus {
 }
 
 /// The facts of a replica, in the order in which they are shown.
-pub const FACTS: [&str; 41] = [
+pub const FACTS: [&str; 44] = [
     "primary",
     "state",
     "previous",
@@ -121,6 +121,9 @@ pub const FACTS: [&str; 41] = [
     "fetches",
     "segments",
     "bytes",
+    "dropped",
+    "dropped_from",
+    "dropped_to",
     "syncs",
     "receiver",
     "receiver_cause",
@@ -172,6 +175,9 @@ impl ReplicaStatus {
             self.received.fetches.to_string(),
             self.received.segments.to_string(),
             self.received.bytes.to_string(),
+            self.received.dropped.to_string(),
+            word(self.received.last_dropped.map(|dropped| dropped.from.to_string())),
+            word(self.received.last_dropped.map(|dropped| dropped.to.to_string())),
             self.received.syncs.to_string(),
             self.receiver.state.to_string(),
             self.receiver.cause.to_owned(),
@@ -483,7 +489,7 @@ impl Replica {
         let halt = sync::lock(&self.shared.halt).clone();
         let failed = self.replica_seen.load().state == supervisor::machine::State::Failed;
         let Facts { received, validated, applied, .. } = self.shared.stages.facts();
-        let all_durable = received.received.since(self.began) == received.bytes;
+        let all_durable = received.received.since(self.began) + received.dropped == received.bytes;
         let all_applied = applied == validated.point && validated.seen == received.received;
         let refused = |reason| Error::new(reason).with("commit", commit).with("applied", applied);
         if applied.commit >= commit {
@@ -592,7 +598,7 @@ pub fn resume(options: &Options, reason: Reason, position: Position) -> Result<H
 /// Asks a primary whose log it serves, and makes the directory of a replica of it.
 ///
 /// # Errors
-/// `replication.unreachable`, `replication.disconnected`, `protocol.malformed`, `protocol.unexpected`; what the primary refuses with; as
+/// `replication.unreachable`, `replication.disconnected`, `protocol.other_port`, `protocol.malformed`, `protocol.unexpected`; what the primary refuses with; as
 /// [`recovery::init`].
 pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity> {
     log::info!(primary; "asking whose log it is");
@@ -635,6 +641,9 @@ mod introduction {
         connection.send(&bytes).map_err(lost)?;
         let (mut came, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
+            if let Some(text) = frame::text(&came) {
+                return Err(Error::new(Reason::ProtocolOtherPort).with("primary", primary).with("told", text));
+            }
             let malformed = |fault| Error::new(Reason::ProtocolMalformed).with("fault", fault);
             match Frame::decode(&came).map_err(malformed)? {
                 Some((Frame::Welcome(welcome), _)) => return Ok(welcome),

@@ -383,6 +383,11 @@ pub const RULES: &[Rule] = &[
         "Before any log is asked for, both sides have compared version, database, epoch, parameters, position and history.",
     ),
     rule(
+        "WIRE-PORT",
+        Replication,
+        "Whoever speaks the protocol of clients where replicas are served, or the other way round, is told so at once in words.",
+    ),
+    rule(
         "WIRE-PULL",
         Replication,
         "Log comes only when it was asked for, once, and in order; anything else is an error.",
@@ -406,7 +411,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "REPL-POSITIONS",
         Replication,
-        "On a replica applied, validated, received and asked never pass one another; the first three never go back while it runs.",
+        "On a replica applied, validated, received and asked never pass one another; while it runs the first two never go back, and received only to validated.",
     ),
     rule(
         "REPL-WINDOW",
@@ -427,6 +432,11 @@ pub const RULES: &[Rule] = &[
         "REPL-RECONNECT",
         Replication,
         "A lost connection is made again only by a stated policy, and each time is counted and shown.",
+    ),
+    rule(
+        "REPL-AFRESH",
+        Replication,
+        "What a lost connection leaves of a record is dropped before the next handshake, durably and visibly: no record is made of two connections.",
     ),
     rule(
         "REPL-STATE",

@@ -157,15 +157,16 @@ fn the_whole_log_leaves_as_it_stands_in_the_files() {
     }
 }
 
-/// WIRE-PULL: the first allowance may begin anywhere behind the position of the HELLO.
+/// WIRE-PULL: log is served from the point on that was compared, wherever that is.
 #[test]
 fn log_is_served_from_the_middle_on() {
     let mut primary = Primary::new();
     primary.fill();
     let (extent, files) = (primary.node.extent(), sim_segments(&primary.disk, Path::new(DIR)));
     let end = extent.durable.position.0;
-    for from in (0..end).step_by(37) {
-        let mut session = welcomed(&primary, primary.genesis());
+    for point in primary.points().into_iter().filter(|point| point.position.0 < end) {
+        let from = point.position.0;
+        let mut session = welcomed(&primary, point);
         let came = answers(&mut session, &extent, &fetch(from, from + 200));
         let mut at = from;
         for Came { frame, log } in came {
@@ -396,8 +397,9 @@ fn frames_that_are_not_the_replicas_or_come_at_another_time_are_refused() {
         assert_eq!(refusal(&primary, &mut session, bytes), Reason::ProtocolUnexpected);
     };
     // The first fetch, and those behind it: a gap, an overlap, the same again.
-    unexpected(&[], &fetch(at - 1, at + 100));
-    unexpected(&[], &fetch(end + 1, end + 2));
+    for from in [at - 1, at + 1, end, end + 1] {
+        unexpected(&[], &fetch(from, from + 100));
+    }
     for from in [at, at + 99, at + 101, end] {
         unexpected(&fetch(at, at + 100), &fetch(from, from + 10));
     }
@@ -484,14 +486,33 @@ fn hostile_bytes_end_the_session_and_nothing_else() {
             }
         }
     }
-    for text in ["*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n", "GET / HTTP/1.1\r\n\r\n", "PSYNC ? -1\r\nREPLCONF\r\n"] {
-        assert_eq!(refusal(&primary, &mut primary.session(), text.as_bytes()), Reason::ProtocolMalformed);
-    }
     let seed = 4711;
     let mut dice = Dice(seed);
     for _ in 0..2000 {
-        let bytes: Vec<u8> = (0..16 + dice.below(300)).map(|_| dice.roll() as u8).collect();
+        let mut bytes: Vec<u8> = (0..16 + dice.below(300)).map(|_| dice.roll() as u8).collect();
+        bytes[3] = 0;
         assert_eq!(refusal(&primary, &mut primary.session(), &bytes), Reason::ProtocolMalformed, "seed {seed}");
+    }
+}
+
+/// WIRE-PORT: a client is told in words at its fourth byte, also where a whole request is shorter than the head of a frame.
+#[test]
+fn a_client_is_told_where_its_port_is() {
+    let primary = Primary::new();
+    let requests = ["PING\r\n", "hello 3\r\n", "*1\r\n$4\r\nPING\r\n", "GET / HTTP/1.1\r\n\r\n", "PSYNC ? -1\r\n"];
+    for text in requests {
+        let mut session = primary.session();
+        let (extent, (before, rest)) = (primary.node.extent(), text.as_bytes().split_at(3));
+        session.receive(before, &extent, false);
+        assert!(session.serve(&extent, ALL).is_none());
+        session.receive(rest, &extent, false);
+        let told = String::from_utf8(session.serve(&extent, ALL).unwrap().bytes).unwrap();
+        assert!(told.starts_with("-ERR protocol.other_port ") && told.ends_with("--replication.\r\n"), "{told}");
+        assert!(told.contains(Reason::ProtocolOtherPort.remedy()));
+        let refusal = session.refusal().unwrap();
+        assert_eq!((refusal.reason(), refusal.fact("told")), (Reason::ProtocolOtherPort, text.lines().next()));
+        session.receive(&vec![b'x'; 1 << 20], &extent, false);
+        assert!(session.serve(&extent, ALL).is_none() && session.held_bytes() == 0);
     }
 }
 
@@ -571,7 +592,7 @@ fn a_fault_of_the_primarys_disk_ends_the_session_and_nothing_else() {
     let came = answers(
         &mut primary.session(),
         &extent,
-        &[encoded(Frame::Hello(primary.hello(primary.genesis()))), fetch(600, 9000)].concat(),
+        &[encoded(Frame::Hello(primary.hello(primary.genesis()))), fetch(0, 9000)].concat(),
     );
     assert_eq!(came.into_iter().next_back().unwrap().refused(), Reason::WalTruncated);
     // A replica that stands in what is cut off, or in the header of another log, has not diverged.
@@ -594,7 +615,7 @@ fn a_fault_of_the_primarys_disk_ends_the_session_and_nothing_else() {
     primary.disk.overwrite(&newest, &bytes);
     // A segment that somebody else removed is no retention.
     let firsts: Vec<u64> = sim_segments(&primary.disk, Path::new(DIR)).into_keys().collect();
-    let mut session = welcomed(&primary, *points.iter().find(|point| point.position.0 == firsts[2]).unwrap());
+    let mut session = welcomed(&primary, *points.iter().find(|point| point.position.0 == firsts[3]).unwrap());
     primary.disk.remove(&Path::new(DIR).join("wal").join(aerodb::wal::file_name(Position(firsts[3])))).unwrap();
     let asked = fetch(firsts[3], firsts[3] + 1);
     assert_eq!(refusal(&primary, &mut session, &asked), Reason::WalSegmentMissing);

@@ -1,7 +1,7 @@
 //! The log of a replica: what crashes, or fails, or flips a bit, is a follower that is fed the log of a primary; what must hold is below.
 //!
 //! A generated primary's log, many small segments of it, is written to a `FollowedLog` in pieces of every awkward length, with syncs,
-//! proofs and rolls in between, on a simulated disk that remembers an image after each operation. Each image is crashed in every variant, and
+//! proofs, rolls and drops (REPL-AFRESH) in between, on a simulated disk that remembers an image after each operation. Each image is crashed in every variant, and
 //! so is each operation of the recovery that follows. Then:
 //!
 //! * it opens: no crash is ever refused (F-R1, F-R2, P5-I11);

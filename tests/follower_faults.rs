@@ -41,9 +41,14 @@ fn check_poisoned(replica: &mut Replica<'_>, disk: &SimDisk, failure: &Error, wh
     assert_eq!(replica.log.fault(), Some(failure), "{what}");
     let (operations, received) = (disk.operations(), replica.log.received());
     let log = &mut replica.log;
-    for outcome in
-        [log.write(b"x"), log.sync().map(drop), log.roll(), log.retire(Position(0), 1).map(drop), log.close()]
-    {
+    for outcome in [
+        log.write(b"x"),
+        log.sync().map(drop),
+        log.roll(),
+        log.drop_unproven(),
+        log.retire(Position(0), 1).map(drop),
+        log.close(),
+    ] {
         let refused = outcome.unwrap_err();
         assert_eq!(refused.reason(), Reason::ReplicationStopped, "{what}");
         assert_eq!(refused.fact("failure"), Some(failure.to_string().as_str()), "{what}");

@@ -147,3 +147,35 @@ fn an_older_mark_under_a_newer_log_is_refused_or_costs_nothing() {
     }
     assert!(refused > 0 && harmless > 0, "{refused} refused, {harmless} harmless");
 }
+
+/// D-CORRUPT: a mark that does not name the newest segment, as a lost write leaves it, over a sealed one in which a bit has turned. The mark may be
+/// old; that the segment is damaged is certain, and said: it was cut where the next one begins.
+#[test]
+fn damage_in_a_sealed_segment_is_told_from_a_mark_that_is_old() {
+    let (_, moments) = history(120, 1000);
+    let last = moments.last().unwrap();
+    let mark = Path::new(DIR).join("wal/MARK");
+    let segment = |of: &Files| {
+        let segment = aerodb::wal::Mark::decode(&of[&mark]).unwrap().segment;
+        Path::new(DIR).join("wal").join(aerodb::wal::file_name(segment))
+    };
+    let newest = segment(last);
+    let mut found = 0;
+    for older in moments.iter().filter(|older| segment(older) != newest) {
+        let mut mixed = last.clone();
+        mixed.insert(mark.clone(), older[&mark].clone());
+        let sealed = segment(older);
+        let bytes = mixed.get_mut(&sealed).unwrap();
+        let at = bytes.len() - 10;
+        bytes[at] ^= 1;
+        let disk = SimDisk::new();
+        mixed.iter().for_each(|(path, bytes)| disk.overwrite(path, bytes));
+        let Err(refused) = Node::open(&options(&disk)) else { panic!("a damaged segment was opened") };
+        assert_eq!(refused.reason(), Reason::WalCorrupt, "{refused}");
+        assert_eq!(refused.fact("file"), Some(sealed.to_string_lossy().as_ref()), "{refused}");
+        assert!(refused.fact("next_segment").is_some(), "{refused}");
+        assert_eq!(files(&disk)[&sealed], mixed[&sealed], "a file was touched");
+        found += 1;
+    }
+    assert!(found > 10, "{found} marks of earlier segments");
+}

@@ -13,14 +13,15 @@ mod world;
 use aerodb::committer::Retention;
 use aerodb::compare::{CompareOptions, Comparison, Relation, Side, compare};
 use aerodb::disk::{Disk, RealDisk};
-use aerodb::frame::Frame;
+use aerodb::frame::{Frame, Segment};
 use aerodb::receiver::machine::State as ReceiverState;
 use aerodb::replica::{self, Replica, ReplicaOptions, ReplicaStatus};
 use aerodb::resp::Value;
 use aerodb::server::{self, Server};
 use aerodb::supervisor::{Reconnect, machine::State};
 use aerodb::{
-    Batch, CommitId, Database, Init, Node, Options, Parameters, Position, Reason, Result, Role, applier, validator,
+    Batch, CommitId, Database, Error, Init, Node, Options, Parameters, Position, Reason, Result, Role, applier,
+    validator,
 };
 use proxy::Proxy;
 use served::{Client, Served};
@@ -423,6 +424,58 @@ fn another_a_stale_and_a_forked_primary_halt_the_replica() {
     world.finish(&["r"]);
 }
 
+/// REPL-AFRESH, F-D1: a fork is cut off within its first record. What came of it is dropped, and told, and the replica goes on with the primary:
+/// it never proved anything of the fork.
+#[test]
+fn what_a_fork_left_of_a_record_is_dropped_before_the_primary_goes_on() {
+    const PART: usize = 20;
+    let mut world = World::new();
+    let last = world.commit(60);
+    world.make_replica("r");
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    world.stop_primary();
+    replica.close().unwrap();
+    let forked = world.path("forked");
+    copy(&world.path("p"), &forked);
+    world.serve(Options::new(&forked));
+    world.dice = Dice(99);
+    world.commit(20);
+
+    let mut parts = 0;
+    world.proxy.edit(move |frame, bytes| {
+        let Frame::Segment(segment) = frame else { return bytes };
+        parts += 1;
+        let mut part = Vec::new();
+        if parts == 1 {
+            Frame::Segment(Segment { bytes: PART, ends_segment: false, ..*segment }).encode(&mut part);
+            part.extend_from_slice(&bytes[bytes.len() - segment.bytes..][..PART]);
+        }
+        part
+    });
+    let replica = world.open("r");
+    let status = replica.wait_until(|status| status.validated.seen > status.validated.point.position);
+    check_law(&status);
+    let (proven, part) = (status.validated.point, status.validated.seen);
+    assert_eq!((status.received.received, part.since(proven.position)), (part, PART as u64));
+
+    world.stop_primary();
+    world.serve(Options::new(&world.path("p")));
+    world.dice = Dice(7);
+    let last = world.commit(10);
+    world.proxy.be_honest();
+    world.proxy.cut();
+    replica.wait_for(last).unwrap();
+    let status = replica.status();
+    check_law(&status);
+    assert_eq!((status.halt.clone(), status.fault.clone()), (None, None));
+    let facts: BTreeMap<_, _> = status.facts().into_iter().collect();
+    let told = ["dropped", "dropped_from", "dropped_to"].map(|fact| facts[fact].clone());
+    assert_eq!(told, [PART.to_string(), proven.position.to_string(), part.to_string()]);
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
 /// F-N1, REPL-RECONNECT: without a primary it waits, says so, and where it is not to connect again it says that too.
 #[test]
 fn a_replica_whose_primary_is_not_there_says_so() {
@@ -516,6 +569,42 @@ fn waiting_for_a_commit_ends_when_it_is_applied() {
     world.finish(&["r"]);
 }
 
+/// F-N1, P5-I14: the other machine vanishes without a word. Nothing is decided by the silence: the replica shows the connection that it has, answers
+/// no reads as before, and has what it had. What ends it is the operating system (`tcp-keepalive`), to the replica a lost connection.
+#[test]
+fn a_peer_that_vanished_is_silence_until_the_connection_is_lost() {
+    let mut world = World::new();
+    let last = world.commit(60);
+    world.make_replica("r");
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    let before = replica.wait_until(|status| status.replica.state == State::Ready);
+
+    world.proxy.swallow();
+    let unseen = world.commit(10);
+    world.proxy.wait_for_swallowed(1);
+    let status = replica.status();
+    check_law(&status);
+    assert_eq!((status.receiver.state, status.replica.state), (ReceiverState::Streaming, State::Ready));
+    assert_eq!((status.received.lost, status.received.segments), (0, before.received.segments));
+    assert_eq!((status.received.received, status.applied), (before.received.received, before.applied));
+    assert!(status.received.asked > status.received.received, "it waits for what it asked for");
+    assert_eq!((status.fault.clone(), status.halt.clone()), (None, None));
+    let facts: BTreeMap<_, _> = status.facts().into_iter().collect();
+    assert_eq!((facts["state"].as_str(), facts["reads"].as_str()), ("ready", "read.blocked"));
+    let known: u64 = facts["primary_durable_commit"].parse().unwrap();
+    assert!(known < unseen.0, "of what was committed since it has not heard");
+
+    // The operating system gives the connection up.
+    world.proxy.deliver();
+    world.proxy.cut();
+    replica.wait_for(unseen).unwrap();
+    let status = replica.status();
+    assert_eq!((status.received.lost, status.received.sessions), (before.received.lost + 1, 2));
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
 /// A listener whose queue is full: whoever connects hears nothing.
 fn black_hole() -> (SocketAddr, Vec<Box<dyn std::any::Any>>) {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, listen, socket_with};
@@ -580,6 +669,74 @@ fn closing_ends_everything_in_every_state() {
     replica.wait_for(last).unwrap();
     drop(replica);
     world.finish(&["r"]);
+}
+
+/// A replica whose fsyncs the test can hold and fail.
+fn gated_replica(world: &World) -> (Replica, world::gate::GateKeeper) {
+    let (disk, gate) = world::gate::gated(real());
+    let options = world.options("r");
+    (Replica::open(ReplicaOptions { options: Options { disk, ..options.options }, ..options }).unwrap(), gate)
+}
+
+/// The fault names this file and the operation, and the component that failed at it.
+fn assert_named(fault: Option<&Error>, component: &str, file: &str) {
+    let fault = fault.expect("it has failed");
+    assert_eq!((fault.reason(), fault.fact("component")), (Reason::DiskSyncFailed, Some(component)), "{fault}");
+    assert_eq!(fault.fact("operation"), Some("fdatasync"), "{fault}");
+    assert!(fault.fact("file").is_some_and(|path| path.contains(file)), "{fault}");
+}
+
+/// F-D2, REPL-STATE: what a replica knows of itself can't be written any more. Its owner stops, and says at which file and call; nothing is
+/// lost, and a start goes on.
+#[test]
+fn a_replica_that_can_not_write_its_state_stops_and_names_the_file() {
+    let mut world = World::new();
+    let first = world.commit(5);
+    world.make_replica("r");
+    let (replica, gate) = gated_replica(&world);
+    replica.wait_for(first).unwrap();
+    gate.fail("/STATE.");
+    let last = world.commit(800);
+    let status = replica.wait_until(|status| status.replica.state == State::Failed);
+    check_law(&status);
+    assert_named(status.fault.as_ref(), "supervisor", "/STATE.");
+    assert!(status.replica.blocked.as_ref().is_some_and(|why| why.contains("/STATE.")), "{:?}", status.replica.blocked);
+    assert_eq!(status.halt, None, "a disk that fails contradicts nothing");
+    let refused = replica.wait_for(CommitId::MAX).unwrap_err();
+    assert_eq!(refused.reason(), Reason::ReplicationStopped);
+    assert!(refused.fact("failure").is_some_and(|why| why.contains("/STATE.")), "{refused}");
+    assert_named(Some(&replica.close().unwrap_err().with("component", "supervisor")), "supervisor", "/STATE.");
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// F-D2, REPL-HALT: a halt that can't be kept ends reads and replication all the same, and that it is not kept is said.
+#[test]
+fn a_halt_that_can_not_be_kept_is_told_as_that() {
+    let mut world = World::new();
+    let last = world.commit(5);
+    world.make_replica("r");
+    let (replica, gate) = gated_replica(&world);
+    replica.wait_for(last).unwrap();
+    gate.fail("/STATE.");
+    world.proxy.edit(|frame, bytes| {
+        let last = bytes.len() - 1;
+        if matches!(frame, Frame::Segment(_)) { flip(bytes, last) } else { bytes }
+    });
+    world.commit(1);
+    let status = replica.wait_until(|status| status.replica.state == State::Failed);
+    let why = status.replica.blocked.clone().unwrap();
+    for told in [Reason::ReplicationStopped.name(), Reason::SegmentRejected.name(), "not_kept", "/STATE."] {
+        assert!(why.contains(told), "{told} is not in {why}");
+    }
+    assert_eq!(status.halt, None);
+    assert_eq!(replica.commit(), last);
+    assert!(replica.database().status().halted.is_some(), "reads have ended");
+    replica.close().unwrap_err();
+    world.proxy.be_honest();
+    world.finish(&[]);
 }
 
 /// P5-I3: an Applier that waits for room is seen to wait, and goes on when there is room, also while the replica is closed.

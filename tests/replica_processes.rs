@@ -340,14 +340,33 @@ fn a_replica_is_started_only_on_what_is_a_replica_or_may_become_one() {
     let place = Place::new();
     let primary = Running::primary(&place);
     let address = primary.replication().to_string();
-    let replica = |dir: &str, more: &[&str], reason| {
-        let base = ["replica", "--data", dir, "--primary", &address, "--listen", "127.0.0.1:0"];
+    let replica_of = |primary: &str, dir: &str, more: &[&str], reason| {
+        let base = ["replica", "--data", dir, "--primary", primary, "--listen", "127.0.0.1:0"];
         place.refused(&[&base[..], more].concat(), reason)
     };
+    let replica = |dir: &str, more: &[&str], reason| replica_of(&address, dir, more, reason);
     replica("r", &[], Reason::BootstrapRequired);
+    let clients = primary.clients.to_string();
+    replica_of(&clients, "r", &["--bootstrap", "log"], Reason::ProtocolOtherPort);
     assert!(!place.path("r").exists());
     assert_eq!(primary.end(), Some(0));
     replica("p", &[], Reason::IdentityOtherRole);
     replica("r", &["--bootstrap", "log"], Reason::ReplicationUnreachable);
     assert!(!place.path("r").exists());
+}
+
+/// WIRE-PORT: the port of clients is a wrong address, and no contradiction: the replica says so, does not halt, and goes on at the right one.
+#[test]
+fn a_replica_that_is_given_the_port_of_clients_says_so_and_waits() {
+    let place = Place::new();
+    let primary = Running::primary(&place);
+    let replica = Running::replica(&place, "r", primary.replication());
+    assert_eq!(replica.end(), Some(0));
+    let lost = Running::replica(&place, "r", primary.clients);
+    while !lost.info("replica_blocked").starts_with("protocol.other_port") {}
+    assert_eq!((lost.info("replica_halt"), lost.info("replica_state")), (String::new(), "receiving".to_owned()));
+    assert!(lost.info("replica_blocked").contains("-ERR protocol.other_port"));
+    assert_eq!(lost.end(), Some(0));
+    assert!(Client::connect(primary.clients).ask("SET key value") == aerodb::resp::Value::Simple(b"OK".to_vec()));
+    Running::replica(&place, "r", primary.replication()).reach(1);
 }

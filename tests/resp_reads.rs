@@ -251,6 +251,36 @@ fn a_walk_over_large_values_that_are_hidden_gives_way_resp_turn() {
     }
 }
 
+/// RESP-TURN: where each run begins with a large block, the turn that took them all does little more.
+#[test]
+fn the_blocks_that_a_walk_begins_with_count_resp_turn() {
+    const BLOCK: usize = 512 * 1024;
+    const RUNS: usize = 4;
+    let parameters = Parameters { table_bytes: 32 << 20, segment_bytes: 32 << 20, fanout: 16, ..tiny() };
+    let mut talk = Talk::with_parameters(parameters);
+    let client = talk.client();
+    for run in 0..RUNS {
+        for key in 0..8 {
+            let key = format!("k{key}{run}");
+            talk.ask_bytes(client, [b"SET", key.as_bytes(), &vec![b'v'; BLOCK - 1024]].iter().collect());
+        }
+        talk.database.checkpoint().unwrap();
+    }
+    for request in ["DBSIZE", "SCAN 0 COUNT 100", "AERO.RANGE  "] {
+        let mut before = talk.read_bytes;
+        let mut waits = talk.send(client, words(request));
+        let mut turns = 0;
+        while waits == Waits::ForTurn {
+            let read = talk.read_bytes - before;
+            assert!(read <= RUNS * BLOCK + limits::TURN_BYTES / 8, "{read} bytes in a turn of {request}");
+            (turns, before) = (turns + 1, talk.read_bytes);
+            waits = talk.go_on(client);
+        }
+        assert!((8 * RUNS - 1..=2 * 8 * RUNS + 2).contains(&turns), "{turns} turns of {request}");
+        assert!(!talk.received(client).is_empty());
+    }
+}
+
 /// RESP-TURN: what is read counts, also where nothing of it is replied; lengths are those of the values, wherever they lie.
 #[test]
 fn a_read_of_lengths_gives_way_after_the_bytes_of_the_values_resp_turn() {

@@ -331,20 +331,44 @@ fn a_replica_that_never_reads_costs_the_others_nothing() {
     log.is_that_of(&real_segments(&dir));
 }
 
-/// WIRE-FRAME, RESP-MALFORMED: each port speaks one language.
+/// WIRE-PORT: each port speaks one language, and says so at once to whoever speaks the other's.
 #[test]
 fn each_port_refuses_the_others_language() {
     let (_disk, served) = simulated();
-    let mut replica = Replica::connect(served.replication.unwrap());
-    replica.send(&request(&["SET", "key", "value"]));
-    assert_eq!(replica.refused(), number(Reason::ProtocolMalformed));
-    let mut client = served.client();
-    client.send(&encoded(Frame::Hello(greeting(&served))));
-    client.end();
-    while let Some(reply) = client.next() {
-        assert!(matches!(reply, Value::Error(_)), "{reply:?}");
+    let told = |reply: Value| {
+        let Value::Error(text) = reply else { panic!("{reply:?}") };
+        assert!(String::from_utf8(text).unwrap().starts_with("ERR protocol.other_port "));
+    };
+    for request in [
+        request(&["SET", "key", "value"]),
+        request(&["PING"]),
+        b"PING\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+    ] {
+        let mut client = Client::connect(served.replication.unwrap());
+        client.send(&request);
+        told(client.reply());
+        assert_eq!(client.next(), None);
     }
-    assert_eq!(served.client().ask("PING"), pong());
+    // Its first eight bytes are enough, whole or in pieces, also behind a request; and nobody waits for the rest.
+    let hello = encoded(Frame::Hello(greeting(&served)));
+    for pieces in [vec![&hello[..]], vec![&hello[..8]], vec![b"PING\r\n", &hello[..8]], vec![&hello[..5], &hello[5..8]]]
+    {
+        let mut client = served.client();
+        for piece in &pieces {
+            client.send(piece);
+            // The piece has come.
+            served.client().ask("PING");
+        }
+        if pieces[0].starts_with(b"PING") {
+            assert_eq!(client.reply(), pong());
+        }
+        told(client.reply());
+        assert_eq!(client.next(), None);
+    }
+    let mut client = served.client();
+    assert_eq!(client.ask("PING"), pong());
+    assert_eq!(client.info("protocol_errors"), 4);
     assert_eq!(served.db.published(), CommitId(0), "nothing was written");
 }
 

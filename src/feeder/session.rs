@@ -17,6 +17,7 @@ use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::Position;
 use crate::reason::Reason;
+use crate::resp::request::Malformed;
 use crate::sync::{Arc, planted};
 use crate::wal::Extent;
 
@@ -53,11 +54,9 @@ pub struct Session {
     /// A frame without log that is not handed out.
     output: Vec<u8>,
     replica: Option<Id>,
-    /// Whether log was asked for.
-    asked: bool,
     /// Everything before was handed out, or not asked for.
     next: Position,
-    /// The end of what was asked for.
+    /// The end of what was asked for; before that, where the replica stands.
     upto: Position,
     /// What is read: while log is sent, and at the end of the newest one.
     segment: Option<Segment>,
@@ -75,7 +74,6 @@ impl Session {
             input: Vec::new(),
             output: Vec::new(),
             replica: None,
-            asked: false,
             next: Position::GENESIS,
             upto: Position::GENESIS,
             segment: None,
@@ -137,6 +135,13 @@ impl Session {
     pub fn receive(&mut self, bytes: &[u8], extent: &Extent, full: bool) {
         let mut input = std::mem::take(&mut self.input);
         input.extend_from_slice(bytes);
+        if self.state == State::AwaitingHello
+            && let Some(text) = frame::text(&input)
+        {
+            // A client, whose language has no frame: it is told in its own.
+            self.output = format!("-ERR {}\r\n", Malformed::OtherPort).into_bytes();
+            return self.end(Some(Error::new(Reason::ProtocolOtherPort).with("told", text)));
+        }
         let mut left = input.as_slice();
         while self.state != State::Ended {
             let taken = match Frame::decode(left) {
@@ -280,17 +285,9 @@ impl Session {
 
     /// Takes an allowance (WIRE-PULL).
     fn fetch(&mut self, fetch: Fetch, extent: &Extent) -> Result<()> {
-        let continues = if self.asked {
-            fetch.from == self.upto
-        } else {
-            (self.upto..=extent.durable.position).contains(&fetch.from)
-        };
-        if !continues {
-            let refusal = Error::new(Reason::ProtocolUnexpected).with("frame", "FETCH").with("from", fetch.from);
-            return Err(refusal.with("asked", self.upto).with("durable", extent.durable.position));
-        }
-        if !self.asked {
-            (self.asked, self.next) = (true, fetch.from);
+        if fetch.from != self.upto {
+            let refusal = Error::new(Reason::ProtocolUnexpected).with("frame", "FETCH");
+            return Err(refusal.with("from", fetch.from).with("asked", self.upto));
         }
         self.upto = fetch.upto;
         self.step(Event::Fetch);

@@ -75,6 +75,15 @@ pub struct Origin {
     pub oldest: Position,
 }
 
+/// Log that was received, not proven, and dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Where the proof ended: received went back to here.
+    pub from: Position,
+    /// Where received was before.
+    pub to: Position,
+}
+
 /// What the Receiver shows: positions and counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Received {
@@ -98,6 +107,10 @@ pub struct Received {
     pub segments: u64,
     /// Log bytes that came.
     pub bytes: u64,
+    /// Those of them that were dropped again before a handshake (REPL-AFRESH).
+    pub dropped: u64,
+    /// What was dropped last.
+    pub last_dropped: Option<Dropped>,
     /// Times that log was made durable.
     pub syncs: u64,
 }
@@ -253,6 +266,12 @@ impl Receiver {
     }
 
     fn take(&mut self, count: usize) -> Session {
+        if self.state == State::Handshaking
+            && let Some(text) = self.incoming.text(count)
+        {
+            // No primary, so no fact of one that contradicts: the address is wrong, and may be right later.
+            return Err(End::Lost(Error::new(Reason::ProtocolOtherPort).with("told", text)));
+        }
         let (streaming, asked, mut expected) = (self.state == State::Streaming, self.shown.asked, self.expected);
         let mut durable = self.shown.origin.map(|origin| origin.durable);
         let came = self.incoming.filled(count, |segment| {
@@ -313,9 +332,8 @@ impl Receiver {
             let other = Error::new(Reason::IdentityOtherParameters);
             return Err(other.with("expected", format!("{:?}", here.parameters)).with("found", format!("{shape:?}")));
         }
-        if durable.position < self.log.received() && !planted("nobody compares positions") {
-            let ahead = Error::new(Reason::HistoryAhead).with("here", at).with("received", self.log.received());
-            return Err(ahead.with("primary", durable));
+        if durable.position < at.position && !planted("nobody compares positions") {
+            return Err(Error::new(Reason::HistoryAhead).with("here", at).with("primary", durable));
         }
         if durable.position == at.position && durable != at && !planted("nobody compares histories") {
             return Err(Error::new(Reason::HistoryDiverged).with("here", at).with("primary", durable));
@@ -338,7 +356,13 @@ impl Receiver {
         self.log.prove(progress.validated.point);
         self.store()?;
         if self.state == State::Handshaking && !self.introduced && self.is_drained(progress) {
-            self.introduce(progress.validated.point);
+            if self.log.validated().position < self.log.received()
+                && !planted("a part of a record outlives its connection")
+            {
+                self.drop_part()?;
+            } else {
+                self.introduce(progress.validated.point);
+            }
         }
         if self.state == State::Streaming {
             self.ask(progress);
@@ -402,6 +426,19 @@ impl Receiver {
         drained || planted("a HELLO goes out while something waits to be proven")
     }
 
+    /// Drops what the lost connection left of a record: the next one may be that of another primary (REPL-AFRESH).
+    fn drop_part(&mut self) -> Result<()> {
+        let dropped = Dropped { from: self.log.validated().position, to: self.log.received() };
+        let Dropped { from, to } = dropped;
+        self.log.drop_unproven()?;
+        log::warn!(target: "receiver", from:%, to:%; "a part of a record is dropped: its connection was lost");
+        self.handed.push(Chunk::afresh(from));
+        (self.shown.received, self.shown.asked) = (from, from);
+        self.shown.dropped += to.since(from);
+        self.shown.last_dropped = Some(dropped);
+        Ok(())
+    }
+
     fn introduce(&mut self, validated: LogPoint) {
         let Identity { database_id, node_id, epoch, parameters, .. } = self.identity;
         let versions = (frame::VERSION, frame::VERSION);
@@ -409,8 +446,7 @@ impl Receiver {
         let hello = Hello { versions, purpose: Purpose::Follow, database_id, node_id, epoch, shape, validated };
         Frame::Hello(hello).encode(&mut self.output);
         self.introduced = true;
-        let at_proof = planted("log goes on where it is proven, though more is received");
-        self.expected = if at_proof { validated.position } else { self.log.received() };
+        self.expected = self.log.received();
         self.shown.asked = self.expected;
     }
 

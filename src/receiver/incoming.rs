@@ -4,7 +4,7 @@
 //! into the buffer that goes to the Validator, and with them the head of the next frame.
 
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Kind, SEGMENT_HEAD_BYTES, Segment};
+use crate::frame::{self, Frame, Kind, SEGMENT_HEAD_BYTES, Segment};
 use crate::reason::Reason;
 
 /// More than the longest frame without log bytes.
@@ -40,6 +40,11 @@ impl Incoming {
             Some((_, bytes, filled)) => &mut bytes[*filled..],
             None => &mut self.head[self.head_filled..],
         }
+    }
+
+    /// What the other side says, once so many bytes have been put there, if it is text and nothing came before.
+    pub(super) fn text(&self, count: usize) -> Option<String> {
+        frame::text(&self.head[..self.head_filled + count])
     }
 
     /// So many bytes have been put there; the frames that have come whole with them. `check` sees each SEGMENT before memory is taken for

@@ -18,4 +18,4 @@ mod incoming;
 strict! { machine }
 pub mod worker;
 
-pub use self::core::{Bounds, End, Origin, Progress, Received, Receiver, Session};
+pub use self::core::{Bounds, Dropped, End, Origin, Progress, Received, Receiver, Session};

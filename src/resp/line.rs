@@ -45,6 +45,12 @@ impl Line {
         Ok(Some(&self.begun))
     }
 
+    /// Whether the line that comes next begins with these bytes; not before all of them have arrived.
+    pub(super) fn begins(&self, input: &[u8], with: &[u8]) -> bool {
+        let begun = if self.handed_out { &[] } else { self.begun.as_slice() };
+        begun.iter().chain(input).take(with.len()).eq(with)
+    }
+
     /// Memory that it holds.
     pub(super) fn bytes(&self) -> usize {
         self.begun.capacity()

@@ -5,11 +5,17 @@
 //!
 //! The first byte that breaks the protocol ends it: from then on the same [`Malformed`] is answered, because where the next request
 //! would begin is not known. Its texts are those of Redis where Redis has one (RESP-MALFORMED).
+//!
+//! A replica that was given the port of clients would wait for ever: what it says has no line end. So its first bytes are known here.
 
 use crate::limits;
+use crate::reason::Reason;
 use crate::resp::line::{Line, TooLong};
 use crate::resp::{inline, integer, receive};
 use std::fmt;
+
+/// How a replica begins: the length and kind of its HELLO (`protocol.md`), and zeros. No command has such a name.
+const HELLO: &[u8; 8] = b"h\0\0\0\x01\0\0\0";
 
 /// What is kept of the memory for requests from one to the next.
 const KEEP_BYTES: usize = 4 * 1024;
@@ -127,10 +133,16 @@ pub enum Malformed {
     InlineTooLong,
     /// The quotes of an inline request are not balanced.
     Quotes,
+    /// They are the protocol of the other port: that of replicas where clients are served, or the other way round.
+    OtherPort,
 }
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Malformed::OtherPort {
+            let reason = Reason::ProtocolOtherPort;
+            return write!(f, "{reason} {} {}", reason.sentence(), reason.remedy());
+        }
         f.write_str("Protocol error: ")?;
         f.write_str(match self {
             Malformed::Count => "invalid multibulk length",
@@ -142,6 +154,7 @@ impl fmt::Display for Malformed {
             Malformed::TooLarge => "too big request",
             Malformed::InlineTooLong => "too big inline request",
             Malformed::Quotes => "unbalanced quotes in request",
+            Malformed::OtherPort => "other port",
         })
     }
 }
@@ -226,6 +239,9 @@ impl Decoder {
                     self.state = if *first == b'*' { State::Count } else { State::Inline };
                 }
                 State::Inline => {
+                    if self.line.begins(input, HELLO) {
+                        return Err(Malformed::OtherPort);
+                    }
                     let line = self.line.next(input, self.limits.line_bytes);
                     let Some(line) = line.map_err(|TooLong| Malformed::InlineTooLong)? else { return Ok(None) };
                     let mut request = Request::default();

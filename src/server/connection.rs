@@ -23,6 +23,8 @@ use crate::committer::Order;
 use crate::error::Result;
 use crate::limits;
 use crate::position::LogPoint;
+use crate::reason::Reason;
+use crate::resp::request::Malformed;
 use crate::resp::{Decoder, Limits, Out, Version};
 use crate::wire::{Ready, Stream};
 use std::collections::VecDeque;
@@ -339,6 +341,10 @@ impl Connection {
             }
             Some(Err(malformed)) => {
                 executed.malformed = true;
+                if malformed == Malformed::OtherPort {
+                    let code = Reason::ProtocolOtherPort;
+                    log::warn!(code = code.name(), client:% = self.client; "closed: it speaks as a replica does to a primary");
+                }
                 Out::new(Version::Two, out).error(&format!("ERR {malformed}"));
                 Step::Last
             }

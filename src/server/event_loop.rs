@@ -13,16 +13,12 @@
 //! closing that make room. What clients that are gone have ordered is nobody's to give back: while it is too much nothing is executed for
 //! anybody, until the committer has answered it.
 
+use super::Stop;
 use super::bell::Bell;
-use super::clients::Clients;
 use super::connection::{After, Connection};
-use super::counters::Counters;
-use super::cursors::Cursors;
-use super::deposit::Room;
-use super::feeds::{self, Feeds};
+use super::feeds;
 use super::orders::{Answered, Orders, Owner};
-use super::session::{Context, Session};
-use super::{Options, Stop};
+use super::session::{Service, Session};
 use crate::commit_id::CommitId;
 use crate::reason::Reason;
 use crate::sync::Arc;
@@ -58,33 +54,6 @@ enum Closed {
     Ended,
     /// It holds most of the memory, of which all together hold too much.
     Memory,
-}
-
-/// What sessions work with, beside their own.
-pub(super) struct Service {
-    pub(super) options: Options,
-    pub(super) clients: Clients,
-    pub(super) cursors: Cursors,
-    pub(super) counters: Counters,
-    pub(super) room: Room,
-    /// The replicas, if this node serves any.
-    pub(super) feeds: Option<Feeds>,
-}
-
-impl Service {
-    fn context(&mut self) -> Context<'_> {
-        Context {
-            database: &self.options.database,
-            newest: self.options.database.newest(),
-            clients: &mut self.clients,
-            cursors: &mut self.cursors,
-            counters: &self.counters,
-            room: &self.room,
-            feeds: self.feeds.as_ref(),
-            options: &self.options,
-            read_bytes: 0,
-        }
-    }
 }
 
 /// The loop.
@@ -432,7 +401,7 @@ impl EventLoop {
         self.free.push(place);
         // There is room for another file.
         self.accepting |= self.refused;
-        self.service.feeds.iter_mut().for_each(Feeds::file_is_free);
+        self.service.feeds.iter_mut().for_each(feeds::Feeds::file_is_free);
     }
 
     /// Ends: what was ordered is answered, and what the clients take at once is sent. Nothing of it needs the poll, which may have failed.
@@ -464,7 +433,7 @@ mod tests {
     use crate::database::Database;
     use crate::disk::SimDisk;
     use crate::recovery::{self, Init};
-    use crate::server::Server;
+    use crate::server::{Options, Server};
     use crate::wire::blocking::Connection as Client;
     use std::path::Path;
 
@@ -481,7 +450,9 @@ mod tests {
             server.event_loop.turn().unwrap();
         }
         server.event_loop.poll.fail();
-        assert_eq!(server.run().err().map(|error| error.reason()), Some(Reason::ServerPollFailed));
+        let failed = server.run().unwrap_err();
+        assert_eq!((failed.reason(), failed.reason().number()), (Reason::ServerPollFailed, 97));
+        assert_eq!(failed.fact("error"), Some("Invalid argument (os error 22)"));
         let (mut told, mut buffer) = (Vec::new(), [0; 64]);
         while let received @ 1.. = client.receive(&mut buffer).unwrap() {
             told.extend_from_slice(&buffer[..received]);

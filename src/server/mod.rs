@@ -42,8 +42,9 @@ use clients::Clients;
 use counters::Counters;
 use cursors::Cursors;
 use deposit::Room;
-use event_loop::{EventLoop, LISTENER, REPLICAS, REQUESTS_TO_END, Service, WAKER};
+use event_loop::{EventLoop, LISTENER, REPLICAS, REQUESTS_TO_END, WAKER};
 use feeds::Feeds;
+use session::Service;
 use std::net::SocketAddr;
 
 /// What a server is started with.

@@ -53,6 +53,39 @@ pub struct Context<'a> {
     pub read_bytes: usize,
 }
 
+/// What all sessions share.
+pub struct Service {
+    /// How the server runs, and its database.
+    pub options: Options,
+    /// Who is connected.
+    pub clients: Clients,
+    /// The places of scans.
+    pub cursors: Cursors,
+    /// What the loop counts.
+    pub counters: Counters,
+    /// The room for replies of decisions.
+    pub room: Room,
+    /// The replicas, if this node serves any.
+    pub feeds: Option<Feeds>,
+}
+
+impl Service {
+    /// What commands may use of it, in a turn that has read nothing yet.
+    pub fn context(&mut self) -> Context<'_> {
+        Context {
+            database: &self.options.database,
+            newest: self.options.database.newest(),
+            clients: &mut self.clients,
+            cursors: &mut self.cursors,
+            counters: &self.counters,
+            room: &self.room,
+            feeds: self.feeds.as_ref(),
+            options: &self.options,
+            read_bytes: 0,
+        }
+    }
+}
+
 impl Context<'_> {
     /// Counts bytes of values that were looked at.
     pub fn count_read(&mut self, bytes: usize) {

@@ -1,6 +1,6 @@
 //! The Validator without its thread: a chunk in, proven records out.
 //!
-//! Assumes that chunks come in order, without a gap: the Receiver has seen to that, and it is asserted here. Promises: what it hands on
+//! Assumes that chunks come in order, without a gap, or begin again at the proven point: the Receiver has seen to that, and it is asserted here. Promises: what it hands on
 //! continues, byte for byte, what it handed on before.
 
 use super::machine::{self, Event, State};
@@ -64,6 +64,9 @@ impl Validator {
     /// # Errors
     /// `segment.rejected`, with the position, the fault and what was expected; nothing is proven any more after it.
     pub fn prove(&mut self, chunk: Chunk, out: &mut Vec<Proven>) -> Result<()> {
+        if chunk.from < self.seen() && !planted("a part of a record is kept when it was dropped") {
+            self.part = Vec::new();
+        }
         assert_eq!(chunk.from, self.seen(), "chunks come in order, without a gap");
         self.step(Event::Chunk, None);
         let proven = self.prove_chunk(chunk, out);

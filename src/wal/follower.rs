@@ -5,6 +5,7 @@
 //! sync                    one fdatasync for all of them, then the mark, without an fsync: they are received
 //! prove                   the Validator's word: up to here they are log
 //! roll                    what is proven ends with a Seal: the file is cut, the next one begins
+//! drop_unproven           what is received and not proven is blank again, durably: received is where the proof ended
 //! ```
 //!
 //! Laws, asserted where the positions move: `mark.durable ≤ validated ≤ received ≤ written` (REPL-POSITIONS). Bytes are in the file before
@@ -122,6 +123,20 @@ impl FollowedLog {
         assert!(self.log.mark.segment < self.received, "a segment holds a record");
         let outcome = self.mark_proven(self.log.mark.allocated).and_then(|()| self.log.roll());
         self.log.keep_fault(outcome)
+    }
+
+    /// Drops what was received and is not proven, durably: nothing of it is left when the next byte is written (REPL-AFRESH).
+    ///
+    /// # Errors
+    /// Those of the disk; after the first, `replication.stopped`. What was to be dropped may or may not be there after a restart.
+    pub fn drop_unproven(&mut self) -> Result<()> {
+        self.log.refuse_if_stopped()?;
+        assert_eq!(self.written, self.received, "only what is durable is dropped");
+        let from = self.validated().position;
+        let outcome = self.log.blank(from, self.received).and_then(|()| self.log.segment.sync_data());
+        self.log.keep_fault(outcome)?;
+        (self.received, self.written) = (from, from);
+        Ok(())
     }
 
     /// Removes sealed segments that end at or before `keep_from`, oldest first, and at most so many; says whether there are more.
@@ -273,6 +288,31 @@ mod tests {
         log.prove(*two);
         log.close().unwrap();
         assert_eq!(marked(&disk.image().crash(Crash::Dropped, 0)).durable, *two);
+    }
+
+    /// REPL-AFRESH: what is dropped is blank on the platter when the drop returns, and what is proven is where it was; then it goes on there.
+    #[test]
+    fn what_is_received_and_not_proven_is_dropped_durably() {
+        let (disk, mut log) = followed();
+        let [(first, one), (second, two), _] = &records()[..] else { unreachable!() };
+        log.write(first).unwrap();
+        log.write(&vec![0x5a; 3001]).unwrap();
+        log.sync().unwrap();
+        log.prove(*one);
+        log.drop_unproven().unwrap();
+        assert_eq!((log.validated(), log.received(), log.written()), (*one, one.position, one.position));
+        let file = disk.image().crash(Crash::Dropped, 0).contents(&path(Position::GENESIS)).unwrap();
+        let (proven, behind) = file[512..].split_at(one.position.0 as usize);
+        let mut blank = vec![0; behind.len()];
+        blank::fill(SEED, one.position, &mut blank);
+        assert!(proven == first && behind == blank, "behind {one} there is only blank");
+
+        log.write(second).unwrap();
+        log.sync().unwrap();
+        log.prove(*two);
+        log.close().unwrap();
+        let file = disk.image().crash(Crash::Dropped, 0).contents(&path(Position::GENESIS)).unwrap();
+        assert_eq!(file[512..][..two.position.0 as usize], [&first[..], second].concat());
     }
 
     /// REPL-SEGMENT: the file ends with the `Seal`, and the next begins with the proven point; the oldest may be retired then.

@@ -258,13 +258,7 @@ fn prove(
 ) -> Result<Proven> {
     check_sealed(options, &survey.segments)?;
     let mark = &survey.mark;
-    let walk = walk(options, mark, &survey.segments, from, checkpoint, visit).map_err(|error| {
-        // A log that ends before the checkpoint, and segments behind that end: it is the mark that is old.
-        match survey.leftovers.first() {
-            Some(name) if error.reason() == Reason::WalBehindCheckpoint => mark_behind(options, mark, "later_segment", name),
-            _ => error,
-        }
-    })?;
+    let walk = walk(options, survey, from, checkpoint, visit)?;
     check_mark_is_not_behind(options, survey, &walk)?;
     let path = options.directory.join(segment::file_name(mark.segment));
     let segment = options.disk.open(&path, survey.access)?;
@@ -334,12 +328,12 @@ struct Walk {
 
 fn walk(
     options: &LogOptions,
-    mark: &Mark,
-    segments: &VecDeque<Position>,
+    survey: &Survey,
     from: ProveFrom,
     checkpoint: LogPoint,
     visit: &mut dyn FnMut(&Record<'_>, Cover) -> Result<()>,
 ) -> Result<Walk> {
+    let Survey { mark, segments, .. } = survey;
     let holds_checkpoint = segments.iter().rposition(|first| *first <= checkpoint.position).ok_or_else(|| {
         Error::new(Reason::WalSegmentMissing)
             .with("checkpoint", checkpoint)
@@ -409,12 +403,31 @@ fn walk(
         }
         return Err(corrupt(&path, end, ended_by).with("durable", mark.durable));
     }
-    if !landmarks.checkpoint_seen {
-        let reason =
-            if end.position < checkpoint.position { Reason::WalBehindCheckpoint } else { Reason::StoreOtherLog };
-        return Err(Error::new(reason).with("checkpoint", checkpoint).with("end", end));
+    let walk = Walk { start, end, sealed, fault: ended_by };
+    check_cut_at_its_end(options, survey, &walk)?;
+    match survey.leftovers.first() {
+        _ if landmarks.checkpoint_seen => Ok(walk),
+        // A log that ends before the checkpoint, and segments behind that end: it is the mark that is old.
+        Some(name) if end.position < checkpoint.position => Err(mark_behind(options, mark, "later_segment", name)),
+        _ => {
+            let behind = end.position < checkpoint.position;
+            let reason = if behind { Reason::WalBehindCheckpoint } else { Reason::StoreOtherLog };
+            Err(Error::new(reason).with("checkpoint", checkpoint).with("end", end))
+        }
     }
-    Ok(Walk { start, end, sealed, fault: ended_by })
+}
+
+/// Refuses a segment that was cut exactly where a later one begins, and in which the proof ends before that. It was cut at its `Seal`, whole and
+/// durable, before the later one was made: so a record of it is damaged, whatever the mark says, and whether or not that is old as well.
+fn check_cut_at_its_end(options: &LogOptions, survey: &Survey, walk: &Walk) -> Result<()> {
+    let first = survey.mark.segment;
+    let Some(next) = survey.leftovers.iter().filter_map(|name| segment::parse_name(name)).min() else { return Ok(()) };
+    let end = Position(u64::MAX);
+    let (reader, _) = SegmentReader::open(options.disk.as_ref(), &options.directory, first, options.lineage, end)?;
+    if walk.end.position >= next || reader.file_len()? != offset(first, next) {
+        return Ok(());
+    }
+    Err(corrupt(reader.path(), walk.end, walk.fault).with("durable", survey.mark.durable).with("next_segment", next))
 }
 
 /// The points that the proof must pass: a log that misses one, or has another history there, is not the log they were taken from.

@@ -1,5 +1,5 @@
-//! What stands between a replica and its primary: a TCP proxy that knows frames. It can cut, hold, send elsewhere, and change what the
-//! primary says, frame by frame.
+//! What stands between a replica and its primary: a TCP proxy that knows frames. It can cut, hold, swallow, send elsewhere, and change what
+//! the primary says, frame by frame.
 
 #![allow(dead_code)]
 
@@ -18,6 +18,9 @@ struct State {
     connections: Vec<TcpStream>,
     copies: Vec<JoinHandle<()>>,
     held: bool,
+    /// Nothing passes, and nobody is told.
+    swallows: bool,
+    swallowed: u64,
     ended: bool,
     edit: Option<Edit>,
     accepted: u64,
@@ -73,6 +76,21 @@ impl Proxy {
         self.shared.state().held = true;
     }
 
+    /// Takes what both sides say and passes nothing on, as a network does behind which the other machine has vanished.
+    pub fn swallow(&self) {
+        self.shared.state().swallows = true;
+    }
+
+    /// Swallows nothing any more; what was swallowed is gone.
+    pub fn deliver(&self) {
+        self.shared.state().swallows = false;
+    }
+
+    /// Waits until so many frames of the primary were swallowed.
+    pub fn wait_for_swallowed(&self, frames: u64) {
+        drop(self.shared.changed.wait_while(self.shared.state(), |state| state.swallowed < frames).unwrap());
+    }
+
     /// Passes on what was held, and all that follows.
     pub fn pass(&self) {
         self.shared.state().held = false;
@@ -123,11 +141,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         replica.set_nodelay(true).unwrap();
         primary.set_nodelay(true).unwrap();
         let clone = |stream: &TcpStream| stream.try_clone().unwrap();
-        let (up_from, up_to) = (clone(&replica), clone(&primary));
+        let (up_from, up_to, up_seen) = (clone(&replica), clone(&primary), Arc::clone(shared));
         let (down_from, down_to, seen) = (clone(&primary), clone(&replica), Arc::clone(shared));
         let mut state = shared.state();
         state.connections.extend([replica, primary]);
-        state.copies.push(std::thread::spawn(move || copy_up(up_from, up_to)));
+        state.copies.push(std::thread::spawn(move || copy_up(up_from, up_to, &up_seen)));
         state.copies.push(std::thread::spawn(move || copy_down(down_from, down_to, &seen)));
     }
 }
@@ -137,9 +155,12 @@ fn end(one: &TcpStream, other: &TcpStream) {
     let _ = other.shutdown(Shutdown::Both);
 }
 
-fn copy_up(mut from: TcpStream, mut to: TcpStream) {
+fn copy_up(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if shared.state().swallows {
+            continue;
+        }
         if to.write_all(&buffer[..count]).is_err() {
             break;
         }
@@ -153,6 +174,11 @@ fn copy_down(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
         came.extend_from_slice(&buffer[..count]);
         while let Some((frame, bytes)) = next(&mut came) {
             let mut state = shared.changed.wait_while(shared.state(), |state| state.held).unwrap();
+            if state.swallows {
+                state.swallowed += 1;
+                shared.changed.notify_all();
+                continue;
+            }
             let sent = match &mut state.edit {
                 Some(edit) => edit(&frame, bytes),
                 None => bytes,

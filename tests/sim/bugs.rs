@@ -12,7 +12,8 @@ const SEEDS_MAX: u64 = 10_000;
 const BUGS: &[&str] = &[
     "log goes that the checkpoint does not hold",
     "a HELLO goes out while something waits to be proven",
-    "log goes on where it is proven, though more is received",
+    "a part of a record outlives its connection",
+    "a part of a record is kept when it was dropped",
     "a long record is not asked for",
     "the window has no end",
     "a gap is not noticed",

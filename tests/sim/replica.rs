@@ -33,8 +33,8 @@ pub struct Replica {
     pub perhaps_halted: Option<Reason>,
     /// It was opened halted.
     rests: bool,
-    /// Since it was opened a fork has served it.
-    pub forked: bool,
+    /// The primary that sent it log last.
+    pub source: usize,
     /// Steps of the Receiver, or of all stages behind it, that are withheld.
     pub stalled: [u64; 3],
     pub seen: Seen,
@@ -48,6 +48,7 @@ pub struct Replica {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     pub received: u64,
+    pub dropped: u64,
     pub validated: LogPoint,
     pub applied: LogPoint,
     pub keeps_from: u64,
@@ -92,7 +93,7 @@ impl Replica {
             halted: None,
             perhaps_halted: None,
             rests: false,
-            forked: false,
+            source: 0,
             stalled: [0; 3],
             seen: Seen::default(),
             window,
@@ -124,7 +125,6 @@ impl Replica {
             Err(error) => return Err(format!("the replica does not open: {error}")),
         }
         self.justified.clear();
-        self.forked = false;
         let node = self.up();
         let (report, point) = (node.report().clone(), node.validated().point);
         let kept = node.halt().map(|halt| (halt.reason, halt.position.0));
@@ -181,6 +181,7 @@ impl Replica {
     pub fn check(&mut self, lines: &[Line], dice: Option<&mut Dice>, marks: &mut Marks) -> Result<(), String> {
         let node = self.up();
         let (received, validated, applied) = (node.received(), node.validated(), node.applied());
+        let dropped = received.dropped;
         let (asked, oldest, received) = (received.asked.0, received.oldest.0, received.received.0);
         let point = validated.point;
         let seen = self.seen;
@@ -192,18 +193,23 @@ impl Replica {
         must!(
             applied.position <= point.position
                 && point.position <= validated.seen
-                && validated.seen.0 <= received
+                && point.position.0 <= received
+                && (validated.seen.0 <= received || waiting.0 > 0 || node.fault().is_some())
                 && received <= asked,
             "the law of positions: applied {applied}, validated {point}, received {received}, asked {asked}"
         );
         must!(
             seen.applied.position <= applied.position
                 && seen.validated.position <= point.position
-                && seen.received <= received,
+                && (seen.received <= received
+                    || (received == point.position.0 && received + dropped == seen.received + seen.dropped)),
             "a position went back: {seen:?}, now {applied}, {point}, {received}"
         );
         must!(node.store().commit() == applied.commit, "{} is published, {applied} is applied", node.store().commit());
-        must!(waiting.0 == 0 || received > point.position.0 || node.halt().is_some(), "what waits was not received");
+        must!(
+            waiting.0 == 0 || received > point.position.0 || validated.seen.0 > received || node.halt().is_some(),
+            "what waits was not received"
+        );
         if oldest > seen.keeps_from && seen.keeps_from > 0 {
             marks.set(Mark::ReplicaRetired);
         }
@@ -214,7 +220,7 @@ impl Replica {
                 marks.set(mark);
             }
         }
-        self.seen = Seen { received, validated: point, applied, keeps_from: oldest, sound: 0 };
+        self.seen = Seen { received, dropped, validated: point, applied, keeps_from: oldest, sound: 0 };
         must!(
             !self.rests || applied == seen.applied || seen.applied == LogPoint::default(),
             "it is halted, and applies"

@@ -648,17 +648,21 @@ impl World {
     fn receive(&mut self, index: usize) -> Outcome {
         let replica = &mut self.replicas[index];
         let rolled = self.lines[replica.line].segments.partition_point(|first| *first <= replica.seen.received);
-        let lost = replica.up().received().lost;
+        let before = replica.up().received();
         replica.node.as_mut().expect("it is up").receive(&mut replica.link);
         let facts = replica.up().received();
-        if facts.lost > lost {
+        if facts.lost > before.lost {
             replica.connection = None;
-            let in_record = replica.seen.received > replica.up().validated().point.position.0;
-            if in_record {
-                self.marks.set(Mark::ResumedInRecord);
+        }
+        if facts.dropped > before.dropped {
+            self.marks.set(Mark::PartDropped);
+            let part = |line: usize| self.lines[line].bytes.get(facts.received.0 as usize..before.received.0 as usize);
+            let source = self.primaries[replica.source].1.line;
+            let serves = replica.connection.as_ref().map(|connection| self.primaries[connection.primary].1.line);
+            if serves.is_some_and(|line| part(line) != part(source)) {
+                self.marks.set(Mark::OtherPartDropped);
             }
         }
-        let replica = &mut self.replicas[index];
         if let Some(connection) = &mut replica.connection {
             connection.part.append(&mut replica.link.outbox);
             for frame in wire::whole_frames(&mut connection.part) {
@@ -828,12 +832,11 @@ impl World {
         if *kind == Kind::Stale && wire::kind(&frame) == wire::SEGMENT {
             self.marks.set(Mark::FollowedStale);
         }
-        let forked = *kind == Kind::Fork && wire::kind(&frame) == wire::SEGMENT;
-        if forked {
-            // A record of which only a part came may be continued by another primary.
-            self.marks.set(Mark::FollowedFork);
-            self.replicas[index].forked = true;
-            self.replicas[index].justify(&[Reason::SegmentRejected, Reason::HistoryAhead]);
+        if wire::kind(&frame) == wire::SEGMENT {
+            if *kind == Kind::Fork {
+                self.marks.set(Mark::FollowedFork);
+            }
+            self.replicas[index].source = connection.primary;
         }
         Some(frame)
     }
@@ -915,8 +918,7 @@ impl World {
         for index in 0..self.replicas.len() {
             self.replicas[index].stalled = [0; 3];
             let replica = &mut self.replicas[index];
-            // What came of a record from a fork would wait here for the rest of it; a restart drops it.
-            if replica.disk_fault || replica.forked {
+            if replica.disk_fault {
                 replica.crash(&mut self.streams.crash);
             }
             replica.disk.heal();

@@ -14,7 +14,7 @@ use aerodb::server::clients::{ClientId, Clients};
 use aerodb::server::counters::Counters;
 use aerodb::server::cursors::Cursors;
 use aerodb::server::deposit::Room;
-use aerodb::server::session::{Context, Reply, Session, Step};
+use aerodb::server::session::{Context, Reply, Service, Session, Step};
 use aerodb::{CommitId, Database, Parameters, limits};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,31 +46,6 @@ struct Client {
     slots: VecDeque<Slot>,
     output: Vec<u8>,
     waits: Waits,
-}
-
-/// What the sessions share.
-struct Service {
-    room: Room,
-    clients: Clients,
-    cursors: Cursors,
-    counters: Counters,
-    options: Options,
-}
-
-impl Service {
-    fn context(&mut self, read_bytes: usize) -> Context<'_> {
-        Context {
-            database: &self.options.database,
-            newest: self.options.database.newest(),
-            clients: &mut self.clients,
-            cursors: &mut self.cursors,
-            counters: &self.counters,
-            room: &self.room,
-            feeds: None,
-            options: &self.options,
-            read_bytes,
-        }
-    }
 }
 
 /// The state of a server without its loop.
@@ -116,6 +91,7 @@ impl Talk {
             clients: Clients::default(),
             cursors: Cursors::new(1000),
             counters: Counters::default(),
+            feeds: None,
             options: Options::new(Arc::clone(&database)),
         };
         Talk { disk, database, read_bytes: 0, service, talkers: Vec::new() }
@@ -139,7 +115,7 @@ impl Talk {
         let waiting = slots.iter().filter(|slot| matches!(slot, Slot::Order(..))).count();
         let mut behind = Vec::new();
         let out = if slots.is_empty() { output } else { &mut behind };
-        let mut context = self.service.context(self.read_bytes);
+        let mut context = Context { read_bytes: self.read_bytes, ..self.service.context() };
         *waits = match run(session, waiting, &mut context, out) {
             Step::Replied => Waits::No,
             Step::Ordered(order, reply) => {
@@ -202,7 +178,7 @@ impl Talk {
             match slot {
                 Ok(bytes) => output.extend_from_slice(&bytes),
                 Err(reply) => {
-                    let mut context = self.service.context(self.read_bytes);
+                    let mut context = Context { read_bytes: self.read_bytes, ..self.service.context() };
                     session.answered(reply, outcomes.next().unwrap(), &mut context, output);
                     self.read_bytes = context.read_bytes;
                 }

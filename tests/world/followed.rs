@@ -295,7 +295,7 @@ impl Replica<'_> {
     /// One thing that a Receiver does.
     pub fn step(&mut self, dice: &mut Dice) -> Result<()> {
         let (validated, received) = (self.log.validated().position.0, self.log.received().0);
-        match dice.below(8) {
+        match dice.below(9) {
             0..=3 if self.left() > 0 => self.write(self.awkward(dice)),
             4 if validated < received => {
                 let until = validated + 1 + dice.below(received - validated);
@@ -305,6 +305,11 @@ impl Replica<'_> {
             5 => {
                 self.log.prove(self.primary.whole(received));
                 Ok(())
+            }
+            // A connection was lost, and the next one begins at the proof.
+            8 if received == self.log.written().0 => {
+                self.log.prove(self.primary.whole(received));
+                if self.log.validated().position.0 < received { self.log.drop_unproven() } else { Ok(()) }
             }
             6 if self.roll_is_due() && received == self.log.written().0 => self.roll(),
             _ => self.log.sync().map(|_| ()),

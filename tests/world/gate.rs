@@ -5,7 +5,7 @@
 
 use super::{init_options, options, shared};
 use aerodb::disk::{Access, Disk, File, LockGuard, SimDisk};
-use aerodb::{Database, Options, Parameters, Result};
+use aerodb::{Database, Error, Options, Parameters, Reason, Result};
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ struct State {
     waiting: usize,
     /// The end of the paths whose fsyncs panic.
     panics: Option<String>,
+    /// A part of the paths whose fsyncs fail.
+    fails: Option<String>,
     syncs: BTreeMap<PathBuf, u64>,
 }
 
@@ -66,7 +68,12 @@ impl Gate {
         self.state().syncs.iter().filter(|(path, _)| ends_so(path)).map(|(_, syncs)| syncs).sum()
     }
 
-    fn pass(&self, path: &Path) {
+    /// Makes every further fsync of the files whose path has this in it fail, those that are held included.
+    pub fn fail(&self, part: &str) {
+        self.state().fails = Some(part.to_owned());
+    }
+
+    fn pass(&self, path: &Path) -> Result<()> {
         let mut state = self.state();
         let held = |state: &mut State| match &mut state.held {
             Some((suffix, passing)) if path.to_string_lossy().ends_with(suffix.as_str()) => {
@@ -87,8 +94,14 @@ impl Gate {
             state.waiting -= 1;
         }
         let panics = state.panics.as_ref().is_some_and(|suffix| path.to_string_lossy().ends_with(suffix.as_str()));
+        let fails = state.fails.as_ref().is_some_and(|part| path.to_string_lossy().contains(part.as_str()));
         drop(state);
         assert!(!panics, "an assertion that the test made fail");
+        if fails {
+            let failed = Error::new(Reason::DiskSyncFailed).with("operation", "fdatasync").with("file", path.display());
+            return Err(failed.with("error", "the test made it fail"));
+        }
+        Ok(())
     }
 
     fn count(&self, path: &Path) {
@@ -192,7 +205,7 @@ impl File for GatedFile {
         self.file.len()
     }
     fn sync_data(&self) -> Result<()> {
-        self.gate.pass(&self.path);
+        self.gate.pass(&self.path)?;
         self.file.sync_data()?;
         self.gate.count(&self.path);
         Ok(())

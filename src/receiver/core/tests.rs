@@ -117,6 +117,9 @@ impl World {
     fn turn(&mut self) -> Vec<Frame> {
         self.receiver.turn(&self.progress).unwrap();
         for chunk in self.receiver.handed() {
+            if chunk.bytes.is_empty() {
+                self.handed.truncate(chunk.from.0 as usize);
+            }
             assert_eq!(chunk.from.0 as usize, self.handed.len(), "handed on in order");
             self.handed.extend_from_slice(&chunk.bytes);
         }
@@ -338,7 +341,8 @@ fn a_refusal_means_what_its_reason_says() {
     for reason in Reason::ALL {
         let number = u16::from(reason.number());
         let name = reason.name();
-        let contradiction = name.starts_with("history.") || name.starts_with("protocol.") && name != "protocol.version";
+        let protocol = ["protocol.malformed", "protocol.unexpected"].contains(&name);
+        let contradiction = name.starts_with("history.") || protocol;
         let other = ["identity.other_database", "identity.other_epoch", "identity.other_parameters"].contains(&name);
         match refusal(number).unwrap_err() {
             End::Failed(error) => assert!((contradiction || other) && error.reason() == *reason, "{error}"),
@@ -366,27 +370,40 @@ fn it_asks_as_far_as_the_window_goes() {
     assert_eq!(world.receiver.received().get().asked, Position(3 * window));
 }
 
-/// F-P3, WIRE-HELLO: after a lost connection it introduces itself only when all that it received is proven, and goes on at its own position.
+/// F-P3, WIRE-HELLO, REPL-AFRESH: after a lost connection it introduces itself only when all that it received is proven, or dropped and forgotten;
+/// and it goes on at its proven point.
 #[test]
-fn it_goes_on_where_it_was_once_all_is_proven() {
+fn it_goes_on_where_it_is_proven_and_drops_what_lies_behind() {
     let mut world = world(60);
     world.stream();
-    let [before, after] = [2, 3].map(|record| world.primary.points[record].position.0 as usize);
-    let frames = [world.segment(0, before + 5), world.segment(before + 5, after)].concat();
+    let [before, after] = [2, 3].map(|record| world.primary.points[record].position);
+    let part = before.after(5);
+    let frames = [world.segment(0, part.0 as usize), world.segment(part.0 as usize, after.0 as usize)].concat();
     world.give(&frames[..frames.len() - 1]).unwrap();
     world.receiver.ended(&End::Lost(Error::new(Reason::ReplicationDisconnected)));
     assert_eq!(world.connect(), [], "what it received is not proven");
-    assert_eq!(world.handed.len(), before + 5, "of the second frame a byte was missing");
+    assert_eq!(world.handed.len() as u64, part.0, "of the second frame a byte was missing");
+    let shown = world.receiver.received();
+    assert_eq!((shown.get().received, shown.get().dropped, shown.get().last_dropped), (part, 0, None));
+
+    world.catch_up();
+    assert_eq!(world.turn(), [], "the Validator does not know yet that the part is dropped");
+    let dropped = Some(Dropped { from: before, to: part });
+    assert_eq!((shown.get().received, shown.get().asked), (before, before));
+    assert_eq!((shown.get().dropped, shown.get().last_dropped), (5, dropped));
+    assert!(world.receiver.waits(), "somebody wakes it when the Validator knows");
+    assert_eq!(world.handed.len() as u64, before.0);
+
     world.catch_up();
     let said = world.turn();
     let Some(Frame::Hello(hello)) = said.first() else { panic!("{said:?}") };
-    assert_eq!(hello.validated.position.0 as usize, before);
+    assert_eq!(hello.validated, world.primary.points[2]);
     let welcome = encoded(&Frame::Welcome(world.welcome()));
     world.give(&welcome).unwrap();
     let Some(Frame::Fetch(fetch)) = world.turn().pop() else { panic!("it asks") };
-    assert_eq!(fetch.from.0 as usize, before + 5, "the part of a record that is here is not asked for again");
-    let shown = world.receiver.received().get();
-    assert_eq!((shown.attempts, shown.sessions, shown.lost), (2, 2, 1));
+    assert_eq!(fetch.from, before);
+    let shown = shown.get();
+    assert_eq!((shown.attempts, shown.sessions, shown.lost, shown.dropped), (2, 2, 1, 5), "it is dropped once");
 }
 
 /// WIRE-FRAME: what is no frame, or not the primary's to send now, ends replication.
@@ -401,10 +418,24 @@ fn what_is_no_frame_or_comes_too_early_is_refused() {
     for (bytes, reason) in [
         (&fetch[..], Reason::ProtocolUnexpected),
         (&twice, Reason::ProtocolUnexpected),
-        (b"HTTP/1.1 400 Bad Request\r\n", Reason::ProtocolMalformed),
+        (b"\x16\x03\x01\x02\0 no frame either", Reason::ProtocolMalformed),
     ] {
         let mut world = self::world(3);
         world.connect();
         assert_eq!(failed(world.give(bytes)), reason);
+    }
+}
+
+/// WIRE-PORT: what answers in words is no primary, and halts nobody; behind WELCOME words are no frame.
+#[test]
+fn what_answers_in_text_is_a_connection_that_did_not_come_about() {
+    for text in ["HTTP/1.1 400 Bad Request\r\n\r\n", "-ERR no\r\n", "SSH-2.0-OpenSSH\r\n"] {
+        let mut world = world(3);
+        world.connect();
+        let Err(End::Lost(why)) = world.give(text.as_bytes()) else { panic!("{text}") };
+        assert_eq!((why.reason(), why.fact("told")), (Reason::ProtocolOtherPort, text.lines().next()));
+        world.receiver.ended(&End::Lost(why));
+        world.stream();
+        assert_eq!(failed(world.give(text.repeat(3).as_bytes())), Reason::ProtocolMalformed);
     }
 }

@@ -16,6 +16,9 @@ use crate::server::session::Context;
 use crate::store::{Direction, Range, View};
 use std::ops::Bound;
 
+/// What a turn of a walk reads beyond the blocks that it begins with, however large those are.
+const GOING_ON_BYTES: usize = limits::TURN_BYTES / 8;
+
 /// A reply that takes several turns.
 #[derive(Debug)]
 pub enum Job {
@@ -151,11 +154,12 @@ impl Walk {
         let Walk { view, from, to, direction } = self;
         let range = Range { from: from.clone(), to: to.clone(), direction: *direction, limit: limits::TURN_KEYS };
         let mut rows = view.0.range(range)?;
-        // What it takes to begin is no reason to end: a turn that did no more would be followed by the same one.
+        // What it takes to begin counts, but a turn that did no more would be followed by the same one: a part is always for going on.
         let begun_bytes = rows.taken_bytes();
+        let most = limits::TURN_BYTES.saturating_sub(begun_bytes).max(GOING_ON_BYTES);
         let (mut left, mut bytes, mut last) = (limits::TURN_KEYS, 0_usize, None::<Vec<u8>>);
         let pause = loop {
-            if left == 0 || bytes.max(rows.taken_bytes().saturating_sub(begun_bytes)) >= limits::TURN_BYTES {
+            if left == 0 || bytes.max(rows.taken_bytes().saturating_sub(begun_bytes)) >= most {
                 break Pause::Turn;
             }
             let Some((key, value)) = rows.next_place()? else { break Pause::End };

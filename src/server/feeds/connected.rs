@@ -314,7 +314,7 @@ mod tests {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut feeds = Feeds::bind(&poll, 0, listen, &Options::new(database)).unwrap();
         let (mut stream, _) = replica(&poll, 1000, &feeds, 1);
-        stream.write(b"no frame of any kind").unwrap();
+        stream.write(&[0xff; 16]).unwrap();
         while feeds.seats.is_empty() {
             poll.wait(true).unwrap();
             poll.ready().for_each(|ready| feeds.ready(ready));

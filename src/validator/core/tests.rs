@@ -146,6 +146,43 @@ fn what_a_long_record_lacks_is_known() {
     assert!(out.is_empty());
 }
 
+/// REPL-AFRESH: wherever a record was cut off, what was dropped leaves no trace in what is proven then, and what follows may be of another line.
+#[test]
+fn a_part_of_a_record_that_was_dropped_is_forgotten() {
+    let (bytes, start, points, ends) = log();
+    let mut out = Vec::new();
+    for cut in 1..ends[0] {
+        let proven = points.iter().rfind(|point| point.position.0 as usize <= cut).unwrap();
+        let at = proven.position.0 as usize;
+        let mut other = bytes[..cut].to_vec();
+        other[at..].fill(0x5a);
+        let mut validator = Validator::new(start);
+        // Where enough of another record came that it can be judged, it does not get this far.
+        if cut - at < HEADER_BYTES {
+            validator.prove(Chunk { from: start.position, bytes: other, ends_segment: false }, &mut out).unwrap();
+        } else {
+            let same = bytes[..cut].to_vec();
+            validator.prove(Chunk { from: start.position, bytes: same, ends_segment: false }, &mut out).unwrap();
+        }
+        validator.prove(Chunk::afresh(proven.position), &mut out).unwrap();
+        let seen = validator.validated().get();
+        assert_eq!(seen, Validated { point: *proven, seen: proven.position, wanted: proven.position }, "cut at {cut}");
+        let rest = Chunk { from: proven.position, bytes: bytes[at..ends[0]].to_vec(), ends_segment: true };
+        validator.prove(rest, &mut out).unwrap();
+        assert_eq!(validator.validated().get().point.position.0 as usize, ends[0], "cut at {cut}");
+    }
+}
+
+/// REPL-AFRESH: nothing that is proven is dropped.
+#[test]
+#[should_panic(expected = "chunks come in order")]
+fn nothing_begins_again_before_the_proven_point() {
+    let (bytes, start, ..) = log();
+    let mut validator = Validator::new(start);
+    validator.prove(Chunk { from: start.position, bytes, ends_segment: false }, &mut Vec::new()).unwrap_err();
+    let _ = validator.prove(Chunk::afresh(start.position), &mut Vec::new());
+}
+
 /// What records say passes unchanged.
 #[test]
 fn the_records_that_are_handed_on_are_those_of_the_log() {
