@@ -429,6 +429,11 @@ pub const RULES: &[Rule] = &[
         "A lost connection is made again only by a stated policy, and each time is counted and shown.",
     ),
     rule(
+        "REPL-RECOVER",
+        Replication,
+        "A replica whose Applier failed recovers by itself as often as that gets it further, counted and shown with its cause.",
+    ),
+    rule(
         "REPL-STATE",
         Replication,
         "What a replica knows of itself is kept in two generations, of which a crash leaves one whole; a log that ends before what it says was applied is refused.",

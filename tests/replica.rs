@@ -88,10 +88,9 @@ impl World {
     fn options(&self, name: &str) -> ReplicaOptions {
         let primary = self.proxy.address.to_string();
         ReplicaOptions {
-            options: Options::new(&self.path(name)),
-            primary,
             reconnect: Reconnect::After(0),
             tcp_keepalive: 0,
+            ..ReplicaOptions::new(Options::new(&self.path(name)), &primary)
         }
     }
 
