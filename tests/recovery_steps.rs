@@ -145,8 +145,7 @@ fn check_refusal(disk: &SimDisk, step: State, reason: Reason, steps: usize) -> V
     assert_eq!((examined.steps.len(), examined.steps.last().map(|step| step.step)), (steps, Some(step)), "{reason}");
     assert_eq!(disk.operations(), operations, "looking changes nothing");
     let locked = examine(&options(disk)).refused.map(|error| error.reason());
-    let holds_the_lock = !matches!(step, State::Locking | State::Identity | State::ReplicaState | State::Install);
-    assert_eq!(locked, Some(if holds_the_lock { Reason::DirLocked } else { reason }));
+    assert_eq!(locked, Some(if step == State::Locking { reason } else { Reason::DirLocked }));
     let evidence = examined.steps.clone();
     drop(examined);
     let (seen, refused) = watched(disk);

@@ -4,13 +4,12 @@
 //! so what a step would have dropped is named as found. A replay that the store refuses is therefore not foreseen; nothing else is left out.
 
 use super::machine::State;
-use super::opening::{Entered, Kept, begin, find_mark, find_unfinished, store_options, take_checkpoint, take_runs};
+use super::opening::{find_mark, find_unfinished, store_options, take_checkpoint, take_identity, take_lock, take_runs};
 use super::report::{Step, Taken};
 use super::steps::Steps;
 use super::{Options, log_options};
 use crate::disk::LockGuard;
 use crate::error::Error;
-use crate::identity::Identity;
 use crate::maintenance::find_leftovers;
 use crate::wal;
 
@@ -26,21 +25,18 @@ pub struct Examined {
 /// Looks how far opening a directory would come.
 #[must_use]
 pub fn examine(options: &Options) -> Examined {
-    let entered = match begin(options) {
-        Ok(entered) => entered,
-        Err(refused) => return Examined { steps: refused.steps, refused: Some(refused.error), _lock: None },
-    };
-    let Entered { mut steps, lock, options, identity, kept } = entered;
-    let refused = look(&mut steps, options, &identity, &kept).err();
-    let (steps, refused) = match refused {
-        Some(refused) => (refused.steps, Some(refused.error)),
-        None => (steps.taken(), None),
-    };
-    Examined { steps, refused, _lock: Some(lock) }
+    let mut steps = Steps::begin(options);
+    let mut lock = None;
+    match look(&mut steps, options, &mut lock) {
+        Ok(()) => Examined { steps: steps.taken(), refused: None, _lock: lock },
+        Err(refused) => Examined { steps: refused.steps, refused: Some(refused.error), _lock: lock },
+    }
 }
 
-fn look(steps: &mut Steps, options: &Options, identity: &Identity, kept: &Kept) -> Taken<()> {
-    let store_options = store_options(options, identity);
+fn look(steps: &mut Steps, options: &Options, lock: &mut Option<Box<dyn LockGuard>>) -> Taken<()> {
+    *lock = Some(take_lock(steps, options)?);
+    let (identity, kept) = take_identity(steps, options)?;
+    let store_options = store_options(options, &identity);
     let disk = options.disk.as_ref();
     steps.take(State::Directories, |step, _| find_unfinished(step, disk, &options.dir))?;
     let manifest = take_checkpoint(steps, &store_options)?;
@@ -50,7 +46,7 @@ fn look(steps: &mut Steps, options: &Options, identity: &Identity, kept: &Kept) 
         Ok(())
     })?;
     steps.take(State::Log, |step, _| {
-        let log = log_options(&options.disk, &options.dir, identity, options.extend_bytes);
+        let log = log_options(&options.disk, &options.dir, &identity, options.extend_bytes);
         find_mark(step, &log)?;
         let found = wal::examine(&log, manifest.point)?;
         step.found("oldest", found.oldest.position);

@@ -53,11 +53,11 @@ impl Kept {
 
 /// A directory whose lock is held, and of which it is known whose it is.
 pub(crate) struct Entered<'a> {
-    pub(super) steps: Steps,
-    pub(super) options: &'a Options,
-    pub(super) lock: Box<dyn LockGuard>,
-    pub(super) identity: Identity,
-    pub(super) kept: Kept,
+    steps: Steps,
+    options: &'a Options,
+    lock: Box<dyn LockGuard>,
+    identity: Identity,
+    kept: Kept,
 }
 
 /// Opens a directory.
@@ -68,10 +68,19 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Taken<Recove
 /// Takes the lock, and reads whose directory it is; on a replica what that knows of itself. Changes nothing.
 pub(crate) fn begin(options: &Options) -> Taken<Entered<'_>> {
     let mut steps = Steps::begin(options);
-    let lock = steps.take(State::Locking, |_, _| {
+    let lock = take_lock(&mut steps, options)?;
+    let (identity, kept) = take_identity(&mut steps, options)?;
+    Ok(Entered { steps, options, lock, identity, kept })
+}
+
+pub(super) fn take_lock(steps: &mut Steps, options: &Options) -> Taken<Box<dyn LockGuard>> {
+    steps.take(State::Locking, |_, _| {
         check_extend(options.extend_bytes)?;
         lock(options)
-    })?;
+    })
+}
+
+pub(super) fn take_identity(steps: &mut Steps, options: &Options) -> Taken<(Identity, Kept)> {
     let beyond_a_writer = |identity: &Identity| if identity.role.writes() { Event::Writer } else { Event::Done };
     let identity = steps.take_to(State::Identity, beyond_a_writer, |step, _| {
         let identity = identify(options)?;
@@ -81,8 +90,8 @@ pub(crate) fn begin(options: &Options) -> Taken<Entered<'_>> {
         step.found("epoch", identity.epoch);
         Ok(identity)
     })?;
-    let kept = take_state(&mut steps, options, &identity)?;
-    Ok(Entered { steps, options, lock, identity, kept })
+    let kept = take_state(steps, options, &identity)?;
+    Ok((identity, kept))
 }
 
 /// A replica's two steps.
