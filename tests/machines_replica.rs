@@ -99,6 +99,7 @@ fn the_tables_of_the_documents_are_those_of_the_replicas_machines() {
         ("validator", machine!(table; validator_machine)),
         ("applier", machine!(table; applier_machine)),
         ("replica", machine!(table; replica_machine)),
+        ("recovery", machine!(table; recovery_machine)),
     ];
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/machines.md");
     let shown = std::fs::read_to_string(&path).unwrap();
