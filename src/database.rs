@@ -27,9 +27,9 @@ use crate::published::Fact;
 use crate::queue::{self, Receiver};
 use crate::reason::Reason;
 use crate::record::Purpose;
-use crate::recovery::{self, Init, Options, Recovered, Report};
+use crate::recovery::{self, Base, Init, Options, Recovered, Report};
 use crate::store::run::RunInfo;
-use crate::store::{Applier, Newest, ProofCounts, Store, View};
+use crate::store::{Newest, ProofCounts, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::wal::{Extent, LogOptions, LogWriter};
 
@@ -120,7 +120,8 @@ impl Database {
         calls: Receiver<()>,
         spawn: impl Fn(&str, Body) -> std::io::Result<JoinHandle<Result<()>>>,
     ) -> Result<Database> {
-        let (mut database, log, applier) = Database::maintained(recovered, calls, &spawn)?;
+        let Recovered { log, applier, base, .. } = recovered;
+        let mut database = Database::maintained(base, &log, calls, &spawn)?;
         let core = Committer::new(log, applier, retention);
         let (sender, inbox) = queue::bounded(limits::COMMIT_QUEUE_MAX);
         let orders = Arc::new(Orders::new(sender));
@@ -138,11 +139,12 @@ impl Database {
 
     /// Starts maintenance. Who writes the log and applies it is up to the caller: a committer, or the stages of a replica.
     pub(crate) fn maintained(
-        recovered: Recovered,
+        base: Base,
+        log: &LogWriter,
         calls: Receiver<()>,
         spawn: &impl Fn(&str, Body) -> std::io::Result<JoinHandle<Result<()>>>,
-    ) -> Result<(Database, LogWriter, Applier)> {
-        let Recovered { lock, report, store, log, applier, maintenance: core } = recovered;
+    ) -> Result<Database> {
+        let Base { lock, report, store, maintenance: core } = base;
         if !report.identity.role.writes() {
             store.block_reads(Error::new(Reason::ReadBlocked).with("role", report.identity.role));
         }
@@ -165,7 +167,7 @@ impl Database {
             Ok(())
         });
         database.maintenance = Some(spawn("maintenance", body).map_err(refused)?);
-        Ok((database, log, applier))
+        Ok(database)
     }
 
     /// Says where the writer is: whoever is refused is told.
@@ -425,7 +427,7 @@ mod tests {
         for refused in ["maintenance", "committer"] {
             let (call, calls) = queue::bounded(1);
             let recovered = recovery::open(&options, Some(call)).unwrap();
-            let store = Arc::downgrade(&recovered.store);
+            let store = Arc::downgrade(&recovered.base.store);
             let outcome = Database::start(recovered, Retention::All, calls, |name, body| {
                 if name == refused { Err(io::ErrorKind::WouldBlock.into()) } else { sync::spawn(name, body) }
             });

@@ -14,22 +14,19 @@
 use crate::applier::{ReplicaApplier, Step};
 use crate::chunk::{Chunk, Proven, Validated};
 use crate::committer::Retention;
-use crate::disk::LockGuard;
 use crate::error::{Error, Result};
-use crate::identity::Role;
-use crate::maintenance::{Maintenance, Progress as Work};
+use crate::maintenance::Progress as Work;
 use crate::position::{LogPoint, Position};
 use crate::published::Fact;
-use crate::reason::Reason;
 use crate::receiver::worker::{self, Link};
 use crate::receiver::{self, Progress, Received, Receiver, machine};
-use crate::recovery::{self, Options, Report};
-use crate::replica_state::{Halt, StateStore};
+use crate::recovery::{Base, Options, Report};
+use crate::replica::parts::{Following, Parts, close_reads};
+use crate::replica_state::Halt;
 use crate::store::Store;
-use crate::supervisor::{self, Action, Facts, Reconnect, Supervisor};
+use crate::supervisor::{self, Action, Facts, Reconnect, Recoveries, Supervisor};
 use crate::sync::Arc;
 use crate::validator::Validator;
-use crate::wal::FollowedLog;
 use std::collections::VecDeque;
 
 /// How much a replica holds.
@@ -53,9 +50,6 @@ pub struct FollowerNode {
     validator: Validator,
     applier: ReplicaApplier,
     supervisor: Supervisor,
-    maintenance: Maintenance,
-    store: Arc<Store>,
-    report: Report,
     retention: Retention,
     queue: usize,
     received: Arc<Fact<Received>>,
@@ -75,8 +69,7 @@ pub struct FollowerNode {
     applies: bool,
     fault: Option<Error>,
     ended: Ended,
-    /// Held until everything else is gone.
-    _lock: Box<dyn LockGuard>,
+    base: Base,
 }
 
 /// Which stages have ended.
@@ -93,21 +86,11 @@ impl FollowerNode {
     /// # Errors
     /// What does not verify, or is not what the options expect, by name.
     pub fn open(options: &Options, reconnect: Reconnect, bounds: Bounds) -> Result<FollowerNode> {
-        let options = Options { role: Some(Role::Replica), ..options.clone() };
-        let recovered = recovery::open(&options, None)?;
-        let point = recovered.log.durable();
-        let identity = recovered.report.identity;
-        let kept = StateStore::open(options.disk.as_ref(), &options.dir, identity.database_id, identity.node_id)?;
-        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes)?;
-        // A replica that was halted proves what it holds, and does no more; nor does one that recovery found to be another than its log says.
-        let fault = recovered.store.write_fault().filter(|fault| fault.reason().halts());
-        let halted = supervisor.halt().is_some() || fault.is_some();
-        if supervisor.halt().is_some() {
-            close_reads(&recovered.store, supervisor.halt());
-        }
-        let receiver = Receiver::new(FollowedLog::new(recovered.log), identity).bounded(bounds.receiver);
-        let validator = Validator::new(point);
-        let applier = ReplicaApplier::new(recovered.applier);
+        let following = Following { reconnect, recoveries: &Recoveries::default() };
+        let (base, parts) = Parts::open(options, &following, None, |base, _| Ok(base))?;
+        let halted = parts.is_halted();
+        let Parts { receiver, validator, applier, supervisor, fault } = parts;
+        let receiver = receiver.bounded(bounds.receiver);
         Ok(FollowerNode {
             received: receiver.received(),
             validated: validator.validated(),
@@ -116,9 +99,7 @@ impl FollowerNode {
             validator,
             applier,
             supervisor,
-            maintenance: recovered.maintenance,
-            store: recovered.store,
-            report: recovered.report,
+            base,
             retention: options.retention,
             queue: bounds.queue,
             connects: false,
@@ -130,20 +111,19 @@ impl FollowerNode {
             applies: false,
             fault,
             ended: Ended { receiver: halted, validator: halted, applier: halted },
-            _lock: recovered.lock,
         })
     }
 
     /// What opening found, proved and dropped.
     #[must_use]
     pub fn report(&self) -> &Report {
-        &self.report
+        &self.base.report
     }
 
     /// The store, for reading.
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
-        &self.store
+        &self.base.store
     }
 
     /// What the Receiver is doing.
@@ -212,13 +192,17 @@ impl FollowerNode {
             match action {
                 Action::Connect(_) => self.connects = true,
                 Action::Halt => {
-                    close_reads(&self.store, self.supervisor.halt());
+                    close_reads(&self.base.store, self.supervisor.halt());
                     self.stop(link);
                 }
                 Action::Stop => self.stop(link),
             }
         }
         self.supervisor.acted();
+        // Nobody else can say what it failed at itself.
+        if let Some(own) = self.supervisor.fault() {
+            self.fail(own.clone().with("component", "supervisor"));
+        }
     }
 
     /// A step of the Receiver.
@@ -298,7 +282,7 @@ impl FollowerNode {
     /// # Errors
     /// What stopped it.
     pub fn maintain(&mut self) -> Result<Work> {
-        self.maintenance.step().inspect_err(|failure| self.fail(failure.clone()))
+        self.base.maintenance.step().inspect_err(|failure| self.fail(failure.clone()))
     }
 
     /// Ends the Receiver; what it handed on is proven and applied by the steps that follow.
@@ -326,7 +310,7 @@ impl FollowerNode {
                 let _ = self.maintain();
             }
         }
-        self.maintenance.close();
+        self.base.maintenance.close();
         let recorded = self.supervisor.close(self.applied.get());
         self.fault.map_or(recorded, Err)
     }
@@ -337,7 +321,7 @@ impl FollowerNode {
         let keep_from = match self.retention {
             Retention::All => Position::GENESIS,
             Retention::Bytes(bytes) => {
-                self.store.state().checkpoint.position.min(Position(applied.0.saturating_sub(bytes)))
+                self.base.store.state().checkpoint.position.min(Position(applied.0.saturating_sub(bytes)))
             }
         };
         Progress { validated: self.validated.get(), applied, keep_from }
@@ -376,12 +360,6 @@ impl FollowerNode {
             self.chunks.clear();
         }
     }
-}
-
-/// Ends reading: the replica has halted.
-fn close_reads(store: &Store, halt: Option<&Halt>) {
-    let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
-    store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
 }
 
 fn move_on<T>(from: &mut VecDeque<T>, to: &mut VecDeque<T>, most: usize) -> bool {

@@ -27,6 +27,8 @@ pub const COMMIT_QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const SEGMENT_BYTES: (u64, u64) = (4 * 1024, 1 << 30);
 /// Times that MARK is read beside a writer until it verifies.
 pub const MARK_READS_MAX: usize = 16;
+/// A replay is shown each time that it has come so much further.
+pub const REPLAY_SHOWN_BYTES: u64 = 64 << 20;
 /// Segments that go between two groups where retention lets more go: so many removals the next group may wait for.
 pub const RETIRED_SEGMENTS_MAX: usize = 4;
 /// Smallest and largest share of log that one table holds.

@@ -8,14 +8,13 @@
 use crate::batch::Batch;
 use crate::commit_id::CommitId;
 use crate::committer::{Committer, Order};
-use crate::disk::LockGuard;
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Role};
-use crate::maintenance::{Maintenance, Progress};
+use crate::maintenance::Progress;
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::Purpose;
-use crate::recovery::{self, Init, Options, Report};
+use crate::recovery::{self, Base, Init, Options, Recovered, Report};
 use crate::store::{Store, View};
 use crate::sync::Arc;
 use crate::wal::{Extent, LogOptions};
@@ -23,11 +22,7 @@ use crate::wal::{Extent, LogOptions};
 /// A node without threads.
 pub struct Node {
     committer: Committer,
-    maintenance: Maintenance,
-    store: Arc<Store>,
-    report: Report,
-    /// Held until everything else is gone.
-    _lock: Box<dyn LockGuard>,
+    base: Base,
 }
 
 impl Node {
@@ -44,26 +39,20 @@ impl Node {
     /// # Errors
     /// What does not verify, or is not what the options expect, by name.
     pub fn open(options: &Options) -> Result<Node> {
-        let recovered = recovery::open(options, None)?;
-        Ok(Node {
-            committer: Committer::new(recovered.log, recovered.applier, options.retention),
-            maintenance: recovered.maintenance,
-            store: recovered.store,
-            report: recovered.report,
-            _lock: recovered.lock,
-        })
+        let Recovered { log, applier, base, .. } = recovery::open(options, None)?;
+        Ok(Node { committer: Committer::new(log, applier, options.retention), base })
     }
 
     /// What opening found, proved and dropped.
     #[must_use]
     pub fn report(&self) -> &Report {
-        &self.report
+        &self.base.report
     }
 
     /// The store, for reading.
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
-        &self.store
+        &self.base.store
     }
 
     /// The log before the next record.
@@ -95,7 +84,7 @@ impl Node {
     /// # Errors
     /// As [`Store::view`].
     pub fn view(&self, at: Option<CommitId>) -> Result<View> {
-        self.store.view(at)
+        self.base.store.view(at)
     }
 
     /// Carries out orders in groups as large as may be; makes room before each where there is none.
@@ -103,10 +92,10 @@ impl Node {
     /// # Errors
     /// `role.not_writer`. The outcome of each order is in the answer; what stops maintenance on the way stops those that are left.
     pub fn group(&mut self, orders: &[Order]) -> Result<Vec<Result<LogPoint>>> {
-        writer(self.report.identity.role)?;
+        writer(self.base.report.identity.role)?;
         let mut answers = Vec::with_capacity(orders.len());
         while let Some(left) = orders.get(answers.len()..).filter(|left| !left.is_empty()) {
-            while !self.store.has_room() && self.step().is_ok() {}
+            while !self.base.store.has_room() && self.step().is_ok() {}
             answers.extend(self.committer.group(left));
         }
         // A failure has stopped the committer; the next order learns of it.
@@ -141,7 +130,7 @@ impl Node {
     /// `role.not_writer`, `commit.unknown`, `commit.stopped`, those of the disk.
     pub fn checkpoint(&mut self, purpose: Purpose) -> Result<LogPoint> {
         let cut = self.order(Order::Cut(purpose))?;
-        while self.store.state().checkpoint.position < cut.position {
+        while self.base.store.state().checkpoint.position < cut.position {
             self.step()?;
         }
         while self.committer.retire()? {}
@@ -154,14 +143,14 @@ impl Node {
     /// What has stopped the node.
     pub fn prove(&mut self) -> Result<()> {
         loop {
-            while !self.store.has_room() {
+            while !self.base.store.has_room() {
                 self.step()?;
             }
             if !self.committer.prove() {
                 break;
             }
         }
-        self.store.write_fault().map_or(Ok(()), Err)
+        self.base.store.write_fault().map_or(Ok(()), Err)
     }
 
     /// Does one piece of maintenance.
@@ -169,7 +158,7 @@ impl Node {
     /// # Errors
     /// What stopped it.
     pub fn step(&mut self) -> Result<Progress> {
-        self.maintenance.step()
+        self.base.maintenance.step()
     }
 
     /// Does all maintenance that there is.
@@ -186,7 +175,7 @@ impl Node {
     /// # Errors
     /// Those of the disk.
     pub fn close(mut self) -> Result<()> {
-        self.maintenance.close();
+        self.base.maintenance.close();
         self.committer.close()
     }
 }

@@ -11,7 +11,9 @@
 //!
 //! Reads are refused: what proves them safe comes with the read gate.
 
-use crate::applier::{self, ReplicaApplier};
+pub(crate) mod parts;
+
+use crate::applier;
 use crate::chunk::Validated;
 use crate::commit_id::CommitId;
 use crate::committer::Retention;
@@ -27,17 +29,18 @@ use crate::position::{LogPoint, Position};
 use crate::published::{Fact, Signal};
 use crate::queue::{self, Sender};
 use crate::reason::Reason;
-use crate::receiver::{self, Progress, Received, Receiver, worker::Order};
+use crate::receiver::{self, Progress, Received, worker::Order};
 use crate::recovery::{self, Init, Options};
 use crate::replica_state::{Halt, StateStore};
 use crate::store::Store;
 use crate::supervisor::stages::{Shown, Stages, Wake};
-use crate::supervisor::{self, Action, Facts, Reconnect, Supervisor};
+use crate::supervisor::{self, Action, Facts, Reconnect, Recoveries, Supervisor};
 use crate::sync::{self, Arc, JoinHandle};
-use crate::validator::{self, Validator};
-use crate::wal::{Extent, FollowedLog};
+use crate::validator;
+use crate::wal::{Extent, LogWriter};
 use crate::wire::link::TcpLink;
 use crate::wire::{Waker, blocking};
+use parts::{Following, Parts, close_reads};
 use std::path::Path;
 
 /// How a replica is opened.
@@ -51,13 +54,16 @@ pub struct ReplicaOptions {
     pub reconnect: Reconnect,
     /// Seconds of silence after which the operating system tries whether the primary is still there; 0: never.
     pub tcp_keepalive: u32,
+    /// What it has recovered from by itself, so far.
+    pub recoveries: Recoveries,
 }
 
 impl ReplicaOptions {
     /// What a replica has where nothing else is said: a lost connection stays lost.
     #[must_use]
     pub fn new(options: Options, primary: &str) -> ReplicaOptions {
-        ReplicaOptions { options, primary: primary.to_owned(), reconnect: Reconnect::Never, tcp_keepalive: 300 }
+        let (primary, recoveries) = (primary.to_owned(), Recoveries::default());
+        ReplicaOptions { options, primary, reconnect: Reconnect::Never, tcp_keepalive: 300, recoveries }
     }
 }
 
@@ -84,12 +90,14 @@ pub struct ReplicaStatus {
     pub fault: Option<Error>,
     /// What halted the replica, in this run or an earlier one.
     pub halt: Option<Halt>,
+    /// What it has recovered from by itself.
+    pub recoveries: Recoveries,
     /// The database: its store and maintenance.
     pub database: database::Status,
 }
 
 /// The facts of a replica, in the order in which they are shown.
-pub const FACTS: [&str; 44] = [
+pub const FACTS: [&str; 46] = [
     "primary",
     "state",
     "previous",
@@ -134,6 +142,8 @@ pub const FACTS: [&str; 44] = [
     "applier",
     "applier_cause",
     "applier_blocked",
+    "recoveries",
+    "recovered_from",
 ];
 
 impl ReplicaStatus {
@@ -188,6 +198,8 @@ impl ReplicaStatus {
             self.applier.state.to_string(),
             self.applier.cause.to_owned(),
             word(self.applier.blocked.clone()),
+            self.recoveries.count().to_string(),
+            word(self.recoveries.failure().map(ToString::to_string)),
         ];
         FACTS.into_iter().zip(values).collect()
     }
@@ -276,6 +288,7 @@ pub struct Replica {
     database: Option<Arc<Database>>,
     primary: String,
     reconnect: Reconnect,
+    recoveries: Recoveries,
     /// Where its log ended when it was opened.
     began: Position,
     shared: Arc<Shared>,
@@ -295,21 +308,14 @@ impl Replica {
     /// What does not verify, or is not what the options expect, by name; `replica.state_corrupt`, `replica.log_lost`,
     /// `process.thread_failed`.
     pub fn open(options: ReplicaOptions) -> Result<Replica> {
-        let ReplicaOptions { options, primary, reconnect, tcp_keepalive } = options;
-        let options = Options { role: Some(Role::Replica), ..options };
+        let ReplicaOptions { options, primary, reconnect, tcp_keepalive, recoveries } = options;
         let (call, calls) = queue::bounded(1);
-        let recovered = recovery::open(&options, Some(call))?;
-        let identity = recovered.report.identity;
-        let kept = StateStore::open(options.disk.as_ref(), &options.dir, identity.database_id, identity.node_id)?;
-        kept.state().check_log(recovered.log.durable())?;
-        let (mut database, log, applier) = Database::maintained(recovered, calls, &sync::spawn)?;
+        let following = Following { reconnect, recoveries: &recoveries };
+        let maintained = |base, log: &LogWriter| Database::maintained(base, log, calls, &sync::spawn);
+        let (mut database, parts) = Parts::open(&options, &following, Some(call), maintained)?;
         database.follow(&primary);
-
-        let point = log.durable();
-        let receiver = Receiver::new(FollowedLog::new(log), identity);
-        let validator = Validator::new(point);
-        let applier = ReplicaApplier::new(applier);
-        let supervisor = Supervisor::new(kept, reconnect, identity.parameters.table_bytes)?;
+        let halted = parts.is_halted();
+        let Parts { receiver, validator, applier, supervisor, .. } = parts;
         let (link, waker) = TcpLink::new(&primary, tcp_keepalive)
             .map_err(|error| Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error))?;
         let (call, calls) = queue::bounded(1);
@@ -334,7 +340,8 @@ impl Replica {
             database: Some(Arc::new(database)),
             primary,
             reconnect,
-            began: point.position,
+            recoveries,
+            began: validator.validated().get().point.position,
             replica_seen: supervisor.observed(),
             validator_seen: validator.observed(),
             applier_seen: applier.observed(),
@@ -345,9 +352,7 @@ impl Replica {
         };
         replica.shared.watch_store();
         // What recovery has found halts it as what is found later does.
-        if supervisor.halt().is_some() || replica.shared.stages.fault().is_some() {
-            replica.shared.close_reads(supervisor.halt());
-        } else {
+        if !halted {
             let (chunks, to_prove) = queue::bounded(limits::REPLICA_QUEUE_MAX);
             let (proven, to_apply) = queue::bounded(limits::REPLICA_QUEUE_MAX);
             replica.start("receiver", move |shared: &Arc<Shared>| {
@@ -379,7 +384,7 @@ impl Replica {
                 // Nobody is left to say what the replica is: it serves nothing, and follows nobody.
                 let panicked = Error::new(Reason::ComponentPanicked).with("assertion", assertion);
                 shared.failed("supervisor", panicked.clone());
-                shared.close_reads(None);
+                close_reads(&shared.store, None);
                 shared.stages.order(&orders, Order::Stop);
                 Err(panicked)
             })
@@ -451,6 +456,7 @@ impl Replica {
             applied,
             fault: self.shared.stages.fault(),
             halt: sync::lock(&self.shared.halt).clone(),
+            recoveries: self.recoveries.clone(),
             database: self.database().status(),
         }
     }
@@ -559,7 +565,7 @@ impl Shared {
             Action::Connect(after_seconds) => Order::Connect { after_seconds },
             Action::Halt => {
                 // Reads end before anybody is shown what ended them.
-                self.close_reads(supervisor.halt());
+                close_reads(&self.store, supervisor.halt());
                 *sync::lock(&self.halt) = supervisor.halt().cloned();
                 Order::Stop
             }
@@ -569,12 +575,6 @@ impl Shared {
             self.failed("supervisor", own.clone());
         }
         self.stages.order(orders, order);
-    }
-
-    /// Ends reading and applying: the replica has halted. What is proven and not applied is in the log, and the next start applies it.
-    fn close_reads(&self, halt: Option<&Halt>) {
-        let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
-        self.store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
     }
 }
 

@@ -439,6 +439,11 @@ pub const RULES: &[Rule] = &[
         "What a lost connection leaves of a record is dropped before the next handshake, durably and visibly: no record is made of two connections.",
     ),
     rule(
+        "REPL-RECOVER",
+        Replication,
+        "A replica whose Applier failed recovers by itself as often as that gets it further, counted and shown with its cause.",
+    ),
+    rule(
         "REPL-STATE",
         Replication,
         "What a replica knows of itself is kept in two generations, of which a crash leaves one whole; a log that ends before what it says was applied is refused.",

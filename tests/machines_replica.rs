@@ -11,14 +11,16 @@ mod world;
 
 use aerodb::applier::{ReplicaApplier, Step, machine as applier_machine};
 use aerodb::chunk::{Chunk, Proven, Validated};
-use aerodb::disk::{Disk, Fault, SimDisk};
+use aerodb::committer::Order;
+use aerodb::disk::{Disk, Fault, SimDisk, SimImage};
 use aerodb::frame::{Frame, Shape, VERSION, Welcome};
 use aerodb::receiver::{End, Origin, Progress, Received, Receiver, machine as receiver_machine};
 use aerodb::record::{self, Kind, Purpose};
-use aerodb::replica_state::{Halt, StateStore};
+use aerodb::recovery::machine as recovery_machine;
+use aerodb::replica_state::{Halt, Origin as Began, ReplicaState, StateStore};
 use aerodb::store::manifest::Manifest;
 use aerodb::store::{Applier, Store, StoreOptions};
-use aerodb::supervisor::{Action, Facts, Reconnect, Supervisor, machine as replica_machine};
+use aerodb::supervisor::{Action, Course, Facts, Reconnect, Supervisor, machine as replica_machine};
 use aerodb::validator::{Validator, machine as validator_machine};
 use aerodb::wal::{self, FollowedLog, LogOptions};
 use aerodb::{Batch, Error, Id, Identity, Init, LogPoint, Node, Parameters, Position, Reason, Role, recovery};
@@ -97,6 +99,7 @@ fn the_tables_of_the_documents_are_those_of_the_replicas_machines() {
         ("validator", machine!(table; validator_machine)),
         ("applier", machine!(table; applier_machine)),
         ("replica", machine!(table; replica_machine)),
+        ("recovery", machine!(table; recovery_machine)),
     ];
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/machines.md");
     let shown = std::fs::read_to_string(&path).unwrap();
@@ -166,8 +169,15 @@ impl Parts {
     fn supervisor(&self) -> Supervisor {
         let Identity { database_id, node_id, .. } = self.identity;
         let kept = StateStore::open(self.disk.as_ref(), Path::new(DIR), database_id, node_id).unwrap();
-        Supervisor::new(kept, Reconnect::Never, 1 << 20).unwrap()
+        supervised(kept, Reconnect::Never)
     }
+}
+
+/// The Supervisor of a replica that is recovered.
+fn supervised(kept: StateStore, policy: Reconnect) -> Supervisor {
+    let mut course = Supervisor::begin();
+    course.recovering(None);
+    Supervisor::new(course, kept, policy, 1 << 20).unwrap()
 }
 
 fn lost() -> End {
@@ -344,7 +354,94 @@ fn drive_replicas() {
     }
 }
 
-/// P5-I3, P5-I14
+/// What a replica passes through before there is something to supervise.
+fn drive_courses() {
+    let failure = Error::new(Reason::DiskSyncFailed);
+    let halt = Halt { reason: Reason::HistoryDiverged, position: Position(8), evidence: String::new() };
+    let mut recovers = Course::begin();
+    recovers.recovering(Some(&failure));
+    let shown = recovers.observed().load();
+    assert_eq!((shown.state, shown.cause), (replica_machine::State::Recovering, "recover"));
+    assert_eq!(shown.blocked, Some(failure.to_string()), "what it recovers from is shown");
+    Course::begin().failed(&failure);
+    let bootstrapping = || {
+        let mut course = Course::begin();
+        course.bootstrapping();
+        assert_eq!(course.state(), replica_machine::State::Bootstrapping);
+        course
+    };
+    bootstrapping().recovering(None);
+    bootstrapping().halted(&halt);
+    bootstrapping().failed(&failure);
+    bootstrapping().closed();
+}
+
+/// A new writer's disk.
+fn writer() -> SimDisk {
+    let disk = SimDisk::new();
+    Node::init(&world::init_options(&disk, world::tiny())).unwrap();
+    disk
+}
+
+fn flip(disk: &SimDisk, path: &str) {
+    let path = Path::new(DIR).join(path);
+    let bytes: Vec<u8> = disk.contents(&path).unwrap().iter().map(|byte| !byte).collect();
+    disk.overwrite(&path, bytes);
+}
+
+/// Images of a writer that died in a group which fills more tables than may wait.
+fn large_groups() -> Vec<SimImage> {
+    let disk = writer();
+    let mut node = Node::open(&world::options(&disk)).unwrap();
+    let order = |key: u64| Order::Commit(world::batch(&vec![(key.to_be_bytes().to_vec(), Some(vec![7; 900]))]));
+    disk.record_images(true);
+    node.group(&(0..12).map(order).collect::<Vec<_>>()).unwrap();
+    disk.take_images()
+}
+
+fn drive_recoveries() {
+    let open = |disk: &SimDisk| Node::open(&world::options(disk)).map(drop);
+    open(&writer()).unwrap();
+    open(&parts().sim).unwrap();
+    assert_eq!(open(&SimDisk::new()).unwrap_err().reason(), Reason::DirNotFound);
+    for file in ["IDENTITY", "store/MANIFEST", "wal/MARK"] {
+        let disk = writer();
+        flip(&disk, file);
+        open(&disk).unwrap_err();
+    }
+    let parts = parts();
+    flip(&parts.sim, "replica/STATE.0");
+    flip(&parts.sim, "replica/STATE.1");
+    assert_eq!(open(&parts.sim).unwrap_err().reason(), Reason::ReplicaStateCorrupt);
+    let Parts { sim, identity, .. } = self::parts();
+    let nothing = ReplicaState::new(identity.database_id, identity.node_id, start(), Began::Nothing);
+    StateStore::create(&sim, Path::new(DIR), &nothing).unwrap();
+    assert_eq!(open(&sim).unwrap_err().reason(), Reason::BootstrapIncomplete);
+
+    let disk = writer();
+    let mut node = Node::open(&world::options(&disk)).unwrap();
+    node.commit(world::batch(&vec![(b"key".to_vec(), Some(b"value".to_vec()))])).unwrap();
+    node.checkpoint(Purpose::Checkpoint).unwrap();
+    node.close().unwrap();
+    let run = disk.paths().into_iter().find(|path| path.extension().is_some_and(|extension| extension == "run"));
+    disk.remove_now(&run.unwrap());
+    assert_eq!(open(&disk).unwrap_err().reason(), Reason::StoreRunMissing);
+
+    // Every call of a recovery that removes a leftover fails, and every call of one that makes room once its log is durable.
+    let littered = writer();
+    littered.create(&Path::new(DIR).join("store/x.tmp")).unwrap();
+    for image in std::iter::once(littered.image()).chain(large_groups()) {
+        let calm = image.restart();
+        open(&calm).unwrap();
+        for number in 0..calm.operations() {
+            let disk = image.restart();
+            disk.fail_operation(number, Fault::Eio);
+            let _ = open(&disk);
+        }
+    }
+}
+
+/// P5-I3, P5-I14, RC-STEPS
 #[test]
 fn real_components_of_a_replica_take_every_edge_and_no_other() {
     log::set_logger(&EDGES).unwrap();
@@ -353,16 +450,19 @@ fn real_components_of_a_replica_take_every_edge_and_no_other() {
     drive_validators();
     drive_appliers();
     drive_replicas();
+    drive_courses();
+    drive_recoveries();
     let wanted: BTreeSet<Edge> = [
         machine!(edges, "receiver"; receiver_machine),
         machine!(edges, "validator"; validator_machine),
         machine!(edges, "applier"; applier_machine),
         machine!(edges, "replica"; replica_machine),
+        machine!(edges, "recovery"; recovery_machine),
     ]
     .into_iter()
     .flatten()
     .collect();
-    let components = ["receiver", "validator", "applier", "replica"];
+    let components = ["receiver", "validator", "applier", "replica", "recovery"];
     let seen = EDGES.0.lock().unwrap();
     let seen: BTreeSet<Edge> =
         seen.iter().filter(|(component, ..)| components.contains(&component.as_str())).cloned().collect();
@@ -411,7 +511,7 @@ fn a_lost_connection_is_made_again_as_the_policy_says() {
         let parts = parts();
         let Identity { database_id, node_id, .. } = parts.identity;
         let kept = StateStore::open(parts.disk.as_ref(), Path::new(DIR), database_id, node_id).unwrap();
-        let mut supervisor = Supervisor::new(kept, policy, 1 << 20).unwrap();
+        let mut supervisor = supervised(kept, policy);
         let facts = facts_of(replica_machine::State::ReceivingWal);
         let look = |supervisor: &mut Supervisor, receiver, attempts| {
             let received = Received { attempts, ..facts.received };

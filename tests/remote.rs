@@ -174,6 +174,9 @@ const INFO: &str = "# Aerodb\r\ndatabase:00000000000000000000000000000001\r\nnod
     role:primary\r\nepoch:1\r\nsegment_bytes:65536\r\ntable_bytes:4096\r\nblock_bytes:256\r\nfanout:4\r\ncommit:7\r\nfloor:2\r\n\
     durable_position:640\r\ndurable_history:0123456789012345\r\ndurable_commit:7\r\n\
     checkpoint_position:400\r\ncheckpoint_history:5432109876543210\r\ncheckpoint_commit:5\r\nlog_oldest:200\r\n\
+    recovery_checkpoint_position:400\r\nrecovery_checkpoint_history:5432109876543210\r\nrecovery_checkpoint_commit:5\r\n\
+    recovery_end_position:620\r\nrecovery_end_history:0000000000000002\r\nrecovery_end_commit:6\r\n\
+    recovery_step_log:found a=1\r\nrecovery_step_locking:\r\nrecovery_step_unknown:x\r\n\
     recovery_proven_from:300\r\nrecovery_marked_position:600\r\nrecovery_marked_history:0000000000000001\r\nrecovery_marked_commit:6\r\n\
     recovery_records_replayed:2\r\nrecovery_torn_bytes:3\r\nrecovery_unproven_bytes:5\r\nrecovery_roll_finished:true\r\nrecovery_removed_0:a\r\nrecovery_removed_1:b\r\n\
     committer:Syncing\r\ncommitter_blocked:\r\nmaintenance:Idle\r\nmaintenance_blocked:three tables wait\r\nsealed_tables:3\r\n\
@@ -203,9 +206,11 @@ fn status_shows_what_the_server_says_of_itself() {
         checkpoint     position 400 history 5432109876543210 commit 5\n\
         log from       position 200\n\
         proven from    position 300\n\
-        replayed       2 records\n\
+        replayed       2 records, from 400 to 620\n\
         torn tail      3 bytes dropped\n\
         unproven       5 bytes dropped\n\
+        recovery       locking: \n\
+        \x20              log: found a=1\n\
         runs           2, 4096 bytes, 0 merges due\n\
         \x20              01-00000000000000000001-00000000000000000004.run 4000 bytes xxh3-128 0f\n\
         \x20              no run\\u{1b}[2J 96 bytes xxh3-128 f0\n\
@@ -229,7 +234,10 @@ fn status_shows_what_the_server_says_of_itself() {
         json!({"file": "no run\u{1b}[2J", "level": null, "first": null, "last": null, "bytes": 96, "hash": "f0"});
     assert_eq!((&printed["runs"], &printed["log_oldest"]), (&json!([run, no_run]), &json!(200)));
     let marked = json!({"position": 600, "history": "0000000000000001", "commit": 6});
-    let recovery = json!({"proven_from": 300, "marked": marked, "records_replayed": 2, "torn_bytes": 3, "unproven_bytes": 5, "roll_finished": true, "removed": ["a", "b"]});
+    let (checkpoint, end) =
+        (&printed["checkpoint"], json!({"position": 620, "history": "0000000000000002", "commit": 6}));
+    let steps = json!([{"step": "locking", "evidence": ""}, {"step": "log", "evidence": "found a=1"}]);
+    let recovery = json!({"checkpoint": checkpoint, "end": end, "steps": steps, "proven_from": 300, "marked": marked, "records_replayed": 2, "torn_bytes": 3, "unproven_bytes": 5, "roll_finished": true, "removed": ["a", "b"]});
     assert_eq!(printed["recovery"], recovery);
     assert_eq!(printed["proofs"], json!({"logged": 9, "compared": 4, "waiting": 3, "missed": 2, "owed": 1}));
     assert_eq!(printed["maintenance"], json!({"state": "Idle", "blocked": "three tables wait"}));

@@ -140,7 +140,9 @@ fn the_status_of_a_server_is_that_of_its_directory() {
     twins.agree(&["put", "l", "v"]);
     let lines =
         |said: &Said| String::from_utf8(said.stdout.clone()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
-    let of_start = ["proven from", "replayed", "torn tail"];
+    let steps = aerodb::recovery::machine::State::ALL.iter().map(|step| format!("{:15}{step}: ", ""));
+    let of_start: Vec<String> =
+        ["proven from", "replayed", "torn tail"].map(str::to_owned).into_iter().chain(steps).collect();
     let there = lines(&twins.there(&["status"]));
     let mut json: Value = serde_json::from_slice(&twins.there(&["status", "--json"]).stdout).unwrap();
     let Twins { place, served } = twins;
@@ -148,8 +150,8 @@ fn the_status_of_a_server_is_that_of_its_directory() {
     let here = lines(&place.run(&["status", "s"]));
     assert!(here.iter().any(|line| line.ends_with(".run") || line.contains(".run ")), "{here:#?}");
     for (line, other) in here.iter().zip(&there) {
-        let name = of_start.iter().find(|name| line.starts_with(**name));
-        assert!(name.map_or(line == other, |name| other.starts_with(name)), "{line}: {there:#?}");
+        let name = of_start.iter().find(|name| line.starts_with(name.as_str()));
+        assert!(name.map_or(line == other, |name| other.starts_with(name.as_str())), "{line}: {there:#?}");
     }
     let mut offline: Value = serde_json::from_slice(&place.run(&["status", "s", "--json"]).stdout).unwrap();
     let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();

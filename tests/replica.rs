@@ -18,7 +18,7 @@ use aerodb::receiver::machine::State as ReceiverState;
 use aerodb::replica::{self, Replica, ReplicaOptions, ReplicaStatus};
 use aerodb::resp::Value;
 use aerodb::server::{self, Server};
-use aerodb::supervisor::{Reconnect, machine::State};
+use aerodb::supervisor::{Reconnect, Recoveries, machine::State};
 use aerodb::{
     Batch, CommitId, Database, Error, Init, Node, Options, Parameters, Position, Reason, Result, Role, applier,
     validator,
@@ -89,10 +89,9 @@ impl World {
     fn options(&self, name: &str) -> ReplicaOptions {
         let primary = self.proxy.address.to_string();
         ReplicaOptions {
-            options: Options::new(&self.path(name)),
-            primary,
             reconnect: Reconnect::After(0),
             tcp_keepalive: 0,
+            ..ReplicaOptions::new(Options::new(&self.path(name)), &primary)
         }
     }
 
@@ -781,4 +780,46 @@ fn a_replica_is_always_the_beginning_of_its_primary() {
         assert!(found.runs.different.is_empty());
         world.serve(Options::new(&world.path("p")));
     }
+}
+
+/// REPL-RECOVER, F-D2: what maintenance can't write is told as a failure of what applies; recovery is shown with that as its cause, and counted.
+/// Once the obstacle is gone it gets further; while it stands, no attempt behind the first is made.
+#[test]
+fn a_failure_of_what_applies_leads_to_recovery_as_often_as_that_gets_further() {
+    let mut world = World::new();
+    world.commit(4);
+    world.db().checkpoint().unwrap();
+    let run = world.db().status().runs[0].id.file_name();
+    world.make_replica("r");
+    let obstacle = world.path("r").join("store").join(format!("{run}.tmp"));
+    std::fs::create_dir(&obstacle).unwrap();
+    let mut recoveries = Recoveries::default();
+    let failed = |world: &World, recoveries: &Recoveries| {
+        let replica = Replica::open(ReplicaOptions { recoveries: recoveries.clone(), ..world.options("r") }).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        replica.on_applier_failure(move || tell.send(()).unwrap());
+        told.recv().unwrap();
+        let shown = replica.wait_until(|status| status.replica.state == State::Failed);
+        let (failure, at) = replica.applier_failed().unwrap();
+        assert_eq!((shown.fault.as_ref(), failure.fact("component")), (Some(&failure), Some("store")));
+        assert!(replica.close().is_ok() || at.0 > 0);
+        (shown, failure, at)
+    };
+    let stopped = loop {
+        let (shown, failure, at) = failed(&world, &recoveries);
+        let facts: BTreeMap<_, _> = shown.facts().into_iter().collect();
+        assert_eq!(facts["recoveries"], recoveries.count().to_string());
+        assert_eq!(facts["recovered_from"].contains("component=store"), recoveries.count() > 0, "{facts:?}");
+        if let Err(stopped) = recoveries.again(failure, at) {
+            break stopped;
+        }
+    };
+    assert_eq!((stopped.reason(), recoveries.count() > 0), (Reason::ReplicationStopped, true), "{stopped}");
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    let replica = Replica::open(ReplicaOptions { recoveries, ..world.options("r") }).unwrap();
+    let last = world.commit(20);
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.finish(&["r"]);
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! It stays up when replication ends: whoever looks for the reason finds it. Where the Applier failed it opens its directory again,
-//! which is recovery, as often as that gets further (docs/log-flow.md).
+//! which is recovery, as often as that gets further (REPL-RECOVER).
 
 use crate::cli::output::Output;
 use crate::cli::session::tell_recovery;
@@ -15,7 +15,7 @@ use aerodb::disk::{Disk, RealDisk, room};
 use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::replica_state::Halt;
 use aerodb::server::{self, Server, Stop};
-use aerodb::supervisor::Reconnect;
+use aerodb::supervisor::{Reconnect, Recoveries};
 use aerodb::sync::Arc;
 use aerodb::wire::notify::State;
 use aerodb::{Error, Identity, Options, Position, Reason, Result, Role, recovery};
@@ -31,14 +31,10 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let dir = config.directory()?;
     serve::check_open_files(room::open_files(), config.max_clients.value, 0)?;
     prepare(&config, dir, primary)?;
-    let mut recovered_at = None;
-    while let Some((failure, at)) = follow(&config, dir, primary, out, recovered_at.is_none())? {
-        if recovered_at.is_some_and(|before| at <= before) {
-            let again = Error::new(Reason::ReplicationStopped).with("position", at).with("failure", failure);
-            return Err(again.with("recovered", "it failed again where recovery had ended"));
-        }
+    let mut recoveries = Recoveries::default();
+    while let Some((failure, at)) = follow(&config, dir, primary, out, &recoveries)? {
         log::warn!(position:% = at; "what applies failed; the directory is opened again: {failure}");
-        recovered_at = Some(at);
+        recoveries.again(failure, at)?;
     }
     Ok(())
 }
@@ -49,7 +45,7 @@ fn follow(
     dir: &Path,
     primary: &str,
     out: &mut Output,
-    first: bool,
+    recoveries: &Recoveries,
 ) -> Result<Option<(Error, Position)>> {
     let replica = Arc::new(Replica::open(ReplicaOptions {
         reconnect: match config.reconnect.value {
@@ -57,6 +53,7 @@ fn follow(
             Again::Seconds(seconds) => Reconnect::After(seconds),
         },
         tcp_keepalive: config.tcp_keepalive.value,
+        recoveries: recoveries.clone(),
         ..ReplicaOptions::new(serve::options(config, dir), primary)
     })?);
     tell_recovery(replica.database().report());
@@ -74,7 +71,8 @@ fn follow(
     let Identity { database_id, .. } = *replica.identity();
     let halt = replica.status().halt.map(|halt| halt.to_string());
     let line = format!("listening on {address} (replica of {primary}, database {database_id}, commit {commit})");
-    if first {
+    // Whoever waited for the start has read it.
+    if recoveries.count() == 0 {
         out.answer(&line, || {
             json!({
                 "listening": address.to_string(),

@@ -14,6 +14,7 @@ use crate::cli::{args, logs, settings};
 use aerodb::committer::Retention;
 use aerodb::config::{Bytes, Config, Given, Origin, Retained};
 use aerodb::disk::{Disk, RealDisk, room};
+use aerodb::recovery::Progress;
 use aerodb::server::{self, Server, feeds};
 use aerodb::sync::Arc;
 use aerodb::wire::notify::{self, State};
@@ -98,7 +99,15 @@ pub(super) fn options(config: &Config, dir: &Path) -> Options {
         cache_bytes: config.cache_bytes.value.0,
         pinned_bytes_max: config.pinned_bytes.value.0,
         proofs: config.replication.value.is_some(),
+        watch: Some(Arc::new(tell_progress)),
         ..Options::new(dir)
+    }
+}
+
+/// Says how far a long replay is. Each step says itself what it found.
+fn tell_progress(seen: &Progress) {
+    if seen.recovery.state == recovery::machine::State::Log {
+        log::info!(target: "recovery", position:% = seen.replayed, end:% = seen.end; "replaying");
     }
 }
 

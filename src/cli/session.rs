@@ -54,7 +54,7 @@ fn open(options: &Options) -> Result<Node> {
     Ok(node)
 }
 
-/// Logs what recovery dropped, removed and replayed.
+/// Warns of what recovery dropped and removed; all that it found and proved it has logged itself.
 pub(crate) fn tell_recovery(report: &Report) {
     if report.log.torn_bytes > 0 {
         let dropped = report.log.torn_bytes;
@@ -69,6 +69,4 @@ pub(crate) fn tell_recovery(report: &Report) {
     for name in report.log.removed.iter().chain(&report.removed) {
         log::warn!("recovery removed {name}, which was never put to use");
     }
-    let position = report.log.end.position.0;
-    log::info!(position; "recovery replayed {} records behind {}", report.records_replayed, report.checkpoint);
 }

@@ -9,6 +9,7 @@ use crate::cli::failure::printable;
 use crate::cli::output::Output;
 use crate::cli::remote::Server;
 use crate::cli::session::with_node;
+use aerodb::recovery::machine::State;
 use aerodb::store::run::RunId;
 use aerodb::{LogPoint, Node, Result};
 use clap::ArgMatches;
@@ -51,14 +52,19 @@ impl Seen {
         seen.say_point("durable", node.durable());
         seen.say_point("checkpoint", state.checkpoint);
         seen.say("log_oldest", node.oldest());
+        seen.say_point("recovery_checkpoint", report.checkpoint);
         seen.say("recovery_proven_from", report.log.proven_from);
         seen.say_point("recovery_marked", report.log.marked);
+        seen.say_point("recovery_end", report.log.end);
         seen.say("recovery_records_replayed", report.records_replayed);
         seen.say("recovery_torn_bytes", report.log.torn_bytes);
         seen.say("recovery_unproven_bytes", report.log.unproven_bytes);
         seen.say("recovery_roll_finished", report.log.roll_finished);
         for (number, name) in report.log.removed.iter().chain(&report.removed).enumerate() {
             seen.say(&format!("recovery_removed_{number}"), name);
+        }
+        for step in &report.steps {
+            seen.say(&format!("recovery_step_{}", step.step), step);
         }
         seen.say("runs", state.runs.len());
         seen.say("run_bytes", state.runs.iter().map(|run| run.info().size).sum::<u64>());
@@ -101,6 +107,12 @@ impl Seen {
         self.word("committer").is_some()
     }
 
+    /// The steps of its last recovery, in their order, and the evidence of each.
+    fn recovered(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let steps = State::ALL.iter().map(|step| step.name());
+        steps.filter_map(|step| Some((step, self.0.get(&format!("recovery_step_{step}"))?.as_str())))
+    }
+
     /// What it says as a replica: what is known, in its order.
     fn of_a_replica(&self) -> impl Iterator<Item = (&'static str, &str)> {
         #[cfg(feature = "replication")]
@@ -131,9 +143,13 @@ impl Seen {
         row("checkpoint", &point("checkpoint"))?;
         row("log from", &format!("position {}", word("log_oldest")))?;
         row("proven from", &format!("position {}", word("recovery_proven_from")))?;
-        row("replayed", &format!("{} records", word("recovery_records_replayed")))?;
+        let (from, to) = (word("recovery_checkpoint_position"), word("recovery_end_position"));
+        row("replayed", &format!("{} records, from {from} to {to}", word("recovery_records_replayed")))?;
         row("torn tail", &format!("{} bytes dropped", word("recovery_torn_bytes")))?;
         row("unproven", &format!("{} bytes dropped", word("recovery_unproven_bytes")))?;
+        for (step, evidence) in self.recovered() {
+            row(if step == State::Locking.name() { "recovery" } else { "" }, &format!("{step}: {evidence}"))?;
+        }
         row("runs", &format!("{}, {} bytes, {} merges due", word("runs"), word("run_bytes"), word("merges_due")))?;
         for (number, file) in self.each("run", "_file") {
             let (bytes, hash) = (word(&format!("run_{number}_bytes")), word(&format!("run_{number}_hash")));
@@ -203,13 +219,16 @@ impl Seen {
             "runs": self.each("run", "_file").map(run).collect::<Vec<_>>(),
             "merges_due": self.number("merges_due"),
             "recovery": {
+                "checkpoint": point("recovery_checkpoint"),
                 "proven_from": self.number("recovery_proven_from"),
                 "marked": point("recovery_marked"),
+                "end": point("recovery_end"),
                 "records_replayed": self.number("recovery_records_replayed"),
                 "torn_bytes": self.number("recovery_torn_bytes"),
                 "unproven_bytes": self.number("recovery_unproven_bytes"),
                 "roll_finished": self.word("recovery_roll_finished").and_then(|word| word.parse::<bool>().ok()),
                 "removed": self.each("recovery_removed", "").map(|(_, name)| name).collect::<Vec<_>>(),
+                "steps": self.recovered().map(|(step, evidence)| json!({ "step": step, "evidence": evidence })).collect::<Vec<_>>(),
             },
         });
         if self.is_of_a_server() {

@@ -263,20 +263,24 @@ impl Maintenance {
     }
 }
 
-/// Removes what no manifest names: files written aside, and runs that were replaced; returns their names. A directory of such a
-/// name is not ours: it stays, and is told in the log.
+/// The names in a store that no manifest names: of files written aside, and of runs that were replaced.
+///
+/// # Errors
+/// Those of the disk.
+pub fn find_leftovers(options: &store::StoreOptions, manifest: &Manifest) -> Result<Vec<String>> {
+    let mut names = options.disk.list(&options.directory)?.unwrap_or_default();
+    let named = |id: RunId| manifest.plan.runs.iter().any(|run| run.id == id);
+    names.retain(|name| name.ends_with(".tmp") || RunId::parse(name).is_some_and(|id| !named(id)));
+    Ok(names)
+}
+
+/// Removes what no manifest names; returns the names. A directory of such a name is not ours: it stays, and is told in the log.
 ///
 /// # Errors
 /// Those of the disk.
 pub fn remove_leftovers(options: &store::StoreOptions, manifest: &Manifest) -> Result<Vec<String>> {
-    let names = options.disk.list(&options.directory)?.unwrap_or_default();
     let mut removed = Vec::new();
-    for name in names {
-        let named = |id: RunId| manifest.plan.runs.iter().any(|run| run.id == id);
-        let leftover = name.ends_with(".tmp") || RunId::parse(&name).is_some_and(|id| !named(id));
-        if !leftover {
-            continue;
-        }
+    for name in find_leftovers(options, manifest)? {
         let path = options.directory.join(&name);
         match options.disk.remove(&path) {
             Ok(()) => removed.push(name),

@@ -20,5 +20,5 @@ mod merge;
 mod retired;
 pub mod worker;
 
-pub use self::core::{Maintenance, Progress, remove_leftovers};
+pub use self::core::{Maintenance, Progress, find_leftovers, remove_leftovers};
 pub use retired::Retired;

@@ -1,8 +1,9 @@
 //! The Supervisor without its thread: facts in, what is to be done.
 //!
 //! Assumes that facts are looked at in the order in which none can have passed another. Promises: the first fault counts, and a halt is
-//! kept before anything says so, and shown only when reads have ended with it; the state changes in one place.
+//! kept before anything says so, and shown only when reads have ended with it; the state changes in one place (`course.rs`).
 
+use super::course::Course;
 use super::machine::{self, Event, State};
 use crate::chunk::Validated;
 use crate::error::{Error, Result};
@@ -48,8 +49,7 @@ pub enum Action {
 
 /// The core of the Supervisor.
 pub struct Supervisor {
-    state: State,
-    observed: Arc<Observed<State>>,
+    course: Course,
     kept: StateStore,
     reconnect: Reconnect,
     /// The applied point is recorded each time that so much more is applied.
@@ -64,11 +64,21 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A Supervisor of a directory that is open, and what its replica was halted by, if it was.
+    /// Begins with a replica: what is shown of it from here on is what happens.
+    #[must_use]
+    pub fn begin() -> Course {
+        Course::begin()
+    }
+
+    /// A Supervisor of a directory that is recovered, and what its replica was halted by, if it was.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn new(mut kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Result<Supervisor> {
+    ///
+    /// # Panics
+    /// Where the replica is not shown as recovering.
+    pub fn new(course: Course, mut kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Result<Supervisor> {
+        assert_eq!(course.state(), State::Recovering, "what is supervised has been recovered");
         // A process that died while it wrote a halt down may have left it in the cache alone. It must outlive the machine from here on: it is
         // shown, and only an operator may clear it.
         if let Some(halt) = kept.state().halt.clone()
@@ -76,10 +86,8 @@ impl Supervisor {
         {
             kept.halt(halt)?;
         }
-        let observed = Arc::new(Observed::new("replica", State::Disabled));
         let mut supervisor = Supervisor {
-            state: State::Disabled,
-            observed,
+            course,
             kept,
             reconnect,
             record_bytes,
@@ -88,11 +96,9 @@ impl Supervisor {
             own: None,
             unshown: None,
         };
-        supervisor.step(Event::Start, None);
-        supervisor.step(Event::Opened, None);
-        if let Some(halt) = supervisor.kept.state().halt.as_ref().map(Halt::to_string) {
+        if let Some(halt) = supervisor.kept.state().halt.as_ref() {
             supervisor.faulted = true;
-            supervisor.step(Event::Halt, Some(halt));
+            supervisor.course.halted(halt);
         }
         Ok(supervisor)
     }
@@ -100,13 +106,13 @@ impl Supervisor {
     /// Where it shows the state of the replica.
     #[must_use]
     pub fn observed(&self) -> Arc<Observed<State>> {
-        Arc::clone(&self.observed)
+        self.course.observed()
     }
 
     /// The state of the replica.
     #[must_use]
     pub fn state(&self) -> State {
-        self.state
+        self.course.state()
     }
 
     /// What the replica was halted by.
@@ -119,16 +125,6 @@ impl Supervisor {
     #[must_use]
     pub fn fault(&self) -> Option<&Error> {
         self.own.as_ref()
-    }
-
-    /// The only place where the state changes: an edge that the machine does not have is our own mistake.
-    fn step(&mut self, event: Event, blocked: Option<String>) {
-        let next = machine::next(self.state, event);
-        assert!(next.is_some(), "the replica has no edge {event} from {}", self.state);
-        if let Some(next) = next {
-            self.state = next;
-            self.observed.transition(next, event.name(), blocked);
-        }
     }
 
     /// Looks at everything, and says what is to be done. The first fault counts; it is kept before anybody is told.
@@ -157,7 +153,7 @@ impl Supervisor {
     /// What the last look asked for is done, which the next look takes for granted: a fault is shown now.
     pub fn acted(&mut self) {
         if let Some((event, why)) = self.unshown.take() {
-            self.step(event, Some(why));
+            self.course.step(event, Some(why));
         }
     }
 
@@ -168,7 +164,7 @@ impl Supervisor {
     pub fn close(&mut self, applied: LogPoint) -> Result<()> {
         let recorded = if self.faulted { Ok(()) } else { self.kept.record_applied(applied) };
         self.acted();
-        self.step(Event::Close, None);
+        self.course.step(Event::Close, None);
         self.own.take().map_or(recorded, Err)
     }
 
@@ -217,8 +213,8 @@ impl Supervisor {
             Some(target) if facts.applied.position < target => Event::Apply,
             Some(_) => Event::Reach,
         };
-        if machine::next(self.state, behind).is_some() {
-            self.step(behind, None);
+        if machine::next(self.course.state(), behind).is_some() {
+            self.course.step(behind, None);
         }
     }
 
@@ -256,6 +252,13 @@ mod tests {
     use std::path::Path;
 
     const DIR: &str = "/db";
+    /// A Supervisor of a replica that is recovered.
+    fn recovered(kept: StateStore) -> Supervisor {
+        let mut course = Supervisor::begin();
+        course.recovering(None);
+        Supervisor::new(course, kept, Reconnect::Never, 1).unwrap()
+    }
+
     const IDS: (Id, Id) = (Id([1; 16]), Id([2; 16]));
 
     fn kept(disk: &SimDisk) -> StateStore {
@@ -282,7 +285,7 @@ mod tests {
         drop(first);
 
         let disk = disk.image().restart();
-        let second = Supervisor::new(kept(&disk), Reconnect::Never, 1).unwrap();
+        let second = recovered(kept(&disk));
         assert_eq!((second.halt(), second.state()), (Some(&halt), State::Halted));
         drop(second);
         assert_eq!(kept(&disk.image().crash(Crash::Dropped, 0)).state().halt, Some(halt));

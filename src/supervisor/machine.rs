@@ -1,10 +1,11 @@
 //! The states of a replica as a whole. Pure.
 //!
 //! ```text
-//! Disabled ──start──► Initializing ──opened──► Recovering ──receive, validate, apply, reach──► one of the four
+//! Disabled ──start──► Initializing ──opened, recover──► Recovering ──receive, validate, apply, reach──► one of the four
+//!                          └──bootstrap──► Bootstrapping ──bootstrapped──┘
 //! ReceivingWAL, ValidatingWAL, ApplyingWAL, Ready: from each to each, by the stage that is behind
-//! any of these ──halt──► Halted, ──fail──► Failed        what follows a failure is another start
-//! all but Disabled ──close──► Closed
+//! any of these but Initializing ──halt──► Halted, ──close──► Closed; any ──fail──► Failed        what follows a failure is another start
+//! Halted, Failed ──close──► Closed
 //! ```
 //!
 //! The state says which stage is behind. Nothing is decided by it: the gate decides by facts.
@@ -16,6 +17,8 @@ words! {
         Disabled "disabled"
         /// Its directory is being opened.
         Initializing "initializing"
+        /// A snapshot is being fetched: there are no data yet.
+        Bootstrapping "bootstrapping"
         /// What is on disk is being proven and replayed.
         Recovering "recovering"
         /// What the primary named as durable is not received, or no primary has named anything.
@@ -40,8 +43,14 @@ words! {
     Event {
         /// It is started.
         Start "start"
-        /// Its directory is open.
+        /// A snapshot is to be fetched first.
+        Bootstrap "bootstrap"
+        /// The snapshot is installed.
+        Bootstrapped "bootstrapped"
+        /// Its directory is locked, and known.
         Opened "opened"
+        /// The same, because what applies has failed.
+        Recover "recover"
         /// The Receiver is behind.
         Receive "receive"
         /// The Validator is behind.
@@ -64,18 +73,28 @@ words! {
 pub fn next(state: State, event: Event) -> Option<State> {
     let running = match state {
         State::Recovering | State::ReceivingWal | State::ValidatingWal | State::ApplyingWal | State::Ready => true,
-        State::Disabled | State::Initializing | State::Halted | State::Failed | State::Closed => false,
+        State::Disabled
+        | State::Initializing
+        | State::Bootstrapping
+        | State::Halted
+        | State::Failed
+        | State::Closed => false,
     };
+    let bootstraps = state == State::Bootstrapping;
     let shown = |to: State| (running && state != to).then_some(to);
     match event {
         Event::Start => (state == State::Disabled).then_some(State::Initializing),
-        Event::Opened => (state == State::Initializing).then_some(State::Recovering),
+        Event::Bootstrap => (state == State::Initializing).then_some(State::Bootstrapping),
+        Event::Bootstrapped => bootstraps.then_some(State::Recovering),
+        Event::Opened | Event::Recover => (state == State::Initializing).then_some(State::Recovering),
         Event::Receive => shown(State::ReceivingWal),
         Event::Validate => shown(State::ValidatingWal),
         Event::Apply => shown(State::ApplyingWal),
         Event::Reach => shown(State::Ready),
-        Event::Halt => shown(State::Halted),
-        Event::Fail => shown(State::Failed),
-        Event::Close => (running || matches!(state, State::Halted | State::Failed)).then_some(State::Closed),
+        Event::Halt => (running || bootstraps).then_some(State::Halted),
+        Event::Fail => (running || bootstraps || state == State::Initializing).then_some(State::Failed),
+        Event::Close => {
+            (running || bootstraps || matches!(state, State::Halted | State::Failed)).then_some(State::Closed)
+        }
     }
 }

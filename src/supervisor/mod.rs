@@ -11,11 +11,16 @@
 //! (REPL-RECONNECT), and alone writes the state file (REPL-STATE).
 //!
 //! * [`Supervisor`]: the core, without a thread; the simulator uses it as it is.
+//! * [`Course`]: the state of the replica, which begins before there is anything to supervise. [`Recoveries`]: how often it recovers by itself.
 //! * [`machine`]: the states of a replica. [`worker`]: the thread. [`stages`]: what it looks at.
 
 mod core;
+mod course;
 strict! { machine }
+mod recoveries;
 pub mod stages;
 pub mod worker;
 
 pub use self::core::{Action, Facts, Reconnect, Supervisor};
+pub use self::course::Course;
+pub use self::recoveries::Recoveries;

@@ -9,7 +9,7 @@
 //! * [`LogWriter`]: appends groups of records, one fsync each; seals, begins and retires segments.
 //! * `FollowedLog`: the same for bytes that a replica received, which are proven later or never.
 //! * [`open`](fn@open): proves the log from the checkpoint on, judges its tail, replays it.
-//! * [`inspect`]: the same proof of the whole log, for who only looks; [`outline`]: of its end alone.
+//! * [`inspect`]: the same proof of the whole log, for who only looks; [`outline`]: of its end alone; [`examine`]: of what opening proves.
 //! * [`adopt`](fn@adopt): makes a log of segments that were copied.
 //! * [`SegmentReader`]: proves the records of one segment.
 //! * [`LogCursor`]: proves the records of a range of segments, for tools and for serving.
@@ -35,7 +35,7 @@ pub use cursor::LogCursor;
 #[cfg(feature = "replication")]
 pub use follower::FollowedLog;
 pub use mark::{MARK_FILE, Mark};
-pub use open::{Cover, Inspection, LogReport, TailProof, inspect, open, outline};
+pub use open::{Cover, Inspection, LogReport, TailProof, examine, inspect, open, outline};
 pub use segment::{
     Lineage, Next, SEGMENT_HEADER_BYTES, SegmentReader, decode_header, encode_header, file_name, offset, parse_name,
 };

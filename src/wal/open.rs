@@ -173,7 +173,19 @@ pub fn inspect(
 pub fn outline(options: &LogOptions) -> Result<Inspection> {
     let survey = survey(options, Access::Read)?;
     let marked = survey.mark.durable;
-    let proven = prove(options, &survey, ProveFrom::Checkpoint, marked, &mut |_, _| Ok(()))?;
+    examined(options, survey, marked)
+}
+
+/// What [`open`](fn@open) would find, by the same proof from the checkpoint on; nothing is written, and nothing replayed.
+///
+/// # Errors
+/// As [`open`](fn@open).
+pub fn examine(options: &LogOptions, checkpoint: LogPoint) -> Result<Inspection> {
+    examined(options, survey(options, Access::Read)?, checkpoint)
+}
+
+fn examined(options: &LogOptions, survey: Survey, from: LogPoint) -> Result<Inspection> {
+    let proven = prove(options, &survey, ProveFrom::Checkpoint, from, &mut |_, _| Ok(()))?;
     let first = survey.segments.front().copied().unwrap_or(survey.mark.segment);
     let (_, oldest) = SegmentReader::open(options.disk.as_ref(), &options.directory, first, options.lineage, first)?;
     Ok(inspection(survey, proven, oldest))

@@ -62,6 +62,7 @@ pub fn options(disk: &SimDisk) -> Options {
         extend_bytes: 1024,
         proofs: false,
         disk: Arc::new(disk.clone()),
+        watch: None,
     }
 }
 

@@ -274,7 +274,9 @@ pub(crate) fn supervisor() -> (Supervisor, SimDisk) {
     let (disk, Identity { database_id, node_id, .. }) = (SimDisk::new(), identity());
     let state = ReplicaState::new(database_id, node_id, genesis(), Origin::Log);
     StateStore::create(&disk, DIRECTORY.as_ref(), &state).expect("the disk has no fault");
-    let supervisor = Supervisor::new(kept(&disk), Reconnect::Never, u64::MAX).expect("the disk has no fault");
+    let mut course = Supervisor::begin();
+    course.recovering(None);
+    let supervisor = Supervisor::new(course, kept(&disk), Reconnect::Never, u64::MAX).expect("the disk has no fault");
     (supervisor, disk)
 }
 

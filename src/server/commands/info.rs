@@ -170,14 +170,19 @@ fn aerodb(context: &Context<'_>, section: &mut Section) {
     section.point("durable", status.durable);
     section.point("checkpoint", status.checkpoint);
     section.line("log_oldest", status.log_oldest);
+    section.point("recovery_checkpoint", report.checkpoint);
     section.line("recovery_proven_from", report.log.proven_from);
     section.point("recovery_marked", report.log.marked);
+    section.point("recovery_end", report.log.end);
     section.line("recovery_records_replayed", report.records_replayed);
     section.line("recovery_torn_bytes", report.log.torn_bytes);
     section.line("recovery_unproven_bytes", report.log.unproven_bytes);
     section.line("recovery_roll_finished", report.log.roll_finished);
     for (number, name) in report.log.removed.iter().chain(&report.removed).enumerate() {
         section.line(&format!("recovery_removed_{number}"), name);
+    }
+    for step in &report.steps {
+        section.line(&format!("recovery_step_{}", step.step), step);
     }
     section.line("committer", status.committer.state);
     section.line("committer_blocked", status.committer.blocked.unwrap_or_default());
