@@ -116,6 +116,10 @@ fn stored(server: &mut Server) -> Result<Stored> {
 }
 
 impl Party for Running {
+    fn look(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     fn held(&self) -> &Held {
         &self.held
     }

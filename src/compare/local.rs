@@ -38,39 +38,23 @@ enum Kept {
 }
 
 impl Local {
-    /// Looks at a directory that nobody has open, or at a backup.
+    /// Takes a directory that nobody has open, or a backup, and reads whose it is.
     ///
     /// # Errors
-    /// `dir.not_found`, `dir.locked`, `backup.corrupt`, what does not verify by name.
+    /// `dir.not_found`, `dir.locked`, `identity.*`, `backup.incomplete`, `backup.corrupt`, `disk.read_failed`.
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Local> {
-        let is_backup = disk.list(dir)?.is_some_and(|names| names.iter().any(|name| name == backup::BACKUP_FILE));
-        if is_backup { Local::of_backup(disk, dir) } else { Local::of_directory(disk, dir) }
-    }
-
-    fn of_directory(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Local> {
         let options = Options { disk: Arc::clone(disk), ..Options::new(dir) };
-        let (lock, identity) = recovery::enter(&options)?;
+        let is_backup = disk.list(dir)?.is_some_and(|names| names.iter().any(|name| name == backup::BACKUP_FILE));
+        let (place, identity, kept) = if is_backup {
+            let files = BackupFiles::open(disk, dir)?;
+            (Place::Backup, files.identity(), Kept::Listed(files))
+        } else {
+            let (lock, identity) = recovery::enter(&options)?;
+            (Place::Directory, identity, Kept::Locked { _lock: lock })
+        };
         let log = recovery::log_options(disk, dir, &identity, options.extend_bytes);
-        let outline = wal::outline(&log)?;
-        let held = Held { place: Place::Directory, identity, oldest: outline.oldest, end: outline.end };
-        let (disk, dir, kept) = (Arc::clone(disk), dir.to_owned(), Kept::Locked { _lock: lock });
-        Ok(Local { disk, dir, held, segments: outline.segments, log, kept })
-    }
-
-    fn of_backup(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Local> {
-        let files = BackupFiles::open(disk, dir)?;
-        let (identity, segments, end) = (files.identity(), files.segments(), files.cut());
-        let log = recovery::log_options(disk, dir, &identity, Options::new(dir).extend_bytes);
-        let first = segments.first().copied().unwrap_or_default();
-        files.check_segment(first)?;
-        let oldest = wal::segment_start(&log, first)?;
-        let held = Held { place: Place::Backup, identity, oldest, end };
-        let (disk, dir) = (Arc::clone(disk), dir.to_owned());
-        let local = Local { disk, dir, held, segments, log, kept: Kept::Listed(files) };
-        // The newest segment proves the end, as that of a directory does.
-        let mut newest = local.cursor(local.segments.last().copied().unwrap_or_default())?;
-        while newest.next_record()?.is_some() {}
-        Ok(local)
+        let held = Held { place, identity, oldest: LogPoint::default(), end: LogPoint::default() };
+        Ok(Local { disk: options.disk, dir: options.dir, held, segments: Vec::new(), log, kept })
     }
 
     /// The disk that it lies on.
@@ -152,6 +136,20 @@ impl Local {
 }
 
 impl Party for Local {
+    fn look(&mut self) -> Result<()> {
+        if let Kept::Listed(files) = &self.kept {
+            (self.segments, self.held.end) = (files.segments(), files.cut());
+            self.held.oldest = self.start(self.segments.first().copied().unwrap_or_default())?;
+            // The newest segment proves the end, as that of a directory does.
+            let mut newest = self.cursor(self.segments.last().copied().unwrap_or_default())?;
+            while newest.next_record()?.is_some() {}
+        } else {
+            let outline = wal::outline(&self.log)?;
+            (self.segments, self.held.oldest, self.held.end) = (outline.segments, outline.oldest, outline.end);
+        }
+        Ok(())
+    }
+
     fn held(&self) -> &Held {
         &self.held
     }

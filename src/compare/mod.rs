@@ -138,6 +138,8 @@ pub fn compare(
 ) -> Result<Comparison> {
     check_comparable(&a.held().identity, &b.held().identity)?;
     options.scratch.as_deref().map_or(Ok(()), |scratch| replay::check_scratch([a, b], scratch))?;
+    a.look()?;
+    b.look()?;
     if options.thorough {
         a.prove(progress)?;
         b.prove(progress)?;

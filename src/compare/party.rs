@@ -50,8 +50,14 @@ pub trait Steps {
     fn next_step(&mut self) -> Result<Option<Step>>;
 }
 
-/// One of the two that are compared. What it says does not change while it lives.
+/// One of the two that are compared. Once it was looked at, what it says does not change.
 pub trait Party {
+    /// Looks at the log. Before that it is known only whose it is, which is all that a comparison of others needs.
+    ///
+    /// # Errors
+    /// What does not verify, by name; those of the disk.
+    fn look(&mut self) -> Result<()>;
+
     /// Whose it is, and what log it has.
     fn held(&self) -> &Held;
 
