@@ -1,4 +1,7 @@
-//! A backup that is looked into where it lies, rather than restored: whose it is, where its log ends, and that a file is the one that was backed up.
+//! A backup that is looked into where it lies, rather than restored: whose it is, and where its log ends.
+//!
+//! Promises: a file of which something is believed was hashed against BACKUP before. Of the segments each is hashed when it is first asked for, and once.
+//! Who uses it: comparing. Who wants all files proven calls `check`.
 
 use super::copy;
 use super::listing::{Listing, Name};

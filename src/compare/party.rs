@@ -1,4 +1,7 @@
 //! What comparing asks of either side: where its log begins and ends, which records it has, what its runs are.
+//!
+//! Implemented by files that are at hand ([`Local`]) and, in the program, by a node that runs. Whoever implements it says the same however long it is asked, though
+//! a node moves on meanwhile.
 
 use super::local::Local;
 use super::relation::Step;

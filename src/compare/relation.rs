@@ -1,4 +1,7 @@
 //! How one log lies to the other: the same, the beginning of it, or parted, and where.
+//!
+//! Equal position and history are equal logs up to there. Segments are bisected by what their headers say; then the records of one are walked, on both sides, to the
+//! first that differs. Where the ends are equal nothing is read.
 
 use super::Side;
 use super::party::{Party, Steps};

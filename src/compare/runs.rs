@@ -1,4 +1,7 @@
 //! The runs of both sides: each against the hash in its own manifest, and those of one identity against one another.
+//!
+//! One identity has one possible content where the log is the same (R-DETERMINISM). Whose run is wrong is not for here to say; nor are the files of a running node read,
+//! of which it is known only what it says.
 
 use super::Side;
 use super::party::{Party, Stored};
