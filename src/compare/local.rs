@@ -34,7 +34,7 @@ pub struct Local {
 /// What keeps the files what they are, or proves that they are.
 enum Kept {
     Locked { _lock: Box<dyn LockGuard> },
-    Listed(BackupFiles),
+    Listed(Box<BackupFiles>),
 }
 
 impl Local {
@@ -47,7 +47,7 @@ impl Local {
         let is_backup = disk.list(dir)?.is_some_and(|names| names.iter().any(|name| name == backup::BACKUP_FILE));
         let (place, identity, kept) = if is_backup {
             let files = BackupFiles::open(disk, dir)?;
-            (Place::Backup, files.identity(), Kept::Listed(files))
+            (Place::Backup, files.identity(), Kept::Listed(Box::new(files)))
         } else {
             let (lock, identity) = recovery::enter(&options)?;
             (Place::Directory, identity, Kept::Locked { _lock: lock })
