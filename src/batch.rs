@@ -194,6 +194,35 @@ impl<'a> Iterator for Operations<'a> {
     }
 }
 
+/// A put or delete, as far as it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glimpse<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// What there is of the value to put, and how long it is; `None` deletes.
+    pub value: Option<(&'a [u8], usize)>,
+}
+
+/// What the beginning of a batch shows: how many operations it says that it has, and those whose keys are there, no more than `most`. What follows
+/// is not proven.
+#[must_use]
+pub fn glimpse(beginning: &[u8], most: usize) -> (usize, Vec<Glimpse<'_>>) {
+    let mut reader = Reader::new(beginning);
+    let count = reader.len32().unwrap_or(0);
+    let mut next = || {
+        let (tag, key_len, value_len) = (reader.u8()?, usize::from(reader.u16()?), reader.len32()?);
+        let key = reader.take(key_len)?;
+        let there = reader.rest().len().min(value_len);
+        let value = reader.take(there)?;
+        match tag {
+            PUT => Some(Glimpse { key, value: Some((value, value_len)) }),
+            DELETE if value_len == 0 => Some(Glimpse { key, value: None }),
+            _ => None,
+        }
+    };
+    (count, std::iter::from_fn(&mut next).take(count.min(most)).collect())
+}
+
 fn read_operation<'a>(reader: &mut Reader<'a>) -> Option<Operation<'a>> {
     let tag = reader.u8()?;
     let key_len = usize::from(reader.u16()?);
@@ -223,6 +252,23 @@ mod tests {
         assert_eq!(operations[0], Operation { key: b"", value: Some(b"empty key") });
         assert_eq!(operations[1], Operation { key: b"k", value: Some(b"") });
         assert_eq!(operations[2], Operation { key: b"gone", value: None });
+    }
+
+    #[test]
+    fn a_glimpse_shows_what_is_there_of_a_batch_wherever_it_is_cut() {
+        let mut batch = Batch::new();
+        batch.put(b"key", b"value").unwrap();
+        batch.delete(b"gone").unwrap();
+        let bytes = batch.encoded();
+        let [put, delete] = [Glimpse { key: b"key", value: Some((b"value", 5)) }, Glimpse { key: b"gone", value: None }];
+        assert_eq!(glimpse(bytes, 9), (2, vec![put, delete]));
+        assert_eq!(glimpse(bytes, 1), (2, vec![put]));
+        assert_eq!(glimpse(&bytes[..bytes.len() - 1], 9), (2, vec![put]));
+        let cut = COUNT_BYTES + OPERATION_HEADER_BYTES + 3;
+        assert_eq!(glimpse(&bytes[..cut + 2], 9), (2, vec![Glimpse { key: b"key", value: Some((b"va", 5)) }]));
+        assert_eq!(glimpse(&bytes[..cut - 1], 9), (2, vec![]));
+        assert_eq!(glimpse(&[0xff; 64], 9).1, vec![]);
+        assert_eq!(glimpse(b"", 9), (0, vec![]));
     }
 
     #[test]

@@ -110,6 +110,15 @@ pub const TURN_BYTES: usize = 1024 * 1024;
 /// Steps of matching that a long reply takes before others have their turn.
 pub const TURN_STEPS: usize = 1 << 20;
 
+/// Headers of segments that AERO.SEGMENTS reads before others have their turn.
+pub const TURN_SEGMENTS: usize = 64;
+/// Most records of one AERO.LOG.
+pub const LOG_RECORDS_MAX: usize = 1000;
+/// Most bytes of log that one AERO.LOG reads.
+pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that AERO.RECORD shows of a record, header included.
+pub const RECORD_SHOWN_BYTES: usize = 64 * 1024;
+
 /// A connection executes nothing more and is not read while so many bytes of replies are not sent.
 pub const CLIENT_OUTPUT_BYTES: usize = 1 << 20;
 /// Nor while so many of its replies wait for the committer, or behind one that does.

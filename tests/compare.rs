@@ -7,7 +7,9 @@ mod world;
 
 use aerodb::commit_id::CommitId;
 use aerodb::committer::Retention;
-use aerodb::compare::{CompareOptions, Comparison, Fork, Relation, Side, compare};
+use aerodb::compare::{
+    CompareOptions, Comparison, Excerpt, Fork, Judged, Local, Place, Relation, Said, Side, Verdict, Written, compare,
+};
 use aerodb::disk::{Disk, SimDisk};
 use aerodb::record::{Kind, Purpose};
 use aerodb::store::manifest::Manifest;
@@ -35,8 +37,13 @@ fn both(a: &SimDisk, b: &SimDisk) -> SimDisk {
 }
 
 fn compared_on(disk: &SimDisk, thorough: bool) -> Result<Comparison> {
-    let (a, b) = (PathBuf::from("/a"), PathBuf::from("/b"));
-    compare(&CompareOptions { a, b, disk: shared(disk), thorough }, &mut |done, total| assert!(done <= total))
+    compared_with(disk, &CompareOptions { thorough, scratch: None })
+}
+
+fn compared_with(disk: &SimDisk, options: &CompareOptions) -> Result<Comparison> {
+    let mut a = Local::open(&shared(disk), Path::new("/a"))?;
+    let mut b = Local::open(&shared(disk), Path::new("/b"))?;
+    compare(&mut a, &mut b, options, &mut |done, total| assert!(done <= total))
 }
 
 /// What comparing says, with and without the proof of every byte, and in both orders.
@@ -45,7 +52,7 @@ fn compared(a: &SimDisk, b: &SimDisk) -> Comparison {
     let thorough = compared_on(&both(a, b), true).unwrap();
     assert_eq!(thorough, Comparison { thorough: true, ..found.clone() });
     let turned = compared_on(&both(b, a), false).unwrap();
-    assert_eq!((turned.a, turned.b, turned.from), (found.b, found.a, found.from));
+    assert_eq!((&turned.a, &turned.b, turned.from), (&found.b, &found.a, found.from));
     assert_eq!(turned.check().is_ok(), found.check().is_ok());
     found
 }
@@ -215,8 +222,9 @@ fn another_database_epoch_or_shape_is_refused() {
     Identity { epoch: 2, ..identity }.write(&other, Path::new(DIR)).unwrap();
     assert_eq!(refused(&a, &other).reason(), Reason::IdentityOtherEpoch);
     let disk = both(&a, &a);
-    let same = CompareOptions { a: "/a".into(), b: "/a".into(), disk: shared(&disk), thorough: false };
-    assert_eq!(compare(&same, &mut |_, _| {}).unwrap_err().reason(), Reason::DirLocked);
+    let _first = Local::open(&shared(&disk), Path::new("/a")).unwrap();
+    let second = Local::open(&shared(&disk), Path::new("/a"));
+    assert_eq!(second.err().map(|error| error.reason()), Some(Reason::DirLocked));
 }
 
 /// Changes the manifest of a directory.
@@ -231,36 +239,258 @@ fn run_path(id: RunId) -> PathBuf {
     Path::new(DIR).join("store").join(id.file_name())
 }
 
-/// R-DETERMINISM: a run that is sound in itself and not that of the other node is found, though the logs are the same.
-#[test]
-fn a_run_that_is_another_is_found_and_a_damaged_one_is_refused() {
-    let a = begun(90);
-    let b = copied(&a);
-    let mut changed = None;
-    edit(&b, |manifest| {
-        let run = &mut manifest.plan.runs[0];
-        let mut bytes = b.contents(&run_path(run.id)).unwrap();
+/// Makes another run of one that a directory has, and has the manifest name it.
+fn forge(disk: &SimDisk, index: usize) -> RunId {
+    let mut forged = None;
+    edit(disk, |manifest| {
+        let run = &mut manifest.plan.runs[index];
+        let mut bytes = disk.contents(&run_path(run.id)).unwrap();
         bytes[40] ^= 1;
         run.hash = xxhash_rust::xxh3::xxh3_128(&bytes);
+        disk.overwrite(&run_path(run.id), bytes);
+        forged = Some(run.id);
+    });
+    forged.unwrap()
+}
+
+fn runs_of(disk: &SimDisk) -> Vec<RunId> {
+    let manifest = Manifest::read(disk, &Path::new(DIR).join("store"), Id([0xdb; 16])).unwrap();
+    manifest.plan.runs.iter().map(|run| run.id).collect()
+}
+
+/// The only verdict.
+fn verdict(found: &Comparison) -> &Verdict {
+    let [verdict] = found.verdicts.as_slice() else { panic!("{found:?}") };
+    verdict
+}
+
+/// R-DETERMINISM: a run that is sound in itself and not that of the other node is found, though the logs are the same; and the log says whose it
+/// is that is wrong, whichever run it is.
+#[test]
+fn of_two_runs_that_differ_the_log_says_which_is_wrong() {
+    let a = begun(90);
+    let runs = runs_of(&a);
+    assert!(runs.len() > 2 && runs.iter().any(|run| run.level > 0), "{runs:?}");
+    for (index, id) in runs.iter().enumerate() {
+        let b = copied(&a);
+        forge(&b, index);
+        for (one, other, wrong) in [(&a, &b, Side::B), (&b, &a, Side::A)] {
+            let found = compared_on(&both(one, other), false).unwrap();
+            assert_eq!(found.relation, Relation::Same);
+            assert_eq!(found.runs.different.iter().map(|run| run.id).collect::<Vec<_>>(), [*id]);
+            let verdict = verdict(&found);
+            assert_eq!((verdict.id, &verdict.judged), (*id, &Judged::Wrong(wrong)), "{found:?}");
+            // No more of the log is replayed than the run was made of.
+            assert_eq!(verdict.from.unwrap().commit, CommitId(id.first.0 - 1));
+            let [(side, spot)] = verdict.spots.as_slice() else { panic!("{verdict:?}") };
+            assert_eq!((*side, spot.offset), (wrong, 40));
+            let (_, commit) = spot.version.as_ref().expect("the first block can't be read");
+            assert!((id.first..=id.last).contains(commit), "{verdict:?}");
+            let error = found.check().unwrap_err();
+            assert_eq!(error.reason(), Reason::StateDiverged);
+            assert_eq!(error.fact("verdict"), Some(format!("{wrong} is wrong").as_str()));
+        }
+        // Such a run is no run, which the proof of every byte finds.
+        assert!(compared_on(&both(&a, &b), true).is_err());
+    }
+}
+
+/// Both may be wrong, each in its way.
+#[test]
+fn where_neither_run_is_what_the_log_yields_both_are_wrong() {
+    let (a, b) = (begun(90), begun(90));
+    let id = forge(&a, 1);
+    edit(&b, |manifest| {
+        let run = &mut manifest.plan.runs[1];
+        let mut bytes = b.contents(&run_path(run.id)).unwrap();
+        bytes[50] ^= 1;
+        run.hash = xxhash_rust::xxh3::xxh3_128(&bytes);
         b.overwrite(&run_path(run.id), bytes);
-        changed = Some(run.id);
     });
     let found = compared_on(&both(&a, &b), false).unwrap();
-    assert_eq!(found.relation, Relation::Same);
-    assert_eq!(found.runs.different.iter().map(|run| run.id).collect::<Vec<_>>(), Vec::from_iter(changed));
-    assert_eq!(found.check().unwrap_err().reason(), Reason::StateDiverged);
-    // Such a run is no run, which the proof of every byte finds.
-    assert!(compared_on(&both(&a, &b), true).is_err());
+    assert_eq!((verdict(&found).id, &verdict(&found).judged), (id, &Judged::Both));
+    assert_eq!(
+        verdict(&found).spots.iter().map(|(side, spot)| (*side, spot.offset)).collect::<Vec<_>>(),
+        [(Side::A, 40), (Side::B, 50)]
+    );
+}
 
-    let damaged = copied(&a);
-    let run = Manifest::read(&damaged, &Path::new(DIR).join("store"), Id([0xdb; 16])).unwrap().plan.runs[0];
-    let mut bytes = damaged.contents(&run_path(run.id)).unwrap();
+/// D-CORRUPT: rot in a run is named with the run, and the side that has it is the one that is wrong.
+#[test]
+fn a_run_that_does_not_verify_is_told_and_judged() {
+    let a = begun(90);
+    let id = runs_of(&a)[0];
+    let rotten = copied(&a);
+    let mut bytes = rotten.contents(&run_path(id)).unwrap();
     bytes[40] ^= 1;
-    damaged.overwrite(&run_path(run.id), bytes);
-    assert_eq!(refused(&a, &damaged).reason(), Reason::StoreRunCorrupt);
+    rotten.overwrite(&run_path(id), bytes);
     let gone = copied(&a);
-    gone.remove(&run_path(run.id)).unwrap();
-    assert_eq!(refused(&gone, &a).reason(), Reason::StoreRunMissing);
+    gone.remove(&run_path(id)).unwrap();
+    for (b, reason) in [(&rotten, Reason::StoreRunCorrupt), (&gone, Reason::StoreRunMissing)] {
+        let found = compared_on(&both(&a, b), false).unwrap();
+        assert_eq!((found.relation, found.runs.different.len()), (Relation::Same, 0));
+        assert_eq!(
+            found.runs.damaged.iter().map(|damage| (damage.id, damage.side)).collect::<Vec<_>>(),
+            [(id, Side::B)]
+        );
+        assert_eq!(verdict(&found).judged, Judged::Wrong(Side::B));
+        assert_eq!(found.check().unwrap_err().reason(), reason);
+    }
+    // A run that only one side has is read as well.
+    let behind = begun(3);
+    let found = compared_on(&both(&rotten, &behind), false).unwrap();
+    assert_eq!(
+        (found.relation, verdict(&found).judged.clone()),
+        (Relation::Prefix { shorter: Side::B }, Judged::Wrong(Side::A))
+    );
+}
+
+/// Where the log of a run is gone, nobody can say; and that is said, not guessed.
+#[test]
+fn where_the_log_was_retired_it_cannot_be_told_whose_run_is_wrong() {
+    let a = begun(200);
+    let retire = |disk: &SimDisk| {
+        let mut node = Node::open(&options(disk)).unwrap();
+        node.checkpoint(Purpose::Checkpoint).unwrap();
+        node.maintain().unwrap();
+        node.close().unwrap();
+    };
+    retire(&a);
+    let b = copied(&a);
+    forge(&b, 0);
+    let found = compared_on(&both(&a, &b), false).unwrap();
+    let Judged::Unknown(why) = &verdict(&found).judged else { panic!("{found:?}") };
+    assert!(why.contains("retired before the first commit of the run"), "{why}");
+    assert_eq!(found.check().unwrap_err().reason(), Reason::StateDiverged);
+    // The log of either side will do.
+    let all = begun(200);
+    let node = Node::open(&keeping_all(&all)).unwrap();
+    node.close().unwrap();
+    go_on(&all, 0, 0);
+    let mut node = Node::open(&keeping_all(&all)).unwrap();
+    node.checkpoint(Purpose::Checkpoint).unwrap();
+    node.maintain().unwrap();
+    node.close().unwrap();
+    let found = compared_on(&both(&b, &all), false).unwrap();
+    assert_eq!(verdict(&found).judged, Judged::Wrong(Side::A), "{found:?}");
+}
+
+/// What is replayed on a disk is in no side, and goes with the directory that was made for it.
+#[test]
+fn a_directory_for_what_is_replayed_is_used_and_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let a = begun(90);
+    let b = copied(&a);
+    forge(&b, 0);
+    let options = CompareOptions { thorough: false, scratch: Some(place.path().to_owned()) };
+    let on_disk = compared_with(&both(&a, &b), &options).unwrap();
+    assert_eq!(on_disk, compared_on(&both(&a, &b), false).unwrap());
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    // A place that is not there: nothing is told, and nothing is left.
+    let options = CompareOptions { thorough: false, scratch: Some(place.path().join("absent")) };
+    let found = compared_with(&both(&a, &b), &options).unwrap();
+    assert!(matches!(verdict(&found).judged, Judged::Unknown(_)), "{found:?}");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+/// F-D1: what each side wrote where the logs part, no more of it than a person needs.
+#[test]
+fn what_each_side_wrote_is_shown_in_part() {
+    let a = begun(3);
+    let b = copied(&a);
+    let put = |disk: &SimDisk, writes: &Writes| {
+        let mut node = Node::open(&keeping_all(disk)).unwrap();
+        node.commit(batch(writes)).unwrap();
+        node.close().unwrap();
+    };
+    let long = vec![7; 1000];
+    put(&a, &vec![(b"gone".to_vec(), None), (long.clone(), Some(long.clone())), (b"k".to_vec(), Some(b"v".to_vec()))]);
+    put(&b, &(0..40u8).map(|key| (vec![key], Some(vec![]))).collect());
+    let found = compared(&a, &b);
+    let Relation::Diverged(Fork::Behind { a: step_a, .. }) = found.relation else { panic!("{found:?}") };
+    let (Ok(Written { kind, after, said: Said::Commit { first, count } }), Ok(wrote_b)) = found.wrote.unwrap() else {
+        panic!()
+    };
+    assert_eq!((kind, after, count), (Kind::Commit, step_a.after, 3));
+    let excerpt = |bytes: &[u8]| Excerpt { beginning: bytes[..bytes.len().min(64)].to_vec(), len: bytes.len() };
+    let expected =
+        [(excerpt(b"gone"), None), (excerpt(&long), Some(excerpt(&long))), (excerpt(b"k"), Some(excerpt(b"v")))];
+    assert_eq!(first, expected);
+    let Said::Commit { first, count } = wrote_b.said else { panic!() };
+    assert_eq!((first.len(), count), (16, 40));
+}
+
+/// A backup of a directory, on its disk.
+fn backed_up(disk: &SimDisk) -> SimDisk {
+    let copy = copied(disk);
+    aerodb::backup::backup(&keeping_all(&copy), Path::new("/backup"), &mut |_, _| {}).unwrap();
+    let backup = SimDisk::new();
+    for path in copy.paths() {
+        if let Ok(name) = path.strip_prefix("/backup") {
+            let to = Path::new(DIR).join(name);
+            for parent in to.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
+                backup.create_dir(parent).unwrap();
+            }
+            backup.overwrite(&to, copy.contents(&path).unwrap());
+        }
+    }
+    backup
+}
+
+/// FMT-BACKUP: a backup is compared where it lies, with a directory or with another backup.
+#[test]
+fn a_backup_is_compared_like_a_directory() {
+    let a = begun(90);
+    let backup = backed_up(&a);
+    let found = compared(&a, &backup);
+    // Taking it has cut the log.
+    assert_eq!(
+        (found.relation, &found.a.place, &found.b.place),
+        (Relation::Prefix { shorter: Side::A }, &Place::Directory, &Place::Backup)
+    );
+    found.check().unwrap();
+    assert_eq!(compared(&backup, &backup).relation, Relation::Same);
+
+    let fork = copied(&a);
+    go_on(&fork, 30, 7);
+    let later = backed_up(&fork);
+    let found = compared(&backup, &later);
+    let Relation::Diverged(Fork::Behind { common, a: step_a, b: step_b }) = found.relation else { panic!("{found:?}") };
+    assert_eq!((common.commit, step_a.kind, step_b.kind), (CommitId(90), Kind::Cut, Kind::Commit));
+    let (Ok(wrote), Ok(_)) = found.wrote.unwrap() else { panic!() };
+    assert_eq!(wrote.said, Said::Cut(Purpose::Backup));
+}
+
+/// FMT-BACKUP, D-CORRUPT: of a backup nothing is believed that is not what was backed up.
+#[test]
+fn a_backup_whose_files_are_others_is_refused() {
+    let a = begun(90);
+    let backup = backed_up(&a);
+    let longer = copied(&a);
+    go_on(&longer, 60, 7);
+    let names = backup.paths();
+    let mut refused_files = 0;
+    for path in names.iter().filter(|path| !path.ends_with("LOCK")) {
+        let rotten = copied(&backup);
+        let mut bytes = rotten.contents(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        rotten.overwrite(path, bytes);
+        let is_run = path.extension().is_some_and(|end| end == "run");
+        match compared_on(&both(&longer, &rotten), false) {
+            Err(error) => {
+                assert!([Reason::BackupCorrupt].contains(&error.reason()), "{path:?}: {error}");
+                refused_files += 1;
+            }
+            Ok(found) if is_run => {
+                assert!(found.runs.damaged.iter().all(|damage| damage.side == Side::B), "{path:?}: {found:?}");
+            }
+            // A segment that nothing had to be known of.
+            Ok(_) => assert!(path.extension().is_some_and(|end| end == "seg"), "{path:?}"),
+        }
+        assert_eq!(compared_on(&both(&longer, &rotten), true).unwrap_err().reason(), Reason::BackupCorrupt, "{path:?}");
+    }
+    assert!(refused_files > 4, "{refused_files}");
 }
 
 /// D-CORRUPT: a flipped bit in a sealed segment does not change a history, and is what the proof of every byte is for.

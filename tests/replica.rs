@@ -11,7 +11,7 @@ mod served;
 mod world;
 
 use aerodb::committer::Retention;
-use aerodb::compare::{CompareOptions, Comparison, Relation, Side, compare};
+use aerodb::compare::{CompareOptions, Comparison, Local, Relation, Side, compare};
 use aerodb::disk::{Disk, RealDisk};
 use aerodb::frame::{Frame, Segment};
 use aerodb::receiver::machine::State as ReceiverState;
@@ -138,8 +138,12 @@ fn some_batch(dice: &mut Dice) -> Batch {
 }
 
 fn compared(a: &Path, b: &Path, thorough: bool) -> Comparison {
-    let options = CompareOptions { a: a.to_owned(), b: b.to_owned(), disk: real(), thorough };
-    compare(&options, &mut |_, _| {}).unwrap()
+    try_compare(a, b, thorough).unwrap()
+}
+
+fn try_compare(a: &Path, b: &Path, thorough: bool) -> aerodb::Result<Comparison> {
+    let (mut a, mut b) = (Local::open(&real(), a)?, Local::open(&real(), b)?);
+    compare(&mut a, &mut b, &CompareOptions { thorough, scratch: None }, &mut |_, _| {})
 }
 
 /// Does what maintenance has not done yet: when it is done is free.
@@ -530,8 +534,8 @@ fn log_that_was_retired_is_missed_by_name() {
     assert_eq!(replica.commit(), last);
     drop(replica);
     world.stop_primary();
-    let found = CompareOptions { a: world.path("r"), b: world.path("p"), disk: real(), thorough: false };
-    assert_eq!(compare(&found, &mut |_, _| {}).unwrap_err().reason(), Reason::WalRetired);
+    let refused = try_compare(&world.path("r"), &world.path("p"), false).unwrap_err();
+    assert_eq!(refused.reason(), Reason::WalRetired);
 }
 
 /// R-AUTHORITY: a directory has one role, whoever opens it.

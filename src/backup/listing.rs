@@ -97,7 +97,7 @@ impl Listing {
         self.segments().last().map(|(first, _)| first).unwrap_or_default()
     }
 
-    fn segments(&self) -> impl Iterator<Item = (Position, u64)> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = (Position, u64)> {
         self.files.iter().filter_map(|file| match file.name {
             Name::Segment(first) => Some((first, file.size)),
             Name::Identity | Name::Manifest | Name::Run(_) => None,

@@ -17,11 +17,13 @@
 //! Deliberately absent: backups of a node that is in use, incremental ones, compression, deletion.
 
 mod copy;
+mod files;
 mod listing;
 mod restore;
 mod take;
 
 pub(crate) use copy::{Whole, read_whole};
+pub(crate) use files::BackupFiles;
 pub use listing::BACKUP_FILE;
 pub use restore::{RestoreOptions, check, restore, restore_with};
 pub use take::backup;

@@ -27,6 +27,11 @@ pub(crate) fn path<'a>(matches: &'a ArgMatches, name: &str) -> Result<&'a Path> 
     matches.get_one::<PathBuf>(name).map(PathBuf::as_path).ok_or_else(|| usage(format!("{name} is missing")))
 }
 
+/// A path, if it was given.
+pub(crate) fn optional_path<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a Path> {
+    matches.get_one::<PathBuf>(name).map(PathBuf::as_path)
+}
+
 /// A word, if it was given.
 pub(crate) fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
     matches.get_one::<String>(name).map(String::as_str)
@@ -103,12 +108,20 @@ impl Place {
     /// `cli.input`.
     pub(crate) fn read(matches: &ArgMatches) -> Result<Place> {
         let Some(address) = word(matches, "addr") else { return Target::read(matches).map(Place::Directory) };
-        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
-        if port.is_none_or(|port| digits(port).is_none_or(|port| port > u64::from(u16::MAX))) {
-            return Err(unreadable("addr", address, "HOST:PORT"));
-        }
-        Ok(Place::Server(address.to_owned()))
+        self::address(address).map(|address| Place::Server(address.to_owned()))
     }
+}
+
+/// The address of a server.
+///
+/// # Errors
+/// `cli.input`.
+pub(crate) fn address(address: &str) -> Result<&str> {
+    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+    if port.is_none_or(|port| digits(port).is_none_or(|port| port > u64::from(u16::MAX))) {
+        return Err(unreadable("addr", address, "HOST:PORT"));
+    }
+    Ok(address)
 }
 
 /// A directory, and whose it is expected to be.

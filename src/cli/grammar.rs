@@ -264,13 +264,16 @@ fn verify() -> Command {
 fn compare() -> Command {
     command(
         "compare",
-        "Say whether one directory's log is the beginning of the other's, where they part if not, and whether the runs are equal",
-        "  aerodb compare data copy\n  aerodb compare data copy --thorough --json",
+        "Say whether one log is the beginning of the other, where they part if not and what each wrote there, and whose runs are wrong",
+        "  aerodb compare data copy\n  aerodb compare data backup-1 --thorough --json\n  aerodb compare localhost:6380 localhost:6381\n  \
+         aerodb compare addr:localhost:6380 backup-1",
     )
-    .arg(path("A", "A directory"))
-    .arg(path("B", "Another directory of the same database"))
+    .arg(path("A", "A directory, a backup, or addr:HOST:PORT of a running node"))
+    .arg(path("B", "Another of the same database"))
     .args([
         Arg::new("thorough").long("thorough").action(ArgAction::SetTrue).help("Prove every byte of both first"),
+        option("scratch", "DIR", "Where a directory is made for what is replayed, and removed [default: memory, if the log is short]")
+            .value_parser(value_parser!(PathBuf)),
         json(),
     ])
 }

@@ -14,7 +14,7 @@
 //!
 //! * `grammar`: commands, options and their help. `args`, `bytes`: what the arguments mean.
 //! * `edit`, `read`, `status`, `records`, `tools`, `compare`, `registry`, `demo`, `bench`: the commands.
-//! * `session`: a node for the length of a command. `remote`: a server in its place.
+//! * `session`: a node for the length of a command. `remote`: a server in its place. `node`: a server that is compared.
 //! * `settings`, `serve`: a node for clients, and what it is started with.
 //! * `output`: standard output. `failure`: how a refusal is told. `logs`: what is said meanwhile.
 
@@ -27,6 +27,7 @@ mod edit;
 mod failure;
 mod grammar;
 mod logs;
+mod node;
 mod output;
 mod read;
 mod records;

@@ -4,7 +4,7 @@
 //! refusal of the server that names a reason is that reason here, with the same exit status. A write whose connection breaks before it
 //! is answered is `commit.unknown`: it may have been made.
 //!
-//! Used by `read`, `edit` and `status`. What a server may send is bounded by `resp`; a range is taken row by row.
+//! Used by `read`, `edit`, `status` and, of a running node that is compared, `node`. What a server may send is bounded by `resp`; a range is taken row by row.
 
 use crate::cli::bytes;
 use aerodb::resp::encode_request;
@@ -36,11 +36,19 @@ impl Server {
     /// # Errors
     /// `server.unreachable`, `server.not_understood`, what the server refuses.
     pub(crate) fn connect(address: &str) -> Result<Server> {
+        Server::connect_with(address, Bounds::default())
+    }
+
+    /// The same, with replies that are no longer than this.
+    ///
+    /// # Errors
+    /// As [`Server::connect`].
+    pub(crate) fn connect_with(address: &str, bounds: Bounds) -> Result<Server> {
         let connection = Connection::open(address).map_err(|error| unreachable(address, &error))?;
         let mut server = Server {
             address: address.to_owned(),
             connection,
-            responses: Responses::new(Bounds::default()),
+            responses: Responses::new(bounds),
             buffer: vec![0; BUFFER_BYTES],
             unread: 0..0,
             newest: CommitId(0),
@@ -139,20 +147,62 @@ impl Server {
     /// The answer to `AERO.LAST POINT`.
     fn last(&mut self) -> Result<Option<LogPoint>> {
         match self.piece()? {
-            Piece::Value(Value::Null) => return Ok(None),
-            Piece::Array(3) => {}
-            Piece::Array(_) => return Err(self.not_understood("an array of another length")),
-            Piece::Value(other) => return Err(self.not_understood(other.kind())),
+            Piece::Value(Value::Null) => Ok(None),
+            Piece::Array(3) => self.point().map(Some),
+            Piece::Array(_) => Err(self.not_understood("an array of another length")),
+            Piece::Value(other) => Err(self.not_understood(other.kind())),
         }
-        let (commit, position, history) = (self.value()?, self.value()?, self.value()?);
-        let history = self.bytes(history)?;
-        let digits = str::from_utf8(&history).ok().filter(|digits| digits.len() == 16 && !digits.starts_with('+'));
-        let history = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        Ok(Some(LogPoint {
-            commit: CommitId(self.number(&commit)?),
-            position: Position(self.number(&position)?),
-            history: History(history.ok_or_else(|| self.not_understood("no history"))?),
-        }))
+    }
+
+    /// Asks for an array, and says how many values it has; they are taken one by one.
+    ///
+    /// # Errors
+    /// Those of the connection, and what the server refuses.
+    pub(crate) fn array(&mut self, request: &[&[u8]]) -> Result<usize> {
+        self.send(&[request])?;
+        match self.piece()? {
+            Piece::Array(count) => Ok(count),
+            Piece::Value(other) => Err(self.not_understood(other.kind())),
+        }
+    }
+
+    /// The next three values of an array: commit, position and history.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) fn point(&mut self) -> Result<LogPoint> {
+        let (commit, position, history) = (self.next_number()?, self.next_number()?, self.text()?);
+        let digits = Some(history).filter(|digits| digits.len() == 16 && !digits.starts_with('+'));
+        let history = digits.and_then(|digits| u64::from_str_radix(&digits, 16).ok());
+        let history = History(history.ok_or_else(|| self.not_understood("no history"))?);
+        Ok(LogPoint { commit: CommitId(commit), position: Position(position), history })
+    }
+
+    /// The next value of an array, a number.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) fn next_number(&mut self) -> Result<u64> {
+        let value = self.value()?;
+        self.number(&value)
+    }
+
+    /// The next value of an array, bytes.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) fn next_bytes(&mut self) -> Result<Vec<u8>> {
+        let value = self.value()?;
+        self.bytes(value)
+    }
+
+    /// The next value of an array, text.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) fn text(&mut self) -> Result<String> {
+        let bytes = self.next_bytes()?;
+        String::from_utf8(bytes).map_err(|_| self.not_understood("bytes that are no text"))
     }
 
     /// A section of what the server says of itself: names and values, in its order.
@@ -216,7 +266,8 @@ impl Server {
         Ok(number.unsigned_abs())
     }
 
-    fn not_understood(&self, got: impl fmt::Display) -> Error {
+    /// The error for what is no answer to what was asked.
+    pub(crate) fn not_understood(&self, got: impl fmt::Display) -> Error {
         Error::new(Reason::ServerNotUnderstood).with("server", &self.address).with("got", got)
     }
 

@@ -13,6 +13,7 @@
 //! * [`adopt`](fn@adopt): makes a log of segments that were copied.
 //! * [`SegmentReader`]: proves the records of one segment.
 //! * [`LogCursor`]: proves the records of a range of segments, for tools and for serving.
+//! * [`LogHeaders`]: which records there are, beside the writer, without what they say.
 //!
 //! Promises: what `sync` returned for is there after any crash (D-ACK); what is not proven is never handed on (P5-I5); a torn tail
 //! is told from corruption by evidence (`tail.rs`); the files depend on the records alone (R-DETERMINISM).
@@ -24,6 +25,7 @@ mod blank;
 mod cursor;
 #[cfg(feature = "replication")]
 mod follower;
+mod headers;
 mod mark;
 mod open;
 mod segment;
@@ -34,6 +36,7 @@ pub use adopt::adopt;
 pub use cursor::LogCursor;
 #[cfg(feature = "replication")]
 pub use follower::FollowedLog;
+pub use headers::{LogHeaders, segment_start, segments_before};
 pub use mark::{MARK_FILE, Mark};
 pub use open::{Cover, Inspection, LogReport, TailProof, examine, inspect, open, outline};
 pub use segment::{

@@ -142,6 +142,11 @@ impl SegmentReader {
         &self.path
     }
 
+    /// The same, open.
+    pub(super) fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
     /// The length of the file.
     ///
     /// # Errors

@@ -1,19 +1,23 @@
-//! Replies that take several turns of the loop: reads of many keys, scans, counts, ranges.
+//! Replies that take several turns of the loop: reads of many keys, scans, counts, ranges, the segments of the log.
 //!
 //! A job reads one view from its first turn to its last (M-VIEW), so its reply is that of one commit, however long it takes. In a turn it
 //! looks at so many keys, those without a value included, reads so many bytes and takes so many steps of matching, and then gives way.
 //! Where the head of a reply has to say how many elements follow, and they are too many to be kept, they are counted first and then read
 //! again, from the same view.
 
+use crate::codec::SECTOR_BYTES;
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::resp::{Glob, Out};
 use crate::server::commands::data::{Progress, Slice};
+use crate::server::commands::history::put_point;
 use crate::server::commands::transactions::{Action, Queued};
 use crate::server::session::Context;
 use crate::store::{Direction, Range, View};
+use crate::wal;
 use std::ops::Bound;
 
 /// What a turn of a walk reads beyond the blocks that it begins with, however large those are.
@@ -30,6 +34,8 @@ pub enum Job {
     Scan(Scan),
     /// AERO.RANGE.
     Rows(Rows),
+    /// AERO.SEGMENTS.
+    Segments(Segments),
 }
 
 impl Job {
@@ -43,6 +49,7 @@ impl Job {
             Job::Count(count) => count.turn(context, out),
             Job::Scan(scan) => scan.turn(context, out),
             Job::Rows(rows) => rows.turn(context, out),
+            Job::Segments(segments) => segments.turn(context, out),
         }
     }
 
@@ -54,6 +61,7 @@ impl Job {
             Job::Count(_) => 0,
             Job::Scan(scan) => scan.found.len(),
             Job::Rows(rows) => rows.kept.len(),
+            Job::Segments(segments) => segments.kept.len().saturating_add(size_of_val(segments.firsts.as_slice())),
         }
     }
 }
@@ -391,5 +399,61 @@ impl Rows {
         })?;
         self.phase = Phase::Sending(left);
         Ok(left == 0)
+    }
+}
+
+/// The segments of the log, with the point before each.
+#[derive(Debug)]
+pub struct Segments {
+    end: LogPoint,
+    firsts: Vec<Position>,
+    /// How many of them were looked at.
+    looked: usize,
+    /// How many of them are kept, as they are sent.
+    count: usize,
+    kept: Vec<u8>,
+}
+
+impl Segments {
+    /// The segments up to the durable end.
+    ///
+    /// # Errors
+    /// `disk.name_failed`.
+    pub fn new(context: &Context<'_>) -> Result<Segments> {
+        let end = context.database.extent().durable;
+        let firsts = wal::segments_before(context.database.log(), end.position)?;
+        Ok(Segments { end, firsts, looked: 0, count: 0, kept: Vec::new() })
+    }
+
+    fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
+        let mut left = limits::TURN_SEGMENTS;
+        while let Some(first) = self.firsts.get(self.looked) {
+            if left == 0 {
+                return Ok(false);
+            }
+            left = left.saturating_sub(1);
+            self.looked = self.looked.saturating_add(1);
+            context.count_read(SECTOR_BYTES);
+            match wal::segment_start(context.database.log(), *first) {
+                Ok(start) => {
+                    put_point(start, &mut Out::new(out.version(), &mut self.kept));
+                    self.count = self.count.saturating_add(1);
+                }
+                // Retention has removed it meanwhile, and with it all before it.
+                Err(error) if error.reason() == Reason::WalSegmentMissing && *first < context.database.extent().oldest => {
+                    (self.count, self.kept) = (0, Vec::new());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.count == 0 {
+            // Before the next record there is no segment that holds anything.
+            put_point(self.end, &mut Out::new(out.version(), &mut self.kept));
+            self.count = 1;
+        }
+        out.array(self.count.saturating_add(1).saturating_mul(3));
+        put_point(self.end, out);
+        out.encoded(&self.kept);
+        Ok(true)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request ──► table (name, arity, keys) ──► data        over a Lookup: on the loop, or in a decision of the committer
-//!                                           transactions, connection, scan, aero, info, config, catalog      on the loop
+//!                                           transactions, connection, scan, aero, history, info, config, catalog      on the loop
 //!                                           jobs        replies that take several turns of the loop
 //! ```
 //!
@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod config;
 pub mod connection;
 pub mod data;
+pub mod history;
 pub mod info;
 pub mod jobs;
 pub mod scan;

@@ -5,7 +5,7 @@
 
 use crate::resp::Out;
 use crate::server::commands::data::Data;
-use crate::server::commands::{Words, aero, catalog, config, connection, info, quoted, scan};
+use crate::server::commands::{Words, aero, catalog, config, connection, history, info, quoted, scan};
 use crate::server::session::{Context, Session, Step};
 use std::cmp::Ordering;
 
@@ -227,6 +227,15 @@ pub const COMMANDS: &[Command] = &[
         ..AERO
     },
     Command {
+        name: "aero.history",
+        syntax: "AERO.HISTORY position",
+        arity: 2,
+        summary: "What the log is before a position, if a record begins there",
+        reply: "array of commit, position and history; null if none does",
+        run: Run::AfterOrders(history::history),
+        ..AERO
+    },
+    Command {
         name: "aero.last",
         syntax: "AERO.LAST [POINT]",
         arity: -1,
@@ -236,12 +245,48 @@ pub const COMMANDS: &[Command] = &[
         ..AERO
     },
     Command {
+        name: "aero.log",
+        syntax: "AERO.LOG from [COUNT n]",
+        arity: -2,
+        summary: "Which records follow a position where one begins",
+        reply: "flat array: commit, position and history before the first; of each its kind, its bytes, and commit, position and history behind it",
+        run: Run::AfterOrders(history::records),
+        ..AERO
+    },
+    Command {
         name: "aero.range",
         syntax: "AERO.RANGE start end [LIMIT n] [REV] [AT commit]",
         arity: -3,
         summary: "Rows in the order of their keys, from start on and before end; an empty end is none",
         reply: "flat array of keys and values",
         run: Run::AfterOrders(aero::range),
+        ..AERO
+    },
+    Command {
+        name: "aero.record",
+        syntax: "AERO.RECORD position",
+        arity: 2,
+        summary: "The record that begins at a position",
+        reply: "array: commit, position and history before it, its bytes, and the first 64 KiB of it",
+        run: Run::AfterOrders(history::record),
+        ..AERO
+    },
+    Command {
+        name: "aero.runs",
+        syntax: "AERO.RUNS",
+        arity: 1,
+        summary: "The runs of this node",
+        reply: "flat array: commit, position and history of the checkpoint; of each run its file, its bytes and its hash",
+        run: Run::AfterOrders(history::runs),
+        ..AERO
+    },
+    Command {
+        name: "aero.segments",
+        syntax: "AERO.SEGMENTS",
+        arity: 1,
+        summary: "The segments of the log that are kept",
+        reply: "flat array: commit, position and history at the durable end; of each segment, oldest first, those before it",
+        run: Run::AfterOrders(history::segments),
         ..AERO
     },
     Command {
