@@ -191,7 +191,8 @@ fn manifest(came: &mut Vec<Came>) -> Manifest {
 fn a_snapshot_is_the_files_of_the_checkpoint() {
     let primary = Primary::filled();
     let expected = primary.expected();
-    assert!(expected.files.len() > 3 && expected.files.iter().all(|file| !file.is_empty()));
+    let lengths: Vec<usize> = expected.files.iter().map(Vec::len).collect();
+    assert!(lengths.len() > 2 && !lengths.contains(&0), "{lengths:?}");
     let end = expected.bytes();
     for seed in 0..30 {
         let mut dice = Dice(seed);
@@ -469,8 +470,8 @@ fn a_fault_of_the_primarys_disk_ends_the_snapshot_and_nothing_else() {
 /// WIRE-PROBE: at every position of a small log, and beyond both its ends, the answer is what the log itself says.
 #[test]
 fn a_probe_is_answered_as_the_log_says_at_every_position() {
-    let mut primary = Primary::new(Retention::Bytes(1), u64::MAX);
-    primary.fill(40);
+    let mut primary = Primary::new(Retention::Bytes(9000), u64::MAX);
+    primary.fill(60);
     let (extent, log) = (primary.node.extent(), primary.node.log().clone());
     assert!(extent.oldest > Position(0) && extent.segment > extent.oldest);
     let mut cursor =
