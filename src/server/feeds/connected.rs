@@ -461,10 +461,11 @@ mod tests {
         follower.write(&said).unwrap();
         let (extent, mut counters, mut buffer) = (database.extent(), Counters::default(), vec![0; 1 << 20]);
         let (mut turns, mut slept, mut followed) = (0, 0, 0);
-        let whole = |state: State| state == State::Copied;
-        while feeds.seats.len() < 3
-            || !feeds.seats.iter().flatten().all(|(_, seat)| !seat.is_paced() || whole(seat.session().state()))
-        {
+        let copied = |feeds: &Feeds| {
+            let seats = feeds.seats.iter().flatten();
+            seats.filter(|(_, seat)| seat.session().state() == State::Copied).count()
+        };
+        while copied(&feeds) < 2 || followed < LOG as usize {
             let sleeps = feeds.may_sleep(&extent);
             let pause = feeds.pause();
             slept += u32::from(sleeps && pause.is_some_and(|pause| pause > 0));
@@ -486,7 +487,6 @@ mod tests {
             let received: Vec<usize> = copies.iter().map(|(_, received)| *received).collect();
             assert!(received[0].abs_diff(received[1]) <= (2 << 20) / 5, "{received:?}");
         }
-        assert!(followed as u64 >= LOG.min(extent.durable.position.0), "{followed}");
         assert!(slept > 3 && turns < 100_000, "it slept {slept} times in {turns} turns");
     }
 }
