@@ -1,7 +1,7 @@
 //! The door to time.
 //!
 //! Nothing else names `std::time`. No decision of the product depends on how long anything took (R-AUTHORITY);
-//! what is here serves the bench and the progress line of long commands.
+//! what is here serves the bench, the progress line of long commands, and the pace at which snapshots are sent.
 
 /// How long a poll waits that is not to wait.
 pub const NO_TIME: std::time::Duration = std::time::Duration::ZERO;
@@ -10,6 +10,12 @@ pub const NO_TIME: std::time::Duration = std::time::Duration::ZERO;
 #[must_use]
 pub fn seconds(seconds: u32) -> std::time::Duration {
     std::time::Duration::from_secs(seconds.into())
+}
+
+/// So many nanoseconds, for a poll to wait.
+#[must_use]
+pub fn nanoseconds(nanoseconds: u64) -> std::time::Duration {
+    std::time::Duration::from_nanos(nanoseconds)
 }
 
 /// Measures how long something took, for people.

@@ -500,6 +500,8 @@ settings! {
         "Listen elsewhere than on loopback, for clients and replicas. There is no authentication yet: whoever reaches the address reads everything, and clients write everything."
     replication "replication" Option<SocketAddr>, "", None,
         "Where replicas connect; the directory must be that of a primary, and a new one is made so. Port 0 lets the operating system choose one."
+    serve_rate "serve-rate" Option<Bytes>, "", Some(limits::SERVE_RATE_BYTES),
+        "For a primary: most bytes in a second of all snapshots that it sends; without it they take what the turns of its loop allow."
     primary "primary" Option<Endpoint>, "", None,
         "For a replica: where its primary listens for replicas. `replica` needs it."
     reconnect "reconnect" Again, "1", Some(limits::RECONNECT_SECONDS),

@@ -62,6 +62,8 @@ pub struct Status {
     pub proofs: ProofCounts,
     /// Views that exist.
     pub views: usize,
+    /// Checkpoints that are pinned, for snapshots.
+    pub checkpoints: usize,
     /// What ended reading, if anything did.
     pub halted: Option<Error>,
     /// What ended writing, if anything did.
@@ -365,9 +367,10 @@ impl Database {
             maintenance: self.maintenance_seen.load(),
             sealed_tables: state.sealed.len(),
             runs: state.runs.iter().rev().map(|run| run.info()).collect(),
-            merges_due: state.merges_due,
+            merges_due: state.manifest.plan.merges.len(),
             proofs: self.store.proofs(),
             views: self.store.views(),
+            checkpoints: self.store.checkpoints(),
             halted: self.store.halted(),
             write_fault: self.store.write_fault(),
         }

@@ -132,6 +132,8 @@ pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
 pub const MANIFEST_BYTES_MAX: usize = 76 + 80 * MANIFEST_RUNS_MAX;
 /// Snapshots that a primary serves at a time.
 pub const SNAPSHOTS_MAX: usize = 8;
+/// Least and most bytes that all snapshots together may be allowed in a second.
+pub const SERVE_RATE_BYTES: (u64, u64) = (1 << 10, 1 << 40);
 /// Bytes of a snapshot that a replica has asked for and not written.
 pub const SNAPSHOT_WINDOW_BYTES: u64 = 16 << 20;
 /// Longest text of a REFUSE frame.

@@ -410,17 +410,17 @@ fn edges<S: Copy, E: Copy>(
 fn a_session_of_a_replica_takes_every_edge_and_no_other() {
     use aerodb::feeder::machine::{Event, State, next};
     use aerodb::feeder::{Session, Source};
-    use aerodb::frame::{Fetch, Frame, Hello, VERSION};
-    use aerodb::{Id, Init, Options, Position, Role};
+    use aerodb::frame::{Fetch, Frame, Hello, Purpose, Snapshot, VERSION};
+    use aerodb::{Id, Init, LogPoint, Options, Position, Role};
 
     let disk = SimDisk::new();
     Node::init(&Init { role: Role::Primary, ..init_options(&disk, tiny()) }).unwrap();
     let mut node = Node::open(&Options { retention: Retention::All, ..world::options(&disk) }).unwrap();
     let identity = node.report().identity;
-    let source = Arc::new(Source::new(identity, node.log().clone()));
+    let source = Arc::new(Source::new(identity, node.log().clone(), node.store()));
     let hello = Hello {
         versions: (VERSION, VERSION),
-        purpose: aerodb::frame::Purpose::Follow,
+        purpose: Purpose::Follow,
         database_id: identity.database_id,
         node_id: Id([1; 16]),
         epoch: identity.epoch,
@@ -433,6 +433,10 @@ fn a_session_of_a_replica_takes_every_edge_and_no_other() {
         bytes
     };
     let fetch = |from, upto| said(Frame::Fetch(Fetch { from: Position(from), upto: Position(upto) }));
+    let snapshot = |from, upto| said(Frame::Snapshot(Snapshot { from, upto }));
+    let comes_for = |purpose| said(Frame::Hello(Hello { purpose, validated: LogPoint::default(), ..hello }));
+    let (copies, probes) = (comes_for(Purpose::Snapshot), comes_for(Purpose::Fork));
+    let probe = said(Frame::Probe(Position(0)));
     let (comes, nothing) = (said(Frame::Hello(hello)), said(Frame::Hello(Hello::of_nothing((1, 1), Id([1; 16])))));
     let seen = std::cell::RefCell::new(BTreeSet::new());
     let look = |session: &Session| {
@@ -452,6 +456,10 @@ fn a_session_of_a_replica_takes_every_edge_and_no_other() {
         (vec![nothing], State::Introduced),
         (vec![comes.clone()], State::Idle),
         (vec![comes.clone(), fetch(0, 100), fetch(100, 200)], State::Parked),
+        (vec![copies.clone()], State::AwaitingSnapshot),
+        (vec![copies.clone(), snapshot(0, 9)], State::Copied),
+        (vec![probes.clone()], State::Probing),
+        (vec![probes.clone(), probe.clone()], State::Answering),
     ];
     for (story, state) in stories {
         let mut session = Session::new(&source);
@@ -484,5 +492,37 @@ fn a_session_of_a_replica_takes_every_edge_and_no_other() {
     assert_eq!(session.state(), State::Serving);
     session.disconnected();
     look(&session);
+    // The same for a snapshot, which has an end; the connection ends in both states that have a pin.
+    node.commit(batch(&vec![(b"key".to_vec(), Some(vec![7; 200]))])).unwrap();
+    node.checkpoint(aerodb::record::Purpose::Checkpoint).unwrap();
+    for ends in [State::Copying, State::Pinned, State::Copied] {
+        let mut session = Session::new(&source);
+        session.receive(&copies, &node.extent(), false);
+        served(&mut session, &node, 8);
+        for bytes in [snapshot(0, 5), snapshot(5, 9)] {
+            session.receive(&bytes, &node.extent(), false);
+            look(&session);
+        }
+        served(&mut session, &node, 8);
+        if ends != State::Copying {
+            served(&mut session, &node, 8);
+            served(&mut session, &node, 8);
+            assert_eq!(session.state(), State::Pinned);
+        }
+        if ends == State::Copied {
+            session.receive(&snapshot(9, 1 << 20), &node.extent(), false);
+            look(&session);
+            while session.state() != State::Copied {
+                served(&mut session, &node, 1 << 20);
+            }
+        }
+        assert_eq!(session.state(), ends);
+        session.disconnected();
+        look(&session);
+    }
+    let mut session = Session::new(&source);
+    session.receive(&[probes, probe].concat(), &node.extent(), false);
+    served(&mut session, &node, 8);
+    assert_eq!(session.state(), State::Probing);
     assert_eq!(*seen.borrow(), edges(State::ALL, Event::ALL, State::name, Event::name, next));
 }

@@ -39,6 +39,7 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
         database: Arc::clone(&database),
         listen: config.listen.value,
         replication: config.replication.value,
+        serve_rate: config.serve_rate.value.map(|rate| rate.0),
         allow_remote: config.remote.value,
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,

@@ -74,7 +74,7 @@ impl Seen {
             seen.say(&format!("run_{number}_bytes"), info.size);
             seen.say(&format!("run_{number}_hash"), format_args!("{:032x}", info.hash));
         }
-        seen.say("merges_due", state.merges_due);
+        seen.say("merges_due", state.manifest.plan.merges.len());
         seen
     }
 
@@ -161,7 +161,7 @@ impl Seen {
                 let of = PROOFS.map(|name| format!("{} {name}", word(&format!("proofs_{name}"))));
                 row("proofs", &format!("{logged} logged: {}", of.join(", ")))?;
             }
-            row("views", word("views"))?;
+            row("views", &format!("{}, and {} checkpoints", word("views"), word("checkpoints")))?;
             row("committer", &component("committer"))?;
             row("maintenance", &component("maintenance"))?;
             row("halted", self.word("halted").unwrap_or("no"))?;
@@ -173,7 +173,11 @@ impl Seen {
         for (number, node) in self.each("feed", "_node") {
             let part = |name: &str| word(&format!("feed_{number}_{name}"));
             let (address, state, sent, asked) = (part("address"), part("state"), part("sent"), part("asked"));
-            row("", &format!("{node} at {address}: {state}, sent {sent}, asked {asked}"))?;
+            let of = self
+                .word(&format!("feed_{number}_bytes"))
+                .map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
+            let purpose = part("purpose");
+            row("", &format!("{node} at {address}: {purpose}, {state}, sent {sent}{of}, asked {asked}"))?;
         }
         for (name, value) in self.of_a_replica() {
             row(&name.replace('_', " "), value)?;
@@ -239,6 +243,7 @@ impl Seen {
             let proofs = proofs.map(|name| (name.to_owned(), json!(self.number(&format!("proofs_{name}")))));
             object["proofs"] = Value::Object(proofs.collect());
             object["views"] = json!(self.number("views"));
+            object["checkpoints"] = json!(self.number("checkpoints"));
             object["committer"] = component("committer");
             object["maintenance"] = component("maintenance");
             object["halted"] = json!(self.word("halted"));
@@ -249,10 +254,12 @@ impl Seen {
                 let name = |part: &str| format!("feed_{number}_{part}");
                 json!({
                     "node": node,
+                    "purpose": self.word(&name("purpose")),
                     "address": self.word(&name("address")),
                     "state": self.word(&name("state")),
                     "sent": self.number(&name("sent")),
                     "asked": self.number(&name("asked")),
+                    "bytes": self.number(&name("bytes")),
                 })
             };
             object["feeding"] = json!({

@@ -2,20 +2,22 @@
 //!
 //! Whoever drives it calls [`Session::receive`] with what arrives, in any pieces, and [`Session::serve`] for what is to be sent next, as
 //! long as the other side takes it; each time with how far the log reaches then. A fetch costs nothing until it is served: it is a number
-//! up to which may be sent. So what is held is a frame that has not arrived whole, a frame that is not handed out, and one open file.
+//! up to which may be sent. So what is held is a frame that has not arrived whole, a frame that is not handed out, and one open file; for a
+//! snapshot also the pin of a checkpoint.
 //!
 //! Assumes that what is handed out is sent, in order. Pure over the bytes, the [`Extent`] and the disk.
 
+use super::copying::Copying;
 use super::machine::{self, Event, State};
 use super::source::{Segment, Source};
 use crate::disk::File;
 use crate::error::{Error, Result};
-use crate::frame::{self, Fetch, Frame, Hello, Purpose, Refuse, SEGMENT_HEAD_BYTES, Shape, Welcome};
+use crate::frame::{self, Before, Fetch, Frame, Hello, Purpose, Refuse, SEGMENT_HEAD_BYTES, Shape, Welcome};
 use crate::id::Id;
 use crate::identity::Identity;
 use crate::limits;
 use crate::observed::{Observation, Observed};
-use crate::position::Position;
+use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::resp::request::Malformed;
 use crate::sync::{Arc, planted};
@@ -54,12 +56,15 @@ pub struct Session {
     /// A frame without log that is not handed out.
     output: Vec<u8>,
     replica: Option<Id>,
+    purpose: Option<Purpose>,
     /// Everything before was handed out, or not asked for.
     next: Position,
     /// The end of what was asked for; before that, where the replica stands.
     upto: Position,
     /// What is read: while log is sent, and at the end of the newest one.
     segment: Option<Segment>,
+    /// The snapshot that is sent.
+    copying: Option<Copying>,
     refusal: Option<Error>,
 }
 
@@ -74,9 +79,11 @@ impl Session {
             input: Vec::new(),
             output: Vec::new(),
             replica: None,
+            purpose: None,
             next: Position::GENESIS,
             upto: Position::GENESIS,
             segment: None,
+            copying: None,
             refusal: None,
         }
     }
@@ -99,16 +106,28 @@ impl Session {
         self.replica
     }
 
-    /// Everything that was asked for before this position was handed out.
+    /// What it came for, once it has said so.
+    #[must_use]
+    pub fn purpose(&self) -> Option<Purpose> {
+        self.purpose
+    }
+
+    /// Everything that was asked for before this position of the log, or place in the snapshot, was handed out.
     #[must_use]
     pub fn sent(&self) -> Position {
-        self.next
+        self.copying.as_ref().map_or(self.next, |copying| Position(copying.sent()))
     }
 
     /// The end of what was asked for.
     #[must_use]
     pub fn asked(&self) -> Position {
-        self.upto
+        self.copying.as_ref().map_or(self.upto, |copying| Position(copying.asked()))
+    }
+
+    /// Bytes of the snapshot that is sent.
+    #[must_use]
+    pub fn snapshot_bytes(&self) -> Option<u64> {
+        self.copying.as_ref().map(Copying::bytes)
     }
 
     /// Bytes that it holds in memory.
@@ -128,7 +147,8 @@ impl Session {
     pub fn is_due(&self, extent: &Extent) -> bool {
         let asked = matches!(self.state, State::Serving | State::Parked);
         let parked = self.state == State::Parked && planted("a parked fetch is forgotten");
-        !self.output.is_empty() || (asked && !parked && self.next < extent.durable.position)
+        let copies = self.copying.as_ref().is_some_and(Copying::is_due);
+        !self.output.is_empty() || copies || (asked && !parked && self.next < extent.durable.position)
     }
 
     /// Takes what has arrived. `full` says that as many replicas are served as may be.
@@ -163,6 +183,13 @@ impl Session {
         }
     }
 
+    /// Ends a snapshot that has gone from under it, whether or not its replica takes anything: what that pinned and where it stood is free then.
+    pub fn look(&mut self, extent: &Extent) {
+        if let Some(Err(gone)) = self.copying.as_ref().map(|copying| copying.check(&self.source, extent)) {
+            self.refuse(gone, extent);
+        }
+    }
+
     /// The connection has ended.
     pub fn disconnected(&mut self) {
         if self.state != State::Ended {
@@ -170,19 +197,22 @@ impl Session {
         }
     }
 
-    /// What is to be sent next, with at most so many bytes of log; `None` if there is nothing now.
-    pub fn serve(&mut self, extent: &Extent, log_bytes: usize) -> Option<Outgoing> {
-        if self.output.is_empty() && self.is_due(extent) && log_bytes > 0 {
+    /// What is to be sent next, with at most so many bytes of log or of a snapshot; `None` if there is nothing now.
+    pub fn serve(&mut self, extent: &Extent, most: usize) -> Option<Outgoing> {
+        if self.output.is_empty() && self.is_due(extent) && most > 0 {
             if self.state == State::Parked {
                 self.step(Event::Moved);
             }
-            match self.segment_frame(extent, log_bytes) {
+            match self.next_frame(extent, most) {
                 Ok(outgoing) => {
                     self.settle(extent);
                     return Some(outgoing);
                 }
                 Err(refusal) => self.refuse(refusal, extent),
             }
+        }
+        if self.state == State::Answering {
+            self.step(Event::Served);
         }
         let bytes = std::mem::take(&mut self.output);
         (!bytes.is_empty()).then_some(Outgoing { bytes, part: None })
@@ -201,6 +231,7 @@ impl Session {
     fn end(&mut self, refusal: Option<Error>) {
         self.refusal = refusal;
         self.segment = None;
+        self.copying = None;
         self.step(Event::Ended);
     }
 
@@ -221,6 +252,10 @@ impl Session {
         match (frame, self.state) {
             (Frame::Hello(hello), State::AwaitingHello) => self.hello(hello, extent, full),
             (Frame::Fetch(fetch), State::Idle | State::Serving | State::Parked) => self.fetch(*fetch, extent),
+            (Frame::Snapshot(snapshot), State::AwaitingSnapshot | State::Copying | State::Pinned) => {
+                self.snapshot(*snapshot, extent)
+            }
+            (Frame::Probe(position), State::Probing) => self.probe(*position, extent),
             (frame, _) => Err(self.unexpected(frame.kind())),
         }
     }
@@ -231,7 +266,7 @@ impl Session {
 
     /// Compares what the replica is with what this node is, in the order of the protocol (WIRE-HELLO).
     fn hello(&mut self, hello: &Hello, extent: &Extent, full: bool) -> Result<()> {
-        self.replica = Some(hello.node_id);
+        (self.replica, self.purpose) = (Some(hello.node_id), Some(hello.purpose));
         let (lowest, highest) = hello.versions;
         if !(lowest..=highest).contains(&frame::VERSION) {
             let spoken = format_args!("{lowest} to {highest}").to_string();
@@ -240,8 +275,10 @@ impl Session {
         if full {
             return Err(Error::new(Reason::ReplicationBusy).with("replicas", limits::REPLICAS_MAX));
         }
-        if hello.purpose == Purpose::Follow {
+        if hello.purpose != Purpose::Introduction {
             compare(hello, self.source.identity())?;
+        }
+        if hello.purpose == Purpose::Follow {
             self.compare_history(hello, extent)?;
         }
         let Identity { database_id, node_id, epoch, parameters, .. } = *self.source.identity();
@@ -256,7 +293,12 @@ impl Session {
         };
         Frame::Welcome(welcome).encode(&mut self.output);
         (self.next, self.upto) = (hello.validated.position, hello.validated.position);
-        self.step(if hello.purpose == Purpose::Follow { Event::Hello } else { Event::Introduction });
+        self.step(match hello.purpose {
+            Purpose::Follow => Event::Hello,
+            Purpose::Introduction => Event::Introduction,
+            Purpose::Snapshot => Event::HelloSnapshot,
+            Purpose::Fork => Event::HelloFork,
+        });
         Ok(())
     }
 
@@ -295,8 +337,65 @@ impl Session {
         Ok(())
     }
 
+    /// Takes an allowance for a snapshot; with the first one it begins (WIRE-SNAPSHOT, SNAP-PIN).
+    fn snapshot(&mut self, snapshot: frame::Snapshot, extent: &Extent) -> Result<()> {
+        let unexpected = |asked: u64, bytes: Option<u64>| {
+            let refusal = Error::new(Reason::ProtocolUnexpected).with("frame", "SNAPSHOT").with("from", snapshot.from);
+            let refusal = refusal.with("asked", asked);
+            Err(bytes.map_or(refusal.clone(), |bytes| refusal.with("bytes", bytes)))
+        };
+        let begun = self.copying.take();
+        let begins = begun.is_none();
+        let mut copying = match begun {
+            Some(copying) => copying,
+            None if snapshot.from != 0 => return unexpected(0, None),
+            None if self.source.store().checkpoints() >= limits::SNAPSHOTS_MAX => {
+                return Err(Error::new(Reason::ReplicationBusy).with("snapshots", limits::SNAPSHOTS_MAX));
+            }
+            None => Copying::begin(&self.source, extent)?,
+        };
+        if !copying.allow(snapshot) {
+            return unexpected(copying.asked(), Some(copying.bytes()));
+        }
+        if begins {
+            Frame::Manifest(copying.manifest()).encode(&mut self.output);
+        }
+        self.copying = Some(copying);
+        self.step(Event::Snapshot);
+        self.settle(extent);
+        Ok(())
+    }
+
+    /// Says what stands before a position (WIRE-PROBE).
+    fn probe(&mut self, position: Position, extent: &Extent) -> Result<()> {
+        let before = if position > extent.durable.position {
+            Before::Beyond
+        } else if position < extent.oldest {
+            Before::Retired
+        } else {
+            match self.source.before(position, extent) {
+                Ok(Some((history, commit))) => Before::Point(LogPoint { position, history, commit }),
+                Ok(None) => Before::Nothing,
+                Err(error) if error.reason() == Reason::HistoryRetired => Before::Retired,
+                Err(error) => return Err(error),
+            }
+        };
+        Frame::Point(position, before).encode(&mut self.output);
+        self.step(Event::Probe);
+        Ok(())
+    }
+
     /// Notes that nothing is left to be served now, if that is so.
     fn settle(&mut self, extent: &Extent) {
+        if let Some(copying) = self.copying.as_ref().filter(|copying| !copying.is_due()) {
+            if copying.is_complete() {
+                // Nothing may be asked for any more: nothing is pinned any more.
+                self.copying = None;
+                self.step(Event::Complete);
+            } else {
+                self.step(Event::Served);
+            }
+        }
         if self.state != State::Serving {
             return;
         }
@@ -307,6 +406,13 @@ impl Session {
         } else if self.next >= extent.durable.position {
             self.step(Event::End);
             self.segment.take_if(|segment| !segment.is_newest(extent));
+        }
+    }
+
+    fn next_frame(&mut self, extent: &Extent, most: usize) -> Result<Outgoing> {
+        match &mut self.copying {
+            Some(copying) => Ok(Outgoing { bytes: copying.chunk(&self.source, extent, most)?, part: None }),
+            None => self.segment_frame(extent, most),
         }
     }
 

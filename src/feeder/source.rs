@@ -1,4 +1,4 @@
-//! The log as it is served: which segment holds a position, where that ends, and which history stands before it.
+//! The log as it is served, and the store of whose checkpoint snapshots are: which segment holds a position, where that ends, and which history stands before it.
 //!
 //! It is read beside its writer, up to the [`Extent`] that this shows. What lies before that never changes; but retention may remove the
 //! oldest segments at any time: then a file that was open can still be read, and one that was not is `history.retired`.
@@ -10,17 +10,19 @@ use crate::commit_id::CommitId;
 use crate::disk::{Access, File};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
-use crate::position::{History, Position};
+use crate::position::{History, LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{self, Header, Kind};
+use crate::store::Store;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wal::{self, Extent, LogOptions, SEGMENT_HEADER_BYTES};
 use std::path::PathBuf;
 
-/// The log that is served, and whose it is.
+/// The log that is served, whose it is, and the store beside it.
 pub struct Source {
     identity: Identity,
     log: LogOptions,
+    store: Arc<Store>,
     /// Where the segments begin, in order, as they were last listed.
     firsts: Mutex<Vec<Position>>,
 }
@@ -35,16 +37,21 @@ pub(super) struct Segment {
 }
 
 impl Source {
-    /// Serves this log of this node.
+    /// Serves this log of this node, and the checkpoint of its store.
     #[must_use]
-    pub fn new(identity: Identity, log: LogOptions) -> Source {
-        Source { identity, log, firsts: Mutex::new(Vec::new()) }
+    pub fn new(identity: Identity, log: LogOptions, store: &Arc<Store>) -> Source {
+        Source { identity, log, store: Arc::clone(store), firsts: Mutex::new(Vec::new()) }
     }
 
     /// Whose log it is.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The store whose checkpoint is served.
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     /// The oldest position that was kept when the segments were last listed.
@@ -101,6 +108,29 @@ impl Source {
         self.firsts.lock().expect("nobody panicked with the list")
     }
 
+    /// The point at which the segment begins that holds a position.
+    ///
+    /// # Errors
+    /// `history.retired`, `wal.segment_missing`, `wal.segment_corrupt`; those of the disk.
+    pub(super) fn segment_start(&self, position: Position, extent: &Extent) -> Result<LogPoint> {
+        self.start(&self.segment_at(position, extent)?)
+    }
+
+    /// The point that the header of a segment names.
+    fn start(&self, segment: &Segment) -> Result<LogPoint> {
+        let mut bytes = vec![0; SEGMENT_HEADER_BYTES as usize];
+        let read = segment.file.read_at(0, &mut bytes)?;
+        bytes.truncate(read);
+        let (lineage, start) =
+            wal::decode_header(&bytes).map_err(|error| error.with("file", segment.path.display()))?;
+        if (lineage, start.position) != (self.log.lineage, segment.first) {
+            // What is wrong here says nothing of the replica's log.
+            let corrupt = Error::new(Reason::WalSegmentCorrupt).with("file", segment.path.display());
+            return Err(corrupt.with("database", lineage.database_id).with("position", start.position));
+        }
+        Ok(start)
+    }
+
     /// The history and the last commit before a position that is not behind the durable end; `None` if nothing begins there.
     ///
     /// # Errors
@@ -111,16 +141,7 @@ impl Source {
         }
         let mut segment = self.segment_at(position, extent)?;
         if position == segment.first {
-            let mut bytes = vec![0; SEGMENT_HEADER_BYTES as usize];
-            let read = segment.file.read_at(0, &mut bytes)?;
-            bytes.truncate(read);
-            let (lineage, start) =
-                wal::decode_header(&bytes).map_err(|error| error.with("file", segment.path.display()))?;
-            if (lineage, start.position) != (self.log.lineage, position) {
-                // What is wrong here says nothing of the replica's log.
-                let corrupt = Error::new(Reason::WalSegmentCorrupt).with("file", segment.path.display());
-                return Err(corrupt.with("database", lineage.database_id).with("position", start.position));
-            }
+            let start = self.start(&segment)?;
             return Ok(Some((start.history, start.commit)));
         }
         // Behind the durable end nothing is read, and no record goes on behind the end of its segment; before them it is whole.
@@ -161,6 +182,15 @@ impl Segment {
     /// The file, and where in it the byte at a position stands.
     pub(super) fn place(&self, position: Position) -> (&Arc<dyn File>, u64) {
         (&self.file, wal::offset(self.first, position))
+    }
+
+    /// Fills the buffer with the log from a position on, which the file holds.
+    ///
+    /// # Errors
+    /// `wal.truncated`, `disk.read_failed`.
+    pub(super) fn copy_at(&self, position: Position, buffer: &mut [u8]) -> Result<()> {
+        let (file, offset) = self.place(position);
+        if file.read_at(offset, buffer)? < buffer.len() { Err(self.truncated(position)) } else { Ok(()) }
     }
 
     /// The error for a file that ends before what was durably written to it.

@@ -17,7 +17,7 @@ use crate::reason::Reason;
 use crate::store::manifest::Manifest;
 use crate::store::plan::{Merge, Plan};
 use crate::store::run::{Entry, Run, RunId, RunInfo, RunMeta, RunWriter};
-use crate::store::{self, SealedTable, Store, Survivors, Table};
+use crate::store::{self, Replaced, SealedTable, Store, Survivors, Table};
 use crate::sync::{Arc, Pin};
 
 /// What a step did.
@@ -129,17 +129,16 @@ impl Maintenance {
         if let Some(run) = &run {
             self.plan.add(run.info(), sealed.floor, self.store.options().parameters.fanout);
         }
-        self.write_manifest()?;
+        let manifest = self.write_manifest()?;
         // Before the state shows that the work is done: whoever sees that finds the Proof owed or logged.
         if let Some(run) = &run {
             self.store.owe(run.info());
         }
-        let merges_due = self.plan.merges.len();
         self.store.change(|state| {
             let mut next = state.clone();
             next.sealed.retain(|waiting| !Pin::ptr_eq(waiting, sealed));
             next.checkpoint = sealed.point;
-            next.merges_due = merges_due;
+            next.manifest = manifest;
             if let Some(run) = &run {
                 next.runs.insert(0, Pin::clone(run));
             }
@@ -187,10 +186,9 @@ impl Maintenance {
         let run = self.open_run(job.finish()?)?;
         self.store.complete(&run)?;
         self.plan.complete(&merge, run.info());
-        self.write_manifest()?;
+        let manifest = self.write_manifest()?;
         self.store.owe(run.info());
         let mut replaced = Vec::new();
-        let merges_due = self.plan.merges.len();
         self.store.change(|state| {
             let mut next = state.clone();
             let (inputs, mut kept): (Vec<_>, Vec<_>) = next.runs.into_iter().partition(|run| merge.takes(run.id()));
@@ -198,7 +196,7 @@ impl Maintenance {
             kept.insert(place, Pin::clone(&run));
             replaced = inputs;
             next.runs = kept;
-            next.merges_due = merges_due;
+            next.manifest = manifest;
             next
         });
         for run in replaced {
@@ -208,7 +206,7 @@ impl Maintenance {
         Ok(true)
     }
 
-    fn write_manifest(&self) -> Result<()> {
+    fn write_manifest(&self) -> Result<Arc<Manifest>> {
         let options = self.store.options();
         let manifest = Manifest {
             database_id: options.database_id,
@@ -216,10 +214,11 @@ impl Maintenance {
             floor: self.floor,
             plan: self.plan.clone(),
         };
-        manifest.write(options.disk.as_ref(), &options.directory)
+        manifest.write(options.disk.as_ref(), &options.directory)?;
+        Ok(Arc::new(manifest))
     }
 
-    /// Removes what nobody reads any more. Where what is pinned passes the limit, the oldest view or range that pins any of it is
+    /// Removes what nobody reads any more. Where what is pinned passes the limit, the oldest view, range or snapshot that pins any of it is
     /// revoked, and the next.
     fn remove_unpinned(&mut self) -> Result<()> {
         loop {
@@ -229,7 +228,7 @@ impl Maintenance {
                 options.disk.remove(&options.directory.join(run.id().file_name()))?;
             }
             let pinned = self.pinned_bytes();
-            if pinned <= options.pinned_bytes_max || !self.store.revoke_oldest(|state| self.keeps_replaced(state)) {
+            if pinned <= options.pinned_bytes_max || !self.store.revoke_oldest(self) {
                 return Ok(());
             }
             let code = Reason::ViewRevoked.name();
@@ -237,14 +236,7 @@ impl Maintenance {
         }
     }
 
-    /// Whether a state keeps alive what was replaced.
-    fn keeps_replaced(&self, state: &store::State) -> bool {
-        let sealed = state.sealed.iter().map(|sealed| &sealed.table);
-        state.runs.iter().any(|run| self.runs.contains(run))
-            || std::iter::once(&state.active).chain(sealed).any(|table| self.tables.contains(table))
-    }
-
-    /// What views and ranges pin beyond the current state.
+    /// What views, ranges and snapshots pin beyond the current state.
     #[must_use]
     pub fn pinned_bytes(&self) -> u64 {
         self.runs.bytes().saturating_add(self.tables.bytes())
@@ -260,6 +252,16 @@ impl Maintenance {
             self.turn(Event::Failed, Some(failure.to_string()));
         }
         self.store.stop_writes(failure);
+    }
+}
+
+impl Replaced for Maintenance {
+    fn has_run(&self, run: &Pin<Run>) -> bool {
+        self.runs.contains(run)
+    }
+
+    fn has_table(&self, table: &Pin<Table>) -> bool {
+        self.tables.contains(table)
     }
 }
 

@@ -145,7 +145,8 @@ impl EventLoop {
     fn wait(&mut self) -> io::Result<()> {
         let idle = (self.queue.is_empty() || self.waits_for_orphans()) && !self.accepting;
         let sleep = idle && self.bell.listen_for_outcomes() && self.may_stay_parked() && self.feeds_may_sleep();
-        self.poll.wait(sleep)?;
+        let pause = self.service.feeds.as_ref().and_then(Feeds::pause);
+        self.poll.wait_nanoseconds(if sleep { pause } else { Some(0) })?;
         self.bell.stop_listening();
         for ready in self.poll.ready() {
             let Some(place) = ready.source.checked_sub(CONNECTIONS) else {

@@ -56,6 +56,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where replicas connect, if this node serves any: it must be a primary.
     pub replication: Option<SocketAddr>,
+    /// Most bytes that all snapshots together send in a second, if that is bounded.
+    pub serve_rate: Option<u64>,
     /// Whether these may be addresses that others can reach: there is no authentication.
     pub allow_remote: bool,
     /// Most connections of clients.
@@ -79,6 +81,7 @@ impl Options {
             database,
             listen: SocketAddr::from(([127, 0, 0, 1], 6380)),
             replication: None,
+            serve_rate: None,
             allow_remote: false,
             max_clients: 10_000,
             client_memory: 256 << 20,

@@ -1,7 +1,7 @@
 //! Holds: what a reader pins, so that it can be taken from it (M-FLOOR).
 //!
-//! A view and the rows of a range each keep a state alive, with all its tables and runs. Both keep it behind a hold, which stands in the
-//! register of the store. Past the limit of pinned bytes maintenance takes away what is held, the oldest state first, and only
+//! A view and the rows of a range each keep a state alive, with all its tables and runs; a snapshot keeps the runs of a checkpoint. They keep
+//! it behind a hold, which stands in the register of the store. Past the limit of pinned bytes maintenance takes away what is held, the oldest state first, and only
 //! where it keeps alive what was replaced; whoever reads on is refused by its own reason.
 //!
 //! A read goes on under the lock of its hold. So once a hold was revoked nothing of it is pinned, not even by a read that had begun; and
@@ -10,27 +10,45 @@
 //! The register is never locked while a hold is waited for.
 
 use super::Store;
-use super::state::State;
+use super::state::{Replaced, State};
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
 use crate::reason::Reason;
 use crate::sync::{self, Arc, Mutex, Pin, RwLock, Weak, seeded};
 use std::collections::BTreeMap;
 
-/// What keeps a state alive.
-pub(super) trait Pins: Send + Sync + 'static {
-    /// Whether it is a view, which are counted.
-    const IS_VIEW: bool;
+/// Who holds something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A view.
+    View,
+    /// The rows of a range.
+    Rows,
+    /// A snapshot that is served.
+    Snapshot,
+}
 
-    /// The state.
-    fn state(&self) -> &State;
+/// What keeps a state alive, or a part of one.
+pub(super) trait Pins: Send + Sync + 'static {
+    /// Who holds it.
+    const HOLDER: Holder;
+
+    /// The number of the state.
+    fn number(&self) -> u64;
+
+    /// Whether it keeps alive what was replaced.
+    fn keeps(&self, replaced: &dyn Replaced) -> bool;
 }
 
 impl Pins for Pin<State> {
-    const IS_VIEW: bool = true;
+    const HOLDER: Holder = Holder::View;
 
-    fn state(&self) -> &State {
-        self
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn keeps(&self, replaced: &dyn Replaced) -> bool {
+        State::keeps(self, replaced)
     }
 }
 
@@ -38,13 +56,13 @@ impl Pins for Pin<State> {
 struct Held<T>(RwLock<Option<T>>);
 
 trait Revocable: Send + Sync {
-    /// Takes away what is held if its state is of this kind; says whether it did.
-    fn revoke_if(&self, is_meant: &dyn Fn(&State) -> bool) -> bool;
+    /// Takes away what is held if it keeps alive what was replaced; says whether it did.
+    fn revoke_if_it_keeps(&self, replaced: &dyn Replaced) -> bool;
 }
 
 impl<T: Pins> Revocable for Held<T> {
-    fn revoke_if(&self, is_meant: &dyn Fn(&State) -> bool) -> bool {
-        let meant = sync::read(&self.0).as_ref().is_some_and(|held| is_meant(held.state()));
+    fn revoke_if_it_keeps(&self, replaced: &dyn Replaced) -> bool {
+        let meant = sync::read(&self.0).as_ref().is_some_and(|held| held.keeps(replaced));
         if meant {
             // Dropped outside the lock: it may be the last owner of a large table.
             let revoked = sync::write(&self.0).take();
@@ -65,10 +83,10 @@ pub(super) struct Hold<T: Pins> {
 impl<T: Pins> Hold<T> {
     /// Holds what a reader at a commit reads from.
     pub(super) fn new(store: &Arc<Store>, at: CommitId, held: T) -> Hold<T> {
-        let state = held.state().number;
+        let state = held.number();
         let held = Arc::new(Held(RwLock::new(Some(held))));
         let entry: Weak<Held<T>> = Arc::downgrade(&held);
-        let place = store.holds.add(state, Entry { is_view: T::IS_VIEW, held: entry });
+        let place = store.holds.add(state, Entry { holder: T::HOLDER, held: entry });
         Hold { store: Arc::clone(store), at, place, held }
     }
 
@@ -125,7 +143,7 @@ impl<T: Pins> Drop for Hold<T> {
 type Place = (u64, u64);
 
 struct Entry {
-    is_view: bool,
+    holder: Holder,
     held: Weak<dyn Revocable>,
 }
 
@@ -152,15 +170,15 @@ impl Holds {
         sync::lock(&self.0).entries.remove(&place);
     }
 
-    /// How many views there are.
-    pub(super) fn views(&self) -> usize {
-        sync::lock(&self.0).entries.values().filter(|entry| entry.is_view).count()
+    /// How many of these there are.
+    pub(super) fn count(&self, holder: Holder) -> usize {
+        sync::lock(&self.0).entries.values().filter(|entry| entry.holder == holder).count()
     }
 
-    /// Revokes the oldest hold on a state of this kind; says whether there was one.
-    pub(super) fn revoke_oldest(&self, is_meant: &dyn Fn(&State) -> bool) -> bool {
+    /// Revokes the oldest hold that keeps alive what was replaced; says whether there was one.
+    pub(super) fn revoke_oldest(&self, replaced: &dyn Replaced) -> bool {
         let held: Vec<Arc<dyn Revocable>> =
             sync::lock(&self.0).entries.values().filter_map(|entry| entry.held.upgrade()).collect();
-        held.iter().any(|held| held.revoke_if(is_meant))
+        held.iter().any(|held| held.revoke_if_it_keeps(replaced))
     }
 }

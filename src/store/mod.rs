@@ -20,6 +20,7 @@ pub mod plan;
 pub mod run;
 
 mod applier;
+mod checkpoint;
 mod directory;
 mod hold;
 mod key;
@@ -34,12 +35,14 @@ mod values;
 mod view;
 
 pub use applier::Applier;
+pub use checkpoint::Checkpoint;
 pub use newest::Newest;
 pub use pinned::Pinned;
 pub use proofs::ProofCounts;
 pub(crate) use proofs::compare;
 pub use rows::{Range, Rows};
 pub use run::Direction;
+pub(crate) use state::Replaced;
 pub use state::{SealedTable, State};
 pub use survivors::Survivors;
 pub use table::Table;
@@ -56,7 +59,7 @@ use crate::queue::Sender;
 use crate::reason::Reason;
 use crate::record::Proof;
 use crate::sync::{self, Arc, Mutex, OnceLock, Pin, seeded};
-use hold::Holds;
+use hold::{Holder, Holds};
 use manifest::Manifest;
 use proofs::Ledger;
 use run::{Cache, Run, RunInfo};
@@ -129,7 +132,7 @@ impl Store {
             runs,
             floor: manifest.floor,
             checkpoint: manifest.point,
-            merges_due: manifest.plan.merges.len(),
+            manifest: Arc::new(manifest.clone()),
         };
         Ok(Arc::new(Store {
             options,
@@ -181,7 +184,24 @@ impl Store {
     /// How many views exist.
     #[must_use]
     pub fn views(&self) -> usize {
-        self.holds.views()
+        self.holds.count(Holder::View)
+    }
+
+    /// How many pins of a checkpoint exist.
+    #[must_use]
+    pub fn checkpoints(&self) -> usize {
+        self.holds.count(Holder::Snapshot)
+    }
+
+    /// Pins the checkpoint (SNAP-PIN).
+    ///
+    /// # Errors
+    /// After a halt, the fault that halted the node.
+    pub fn pin_checkpoint(self: &Arc<Self>) -> Result<Checkpoint> {
+        match self.halted() {
+            Some(fault) => Err(fault),
+            None => Ok(Checkpoint::new(self)),
+        }
     }
 
     /// A view at a commit, or at the newest one.
@@ -408,9 +428,9 @@ impl Store {
         drop(sync::lock(&self.maintenance).take());
     }
 
-    /// Revokes the oldest view or range that pins a state of this kind; says whether there was one.
-    pub(crate) fn revoke_oldest(&self, is_meant: impl Fn(&State) -> bool) -> bool {
-        self.holds.revoke_oldest(&is_meant)
+    /// Revokes the oldest view, range or snapshot that keeps alive what was replaced; says whether there was one.
+    pub(crate) fn revoke_oldest(&self, replaced: &dyn Replaced) -> bool {
+        self.holds.revoke_oldest(replaced)
     }
 
     /// Calls maintenance where the state with this number, which somebody let go of, was replaced: that may have been its last pin.

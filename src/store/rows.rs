@@ -8,9 +8,9 @@
 //! The cursor stands behind a hold, so that it can be revoked between two rows, with all that it pins; hence a row is copied out of it.
 
 use super::Store;
-use super::hold::{Hold, Pins};
+use super::hold::{Hold, Holder, Pins};
 use super::run::{self, Direction, RunCursor, Sight};
-use super::state::State;
+use super::state::{Replaced, State};
 use super::table::TableCursor;
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
@@ -149,10 +149,14 @@ struct Cursor {
 }
 
 impl Pins for Cursor {
-    const IS_VIEW: bool = false;
+    const HOLDER: Holder = Holder::Rows;
 
-    fn state(&self) -> &State {
-        &self.state
+    fn number(&self) -> u64 {
+        self.state.number
+    }
+
+    fn keeps(&self, replaced: &dyn Replaced) -> bool {
+        self.state.keeps(replaced)
     }
 }
 

@@ -8,12 +8,13 @@
 //! newest one. Whoever loaded a state keeps everything in it alive: a reader never sees a merge happen. The floor stands in
 //! the same value as the runs that it let shrink, so a view can't be admitted by one and read from the other.
 
+use super::manifest::Manifest;
 use super::run::{Run, key_hash};
 use super::table::Table;
 use crate::commit_id::CommitId;
 use crate::error::Result;
 use crate::position::LogPoint;
-use crate::sync::Pin;
+use crate::sync::{Arc, Pin};
 
 /// A table that takes no more commits and waits to become a run.
 #[derive(Debug)]
@@ -45,11 +46,27 @@ pub struct State {
     pub floor: CommitId,
     /// The runs hold everything up to here, durably.
     pub checkpoint: LogPoint,
-    /// Merges that were decided and are not done.
-    pub merges_due: usize,
+    /// The manifest that is durable, of this checkpoint and of exactly these runs.
+    pub manifest: Arc<Manifest>,
+}
+
+/// What was replaced, and is to go once nobody keeps it.
+pub(crate) trait Replaced {
+    /// Whether this run was.
+    fn has_run(&self, run: &Pin<Run>) -> bool;
+
+    /// Whether this table was.
+    fn has_table(&self, table: &Pin<Table>) -> bool;
 }
 
 impl State {
+    /// Whether it keeps alive what was replaced.
+    pub(super) fn keeps(&self, replaced: &dyn Replaced) -> bool {
+        let sealed = self.sealed.iter().map(|sealed| &sealed.table);
+        self.runs.iter().any(|run| replaced.has_run(run))
+            || std::iter::once(&self.active).chain(sealed).any(|table| replaced.has_table(table))
+    }
+
     /// The tables in which a view at a commit may find anything, newest first.
     pub(super) fn tables(&self, at: CommitId) -> impl Iterator<Item = &Pin<Table>> {
         let before_active = self.sealed.first().map_or(self.checkpoint.commit, |sealed| sealed.last);

@@ -75,6 +75,15 @@ impl Poll {
         Ok(limit.is_some() && self.events.is_empty())
     }
 
+    /// Waits until a source is ready, at most so many nanoseconds, if that is said.
+    ///
+    /// # Errors
+    /// Those of the operating system; a signal is none.
+    pub fn wait_nanoseconds(&mut self, at_most: Option<u64>) -> io::Result<()> {
+        let limit = at_most.map(clock::nanoseconds);
+        uninterrupted(|| self.poll.poll(&mut self.events, limit))
+    }
+
     /// What was ready at the last wait.
     pub fn ready(&self) -> impl Iterator<Item = Ready> {
         self.events.iter().map(|event| Ready {

@@ -35,7 +35,7 @@ pub fn fetch(from: u64, upto: u64) -> Vec<u8> {
     encoded(Frame::Fetch(Fetch { from: Position(from), upto: Position(upto) }))
 }
 
-/// A frame that came, and the log bytes behind it.
+/// A frame that came, and the bytes of log or of a snapshot behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Came {
     pub frame: Frame,
@@ -47,10 +47,13 @@ impl Came {
     pub fn take(bytes: &mut Vec<u8>) -> Option<Came> {
         let (frame, mut taken) = Frame::decode(bytes).unwrap()?;
         let mut log = Vec::new();
-        if let Frame::Segment(segment) = &frame {
-            log.extend_from_slice(bytes.get(taken..taken + segment.bytes)?);
-            taken += segment.bytes;
-        }
+        let following = match &frame {
+            Frame::Segment(segment) => segment.bytes,
+            Frame::Chunk(chunk) => chunk.bytes,
+            _ => 0,
+        };
+        log.extend_from_slice(bytes.get(taken..taken + following)?);
+        taken += following;
         bytes.drain(..taken);
         Some(Came { frame, log })
     }

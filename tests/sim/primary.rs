@@ -100,7 +100,7 @@ impl Primary {
         self.options.disk = Arc::new(self.disk.clone());
         match Node::open(&self.options) {
             Ok(node) => {
-                self.source = Some(Arc::new(Source::new(node.report().identity, node.log().clone())));
+                self.source = Some(Arc::new(Source::new(node.report().identity, node.log().clone(), node.store())));
                 self.node = Some(node);
                 let kept = self.oldest();
                 if self.durable() < line.len() {

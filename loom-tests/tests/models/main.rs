@@ -2,6 +2,7 @@
 
 mod admission;
 mod budget;
+mod checkpoint_pin;
 mod doorbell;
 mod follower;
 mod group_commit;

@@ -1,7 +1,7 @@
 //! A real store without a log: what the committer would have made durable is applied record by record.
 //!
-//! The disk is simulated and holds nothing but an empty manifest. No model of a store writes a run: tables that are sealed hold
-//! no commits, so that each execution is short.
+//! The disk is simulated and holds nothing but an empty manifest. But for `checkpoint_pin` no model writes a run: tables that are sealed
+//! hold no commits, so that each execution is short.
 
 use aerodb::batch::Batch;
 use aerodb::commit_id::CommitId;
@@ -28,15 +28,21 @@ pub(crate) struct World {
 impl World {
     /// An empty store that calls maintenance over this queue.
     pub(crate) fn new(call: Option<Sender<()>>) -> World {
-        World::of(&manifest(), call)
+        World::of(&manifest(), call, Parameters::default(), u64::MAX)
     }
 
     /// An empty store whose log begins here, without maintenance.
     pub(crate) fn at(genesis: LogPoint) -> World {
-        World::of(&Manifest::empty(DATABASE, genesis), None)
+        World::of(&Manifest::empty(DATABASE, genesis), None, Parameters::default(), u64::MAX)
     }
 
-    fn of(manifest: &Manifest, call: Option<Sender<()>>) -> World {
+    /// An empty store whose tables are small and whose runs merge by two, and that lets readers pin so much.
+    pub(crate) fn of_tables(pinned_bytes_max: u64) -> World {
+        let parameters = Parameters { table_bytes: 1024, fanout: 2, ..Parameters::default() };
+        World::of(&manifest(), None, parameters, pinned_bytes_max)
+    }
+
+    fn of(manifest: &Manifest, call: Option<Sender<()>>, parameters: Parameters, pinned_bytes_max: u64) -> World {
         let disk = SimDisk::new();
         let directory = PathBuf::from("/store");
         disk.create_dir(&directory).expect("the disk has no fault");
@@ -44,9 +50,9 @@ impl World {
             disk: Arc::new(disk),
             directory,
             database_id: DATABASE,
-            parameters: Parameters::default(),
+            parameters,
             cache_bytes: 0,
-            pinned_bytes_max: u64::MAX,
+            pinned_bytes_max,
         };
         let store = Store::open(options, manifest, call).expect("the manifest names no run");
         World { applier: Applier::new(&store), store }

@@ -128,7 +128,8 @@ fn replication(context: &Context<'_>, section: &mut Section) {
     if let Some(replica) = &context.options.replica {
         return followed(&replica.status(), section);
     }
-    let replicas = context.feeds.map(Feeds::replicas).unwrap_or_default();
+    let fed = context.feeds.map(Feeds::replicas).unwrap_or_default();
+    let replicas: Vec<_> = fed.into_iter().filter(|replica| replica.bytes.is_none()).collect();
     section.line("connected_slaves", replicas.len());
     for (number, replica) in replicas.iter().enumerate() {
         let (ip, port, sent) = (replica.address.ip(), replica.address.port(), replica.sent);
@@ -203,6 +204,7 @@ fn aerodb(context: &Context<'_>, section: &mut Section) {
     section.line("proofs_missed", status.proofs.missed);
     section.line("proofs_owed", status.proofs.owed);
     section.line("views", status.views);
+    section.line("checkpoints", status.checkpoints);
     section.line("halted", fault(&status.halted));
     section.line("write_fault", fault(&status.write_fault));
     if let Some(feeds) = context.feeds {
@@ -224,10 +226,14 @@ fn fed(feeds: &Feeds, counters: &Counters, section: &mut Section) {
     for (number, replica) in feeds.replicas().into_iter().enumerate() {
         let mut line = |part: &str, value: &dyn Display| section.line(&format!("feed_{number}_{part}"), value);
         line("node", &replica.node);
+        line("purpose", &replica.purpose);
         line("address", &replica.address);
         line("state", &replica.state);
         line("sent", &replica.sent);
         line("asked", &replica.asked);
+        if let Some(bytes) = replica.bytes {
+            line("bytes", &bytes);
+        }
         line("held_bytes", &replica.held_bytes);
     }
 }

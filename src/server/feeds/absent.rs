@@ -27,6 +27,10 @@ impl Feeds {
         match *self {}
     }
 
+    pub(in crate::server) fn pause(&self) -> Option<u64> {
+        match *self {}
+    }
+
     pub(in crate::server) fn ready(&mut self, _: Ready) {
         match *self {}
     }

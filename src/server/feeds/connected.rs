@@ -3,11 +3,14 @@
 //! Seats are bounded. A connection that has not said who it is, or that it has a directory, has no claim to one: where all are taken, the oldest of those that are not
 //! served gives way, so silent connections keep no replica out, and no clock has to tell them apart.
 
+use super::pace::Pace;
 use super::seat::Seat;
 use super::{Replica, SEATS};
+use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::feeder::Source;
 use crate::feeder::machine::State;
+use crate::frame::Purpose;
 use crate::identity::Role;
 use crate::limits;
 use crate::reason::Reason;
@@ -32,6 +35,9 @@ pub struct Feeds {
     address: SocketAddr,
     tcp_keepalive: u32,
     source: Arc<Source>,
+    /// How much snapshots may take, if that is bounded.
+    pace: Option<Pace>,
+    running: Stopwatch,
     /// Who is connected, and how many had come before.
     seats: Vec<Option<(u64, Seat)>>,
     /// Whose turn is the first.
@@ -51,7 +57,7 @@ impl Feeds {
     /// # Errors
     /// `identity.other_role`, `server.listen_failed`.
     pub(in crate::server) fn bind(poll: &Poll, name: usize, listen: SocketAddr, options: &Options) -> Result<Feeds> {
-        let Options { database, tcp_keepalive, .. } = options;
+        let Options { database, tcp_keepalive, serve_rate, .. } = options;
         let identity = *database.identity();
         if identity.role != Role::Primary {
             let refused = Error::new(Reason::IdentityOtherRole).with("expected", Role::Primary);
@@ -66,7 +72,9 @@ impl Feeds {
             listener,
             address,
             tcp_keepalive: *tcp_keepalive,
-            source: Arc::new(Source::new(identity, database.log().clone())),
+            source: Arc::new(Source::new(identity, database.log().clone(), database.store())),
+            pace: serve_rate.map(Pace::new),
+            running: Stopwatch::start(),
             seats: Vec::new(),
             first: 0,
             accepting: false,
@@ -89,9 +97,11 @@ impl Feeds {
             Some(Replica {
                 address: seat.address(),
                 node: session.replica()?,
+                purpose: session.purpose()?.name(),
                 state: session.state().name(),
-                sent: session.sent(),
-                asked: session.asked(),
+                sent: session.sent().0,
+                asked: session.asked().0,
+                bytes: session.snapshot_bytes(),
                 held_bytes: seat.held_bytes(),
             })
         });
@@ -116,24 +126,31 @@ impl Feeds {
     pub(in crate::server) fn turn(&mut self, poll: &Poll, extent: &Extent, counters: &mut Counters) -> bool {
         self.left = false;
         self.accept(poll, counters);
+        self.look(extent, counters);
+        let share = self.share(extent);
         let mut left = limits::REPLICAS_TURN_BYTES;
         let mut cut = None;
         for step in 0..self.seats.len() {
             let place = (self.first + step) % self.seats.len();
-            let Some((_, seat)) = self.seats[place].as_ref().filter(|(_, seat)| seat.has_more(extent)) else {
+            let Some((_, seat)) = self.seats[place].as_ref().filter(|(_, seat)| self.has_more(seat, extent)) else {
                 continue;
             };
             let before = seat.session().state();
-            let full = before == State::AwaitingHello && self.served() >= limits::REPLICAS_MAX;
+            let full = before == State::AwaitingHello && self.followers() >= limits::REPLICAS_MAX;
             let Some((_, seat)) = &mut self.seats[place] else { continue };
-            let most = left.min(limits::REPLICA_TURN_BYTES);
+            let by_turn = left.min(limits::REPLICA_TURN_BYTES);
+            let paced = self.pace.as_ref().filter(|_| seat.is_paced());
+            let most = paced.map_or(by_turn, |pace| by_turn.min(share).min(pace.left()));
             let sent = seat.turn(extent, full, &mut self.buffer, most);
             tell(before, seat, counters);
             match sent {
                 Ok(bytes) => {
                     counters.replication_bytes_out += bytes as u64;
                     left -= bytes;
-                    if bytes == most && most < limits::REPLICA_TURN_BYTES {
+                    if seat.is_paced() {
+                        self.pace.iter_mut().for_each(|pace| pace.take(bytes));
+                    }
+                    if bytes == by_turn && by_turn < limits::REPLICA_TURN_BYTES {
                         cut.get_or_insert(place);
                     }
                 }
@@ -151,11 +168,43 @@ impl Feeds {
 
     /// Whether nobody can go on.
     pub(in crate::server) fn may_sleep(&self, extent: &Extent) -> bool {
-        !self.accepting && !self.seats.iter().flatten().any(|(_, seat)| seat.has_more(extent))
+        !self.accepting && !self.seats.iter().flatten().any(|(_, seat)| self.has_more(seat, extent))
     }
 
-    fn served(&self) -> usize {
-        self.seats.iter().flatten().filter(|(_, seat)| seat.is_served()).count()
+    /// After how many nanoseconds a snapshot goes on that is only paced, if there may be one (SNAP-RATE).
+    pub(in crate::server) fn pause(&self) -> Option<u64> {
+        let pace = self.pace.as_ref().filter(|pace| pace.left() == 0)?;
+        let paced = self.seats.iter().flatten().any(|(_, seat)| seat.is_paced());
+        paced.then(|| pace.pause(self.running.nanoseconds()))
+    }
+
+    /// Whether a turn would do something for this one.
+    fn has_more(&self, seat: &Seat, extent: &Extent) -> bool {
+        let spent = self.pace.as_ref().is_some_and(|pace| pace.left() == 0);
+        seat.has_more(extent, spent && seat.is_paced())
+    }
+
+    /// What each snapshot may be sent in this turn: of what all of them may, the same for each that takes any.
+    fn share(&mut self, extent: &Extent) -> usize {
+        let Some(pace) = &mut self.pace else { return usize::MAX };
+        pace.go_on(self.running.nanoseconds());
+        let taking = self.seats.iter().flatten().filter(|(_, seat)| seat.is_paced() && seat.has_output(extent)).count();
+        pace.left().div_ceil(taking.max(1))
+    }
+
+    /// Ends the snapshots that have gone, also of those who take nothing: others may begin in their place.
+    fn look(&mut self, extent: &Extent, counters: &mut Counters) {
+        for (_, seat) in self.seats.iter_mut().flatten() {
+            let before = seat.session().state();
+            seat.look(extent);
+            if seat.session().state() != before {
+                tell(before, seat, counters);
+            }
+        }
+    }
+
+    fn followers(&self) -> usize {
+        self.seats.iter().flatten().filter(|(_, seat)| seat.follows()).count()
     }
 
     fn accept(&mut self, poll: &Poll, counters: &mut Counters) {
@@ -243,14 +292,15 @@ fn tell(before: State, seat: &Seat, counters: &mut Counters) {
             let Some(refusal) = session.refusal() else { return };
             let code = refusal.reason();
             // What is wrong with this node's own files is not only the replica's business.
-            let own = ["disk.", "wal."].iter().any(|family| code.name().starts_with(family));
+            let own = ["disk.", "wal.", "store."].iter().any(|family| code.name().starts_with(family));
             let level = if own { log::Level::Error } else { log::Level::Info };
             log::log!(level, code = code.name(), address:%, node:%; "a replica is refused: {refusal}");
         }
         (State::AwaitingHello, _) => {
-            let position = session.sent();
-            log::info!(address:%, node:%, position:%; "a replica is welcome");
+            let (position, purpose) = (session.sent(), session.purpose().map_or("unknown", Purpose::name));
+            log::info!(address:%, node:%, purpose, position:%; "a replica is welcome");
         }
+        (State::Copying, State::Copied) => log::info!(address:%, node:%; "a snapshot is sent"),
         _ => {}
     }
 }
@@ -265,7 +315,7 @@ mod tests {
     use crate::batch::Batch;
     use crate::database::Database;
     use crate::disk::SimDisk;
-    use crate::frame::{Fetch, Frame, Hello, Purpose, VERSION};
+    use crate::frame::{Fetch, Frame, Hello, VERSION};
     use crate::id::Id;
     use crate::position::Position;
     use crate::record;
@@ -327,7 +377,7 @@ mod tests {
             poll.ready().filter(|ready| ready.source == 1).for_each(|ready| seat.ready(ready));
             assert_eq!(seat.turn(&extent, false, &mut buffer, 0).unwrap(), 0);
         }
-        assert!(seat.has_more(&extent));
+        assert!(seat.has_more(&extent, false));
         assert!(seat.turn(&extent, false, &mut buffer, 4096).unwrap() > 0);
         let mut told = Vec::new();
         loop {
@@ -364,7 +414,7 @@ mod tests {
             for (stream, _) in &mut replicas {
                 while let Some(1..) = stream.read(&mut buffer).unwrap() {}
             }
-            let sent: Vec<u64> = feeds.replicas().iter().map(|replica| replica.sent.0).collect();
+            let sent: Vec<u64> = feeds.replicas().iter().map(|replica| replica.sent).collect();
             if let (Some(least), Some(most)) = (sent.iter().min(), sent.iter().max())
                 && sent.len() == REPLICAS
             {
@@ -374,5 +424,69 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// SNAP-RATE: two snapshots share the rate, and both come to their end; the loop sleeps between, as long as it is told; a follower beside them
+    /// is not paced.
+    #[test]
+    fn what_snapshots_are_sent_is_paced_and_nothing_else_snap_rate() {
+        const LOG: u64 = 1 << 20;
+        let database = primary(LOG);
+        database.checkpoint().unwrap();
+        let mut poll = Poll::new().unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = Options { serve_rate: Some(2 << 20), ..Options::new(Arc::clone(&database)) };
+        let mut feeds = Feeds::bind(&poll, 0, listen, &options).unwrap();
+        let mut copies: Vec<_> = (0..2)
+            .map(|at| {
+                let (mut stream, _) = replica(&poll, 1000 + at, &feeds, LOG);
+                let identity = feeds.source.identity();
+                let mut said = Vec::new();
+                let hello = Hello {
+                    versions: (VERSION, VERSION),
+                    purpose: Purpose::Snapshot,
+                    database_id: identity.database_id,
+                    node_id: Id([at as u8; 16]),
+                    epoch: identity.epoch,
+                    shape: identity.parameters.into(),
+                    validated: crate::position::LogPoint::default(),
+                };
+                Frame::Hello(hello).encode(&mut said);
+                Frame::Snapshot(crate::frame::Snapshot { from: 0, upto: 64 << 20 }).encode(&mut said);
+                stream.write(&said).unwrap();
+                (stream, 0)
+            })
+            .collect();
+        let (mut follower, said) = replica(&poll, 1002, &feeds, LOG);
+        follower.write(&said).unwrap();
+        let (extent, mut counters, mut buffer) = (database.extent(), Counters::default(), vec![0; 1 << 20]);
+        let (mut turns, mut slept, mut followed) = (0, 0, 0);
+        let copied = |feeds: &Feeds| {
+            let seats = feeds.seats.iter().flatten();
+            seats.filter(|(_, seat)| seat.session().state() == State::Copied).count()
+        };
+        while copied(&feeds) < 2 || followed < LOG as usize {
+            let sleeps = feeds.may_sleep(&extent);
+            let pause = feeds.pause();
+            slept += u32::from(sleeps && pause.is_some_and(|pause| pause > 0));
+            poll.wait_nanoseconds(if sleeps { pause } else { Some(0) }).unwrap();
+            poll.ready().for_each(|ready| feeds.ready(ready));
+            feeds.turn(&poll, &extent, &mut counters);
+            turns += 1;
+            let mut all = 0;
+            for (stream, received) in &mut copies {
+                while let Some(bytes @ 1..) = stream.read(&mut buffer).unwrap() {
+                    *received += bytes;
+                    all += bytes;
+                }
+            }
+            while let Some(bytes @ 1..) = follower.read(&mut buffer).unwrap() {
+                followed += bytes;
+            }
+            assert!(all <= (2 << 20) / 10 * 2, "{all}: what the parts of two turns allow");
+            let received: Vec<usize> = copies.iter().map(|(_, received)| *received).collect();
+            assert!(received[0].abs_diff(received[1]) <= (2 << 20) / 5, "{received:?}");
+        }
+        assert!(slept > 3 && turns < 100_000, "it slept {slept} times in {turns} turns");
     }
 }

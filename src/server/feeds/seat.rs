@@ -8,6 +8,7 @@
 
 use crate::feeder::machine::State;
 use crate::feeder::{Outgoing, Part, Session, Source};
+use crate::frame::Purpose;
 use crate::reason::Reason;
 use crate::sync::Arc;
 use crate::wal::Extent;
@@ -70,12 +71,33 @@ impl Seat {
         &self.session
     }
 
-    /// Whether it is served: it has said who it is and that it has a directory, and was not refused.
+    /// Whether it follows the log.
+    pub(super) fn follows(&self) -> bool {
+        matches!(self.session.state(), State::Idle | State::Serving | State::Parked)
+    }
+
+    /// Whether it is served, and gives way to nobody: it follows the log, or a snapshot is under way.
     pub(super) fn is_served(&self) -> bool {
         match self.session.state() {
-            State::AwaitingHello | State::Introduced | State::Ended => false,
-            State::Idle | State::Serving | State::Parked => true,
+            State::Idle | State::Serving | State::Parked | State::Copying | State::Pinned => true,
+            State::AwaitingHello
+            | State::Introduced
+            | State::AwaitingSnapshot
+            | State::Copied
+            | State::Probing
+            | State::Answering
+            | State::Ended => false,
         }
+    }
+
+    /// Whether it came for a snapshot: then what it is sent is paced.
+    pub(super) fn is_paced(&self) -> bool {
+        self.session.purpose() == Some(Purpose::Snapshot)
+    }
+
+    /// Ends a snapshot that has gone.
+    pub(super) fn look(&mut self, extent: &Extent) {
+        self.session.look(extent);
     }
 
     /// Bytes that are held in memory for it.
@@ -90,11 +112,14 @@ impl Seat {
         self.broken |= ready.broken;
     }
 
-    /// Whether a turn would do something, without anything that has to come first.
-    pub(super) fn has_more(&self, extent: &Extent) -> bool {
-        self.readable
-            || self.broken
-            || (self.writable && !self.finished && (self.unsent() > 0 || self.session.is_due(extent)))
+    /// Whether a turn would do something, without anything that has to come first. `paused` says that it is sent nothing for a while.
+    pub(super) fn has_more(&self, extent: &Extent, paused: bool) -> bool {
+        self.readable || self.broken || (!paused && self.has_output(extent))
+    }
+
+    /// Whether something would be sent.
+    pub(super) fn has_output(&self, extent: &Extent) -> bool {
+        self.writable && !self.finished && (self.unsent() > 0 || self.session.is_due(extent))
     }
 
     /// Reads once, and sends what there is, at most so many bytes; how many that were.

@@ -133,6 +133,20 @@ impl Run {
         self.info
     }
 
+    /// Fills the buffer with bytes of the file, as they stand there: whoever gets them has the hash of the whole.
+    ///
+    /// # Errors
+    /// `store.run_corrupt` where the file ends before; `disk.read_failed`.
+    pub fn copy_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let read = self.file.read_at(offset, buffer)?;
+        if read < buffer.len() {
+            let end = offset.saturating_add(read as u64);
+            let corrupt = Error::new(Reason::StoreRunCorrupt).with("file", self.path.display()).with("malformed", "size");
+            return Err(corrupt.with("expected", self.info.size).with("found", end));
+        }
+        Ok(())
+    }
+
     /// Which run.
     #[must_use]
     pub fn id(&self) -> RunId {
