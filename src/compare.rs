@@ -222,6 +222,7 @@ struct Directory {
 
 impl Directory {
     fn look(disk: &Arc<dyn Disk>, dir: &Path, identity: Identity) -> Result<Directory> {
+        recovery::check_complete(disk.as_ref(), dir, &identity)?;
         let options = recovery::log_options(disk, dir, &identity, Options::new(dir).extend_bytes);
         let log = wal::outline(&options)?;
         Ok(Directory { disk: Arc::clone(disk), dir: dir.to_owned(), identity, options, log })

@@ -7,6 +7,8 @@
 //!
 //! Used by: [`crate::node`], which owns the result. Deliberately absent: repair. What does not verify is refused, by name.
 
+#[cfg(feature = "replication")]
+use crate::bootstrap::install;
 use crate::commit_id::CommitId;
 use crate::committer::Retention;
 use crate::disk::{Disk, LockGuard, RealDisk, SECTOR};
@@ -310,6 +312,8 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
     let (lock, identity) = enter(options)?;
     let disk = options.disk.as_ref();
     #[cfg(feature = "replication")]
+    let left = settle(disk, &options.dir, &identity)?;
+    #[cfg(feature = "replication")]
     let replica = read_replica_state(disk, &options.dir, &identity)?;
     let store_options = StoreOptions {
         disk: Arc::clone(&options.disk),
@@ -330,7 +334,9 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
 
     let manifest = Manifest::read(disk, &store_options.directory, identity.database_id)?;
     let store = Store::open(store_options.clone(), &manifest, calls)?;
-    let removed = remove_leftovers(&store_options, &manifest)?;
+    let mut removed = remove_leftovers(&store_options, &manifest)?;
+    #[cfg(feature = "replication")]
+    removed.extend(left);
     let checkpoint = manifest.point;
     if options.proofs && identity.role == Role::Primary {
         store.begin_to_owe();
@@ -367,13 +373,41 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
     Ok(Recovered { lock, report, store, log, applier, maintenance })
 }
 
-/// What a replica knows of itself; nothing of it opens where that does not verify (F-RC2).
+/// Goes on with an install where a crash stopped it, and removes what an unfinished bootstrap left aside; what that was (RC-INSTALL).
+#[cfg(feature = "replication")]
+pub(crate) fn settle(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<Vec<String>> {
+    match identity.role {
+        Role::Replica => {
+            let mut kept = StateStore::open(disk, dir, identity.database_id, identity.node_id)?;
+            Ok(install::settle(disk, dir, &mut kept)?.discarded)
+        }
+        Role::Standalone | Role::Primary => Ok(Vec::new()),
+    }
+}
+
+/// What a replica knows of itself; nothing of it opens where that does not verify (F-RC2), or where there is no data, or none yet in its place.
 #[cfg(feature = "replication")]
 pub(crate) fn read_replica_state(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<Option<ReplicaState>> {
     match identity.role {
-        Role::Replica => ReplicaState::read(disk, dir, identity.database_id, identity.node_id).map(Some),
+        Role::Replica => {
+            let state = ReplicaState::read(disk, dir, identity.database_id, identity.node_id)?;
+            state.check_complete()?;
+            Ok(Some(state))
+        }
         Role::Standalone | Role::Primary => Ok(None),
     }
+}
+
+/// Refuses the directory of a replica in which there is no data yet.
+///
+/// # Errors
+/// `bootstrap.incomplete`; those of reading what the replica knows of itself.
+pub fn check_complete(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<()> {
+    #[cfg(feature = "replication")]
+    read_replica_state(disk, dir, identity)?;
+    #[cfg(not(feature = "replication"))]
+    let _ = (disk, dir, identity);
+    Ok(())
 }
 
 /// The names of the files in `replica/`, by role.
