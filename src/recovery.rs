@@ -334,9 +334,9 @@ pub(crate) fn open(options: &Options, calls: Option<Sender<()>>) -> Result<Recov
 
     let manifest = Manifest::read(disk, &store_options.directory, identity.database_id)?;
     let store = Store::open(store_options.clone(), &manifest, calls)?;
-    let mut removed = remove_leftovers(&store_options, &manifest)?;
+    let removed = remove_leftovers(&store_options, &manifest)?;
     #[cfg(feature = "replication")]
-    removed.extend(left);
+    let removed = [left, removed].concat();
     let checkpoint = manifest.point;
     if options.proofs && identity.role == Role::Primary {
         store.begin_to_owe();

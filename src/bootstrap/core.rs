@@ -498,6 +498,8 @@ impl Bootstrap {
 fn unproven(error: Error, cut: LogPoint) -> Error {
     let reason = match error.reason() {
         Reason::StoreOtherLog | Reason::WalBehindCheckpoint => Reason::SnapshotCutMismatch,
+        // The mark that was made for it names the cut: the log has another history there.
+        Reason::WalCorrupt if error.fact("marked").is_some() => Reason::SnapshotCutMismatch,
         Reason::DiskReadFailed | Reason::DiskNameFailed | Reason::DiskHandlesExhausted | Reason::ReplicationStopped => {
             return error;
         }

@@ -106,6 +106,13 @@ impl Primary {
         frame::Manifest { cut, segment, bytes, manifest: self.manifest.encode() }
     }
 
+    /// The WELCOME frame that is right.
+    pub fn welcome(&self) -> Welcome {
+        let Identity { database_id, node_id, epoch, parameters, .. } = self.identity;
+        let (version, shape, oldest) = (frame::VERSION, Shape::from(parameters), Position(0));
+        Welcome { version, database_id, node_id, epoch, shape, oldest, durable: self.durable }
+    }
+
     pub fn store_file(&self, name: &str) -> Vec<u8> {
         self.disk.contents(&PathBuf::from(DIR).join("store").join(name)).unwrap()
     }
@@ -122,7 +129,7 @@ pub enum Said {
 }
 
 impl Said {
-    fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self {
             Said::Frame(frame) => frame.encode(&mut bytes),
@@ -204,11 +211,8 @@ impl<'a> Served<'a> {
     }
 
     fn welcome(&mut self, hello: &Hello) {
-        let Identity { database_id, node_id, epoch, parameters, .. } = self.primary.identity;
         self.purpose = Some(hello.purpose);
-        let (version, shape) = (frame::VERSION, Shape::from(parameters));
-        let (oldest, durable) = (Position(0), self.primary.durable);
-        self.say(Said::Frame(Frame::Welcome(Welcome { version, database_id, node_id, epoch, shape, oldest, durable })));
+        self.say(Said::Frame(Frame::Welcome(self.primary.welcome())));
     }
 
     fn serve(&mut self, snapshot: Snapshot) {
