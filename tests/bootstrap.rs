@@ -13,7 +13,7 @@ use aerodb::bootstrap::Transfer;
 use aerodb::bootstrap::machine::State;
 use aerodb::bootstrap::worker::Outcome;
 use aerodb::compare::{CompareOptions, compare};
-use aerodb::disk::{Crash, Disk, Fault, SimDisk, SimImage};
+use aerodb::disk::{Crash, Fault, SimDisk, SimImage};
 use aerodb::follower_node::{Bounds, FollowerNode};
 use aerodb::frame::{Frame, Manifest as Offer, Segment};
 use aerodb::maintenance::Progress as Work;
@@ -180,7 +180,7 @@ fn a_connection_may_be_lost_after_every_byte() {
     let mut lost = 0;
     for loss in (0..said).step_by(97) {
         let disk = empty(&primary);
-        let mut link = Served { losses: [loss, loss / 2].into(), ..Served::new(&primary) };
+        let mut link = Served::new(&primary).losing(&[loss, loss / 2]);
         let options = BeginOptions { reconnect: Reconnect::After(5), ..begin_options(&disk) };
         assert_eq!(bootstrap(&options, &mut link), Ok(Outcome::Installed(primary.cut())), "{loss}");
         assert_eq!((link.connections, link.delays), (3, vec![5, 5]), "{loss}");
@@ -188,7 +188,7 @@ fn a_connection_may_be_lost_after_every_byte() {
         lost += 1;
 
         let disk = empty(&primary);
-        let mut link = Served { losses: [loss].into(), ..Served::new(&primary) };
+        let mut link = Served::new(&primary).losing(&[loss]);
         let refused = bootstrap(&begin_options(&disk), &mut link).unwrap_err();
         assert_eq!(refused.reason(), Reason::ReplicationDisconnected);
         let found = state(&disk);
@@ -200,7 +200,7 @@ fn a_connection_may_be_lost_after_every_byte() {
 
 /// What is said of the primary's frames is bent by a function of each.
 fn bent<'a>(primary: &'a Primary, bend: impl FnMut(Said) -> Vec<Said> + 'a) -> Served<'a> {
-    Served { bend: Box::new(bend), ..Served::new(primary) }
+    Served::new(primary).bent(bend)
 }
 
 type Bend = Box<dyn Fn(Said) -> Vec<Said>>;

@@ -162,13 +162,13 @@ pub fn refuse(reason: Reason) -> Said {
 pub struct Served<'a> {
     primary: &'a Primary,
     /// What is said in place of what would be.
-    pub bend: Box<dyn FnMut(Said) -> Vec<Said> + 'a>,
+    bend: Box<dyn FnMut(Said) -> Vec<Said> + 'a>,
     /// Connections end when so many bytes were said in each; one number a connection, and none behind the last.
-    pub losses: VecDeque<usize>,
+    losses: VecDeque<usize>,
     /// Most bytes of a chunk.
-    pub chunk_bytes: usize,
+    chunk_bytes: usize,
     /// Most bytes that one read gets.
-    pub piece: usize,
+    piece: usize,
     pub connections: u64,
     /// The longest sleeps that were asked for.
     pub delays: Vec<u32>,
@@ -202,6 +202,16 @@ impl<'a> Served<'a> {
             allowed: 0,
             open_most: 0,
         }
+    }
+
+    /// The same, with everything that is said bent on the way.
+    pub fn bent(self, bend: impl FnMut(Said) -> Vec<Said> + 'a) -> Served<'a> {
+        Served { bend: Box::new(bend), ..self }
+    }
+
+    /// The same, where connections are lost after so many bytes each.
+    pub fn losing(self, losses: &[usize]) -> Served<'a> {
+        Served { losses: losses.iter().copied().collect(), ..self }
     }
 
     fn say(&mut self, said: Said) {
