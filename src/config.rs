@@ -405,6 +405,8 @@ macro_rules! words {
 words! {
     /// How the directory of a new replica may be filled.
     Bootstrap {
+        /// With a snapshot of the primary's checkpoint, and the log behind it.
+        Snapshot "snapshot"
         /// With the whole log, from its first byte on.
         Log "log"
         /// Not at all: it has to be there.
@@ -507,7 +509,7 @@ settings! {
     reconnect "reconnect" Again, "1", Some(limits::RECONNECT_SECONDS),
         "For a replica: after how many seconds a lost connection is made again."
     bootstrap "bootstrap" Bootstrap, "never", None,
-        "For a replica: how a new directory may be filled: with the whole log, or not at all."
+        "For a replica: how a new directory may be filled: with a snapshot, with the whole log, or not at all. Data that is there is kept."
     max_clients "max-clients" u32, "10000", Some(limits::CLIENTS),
         "Most connections of clients; the next one is refused. Each needs an open file."
     client_memory "client-memory" Bytes, "256M", Some(limits::CLIENT_MEMORY_BYTES),

@@ -60,8 +60,8 @@
 //! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], `wire` | what passes through them |
 //! | formats | [`codec`], [`record`], [`batch`], `frame`, `chunk`, `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
-//! | components | [`committer`], [`maintenance`], `feeder`, `receiver`, `validator`, `applier` | one another |
-//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], [`compare`], `server`, `supervisor`, `replica` | |
+//! | components | [`committer`], [`maintenance`], `feeder`, `receiver`, `validator`, `applier`, `bootstrap` | one another |
+//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], [`compare`], `server`, `supervisor`, `begin`, `replica` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
 
@@ -124,6 +124,10 @@ strict! {
 #[cfg(feature = "replication")]
 pub mod applier;
 pub mod backup;
+#[cfg(feature = "replication")]
+pub mod begin;
+#[cfg(feature = "replication")]
+pub mod bootstrap;
 pub mod clock;
 pub mod committer;
 pub mod compare;

@@ -14,14 +14,13 @@
 pub(crate) mod parts;
 
 use crate::applier;
+use crate::begin;
 use crate::chunk::Validated;
 use crate::commit_id::CommitId;
 use crate::committer::Retention;
 use crate::database::{self, Body, Database, refused};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::frame;
-use crate::id::Id;
 use crate::identity::{Identity, Parameters, Role};
 use crate::limits;
 use crate::observed::{Observation, Observed};
@@ -38,8 +37,8 @@ use crate::supervisor::{self, Action, Facts, Reconnect, Recoveries, Supervisor};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::validator;
 use crate::wal::{Extent, LogWriter};
+use crate::wire::Waker;
 use crate::wire::link::TcpLink;
-use crate::wire::{Waker, blocking};
 use parts::{Following, Parts, close_reads};
 use std::path::Path;
 
@@ -601,15 +600,7 @@ pub fn resume(options: &Options, reason: Reason, position: Position) -> Result<H
 /// `replication.unreachable`, `replication.disconnected`, `protocol.other_port`, `protocol.malformed`, `protocol.unexpected`; what the primary refuses with; as
 /// [`recovery::init`].
 pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity> {
-    log::info!(primary; "asking whose log it is");
-    let welcome = introduction::ask(primary)?;
-    if welcome.version != frame::VERSION {
-        return Err(Error::new(Reason::ProtocolUnexpected).with("version", welcome.version));
-    }
-    if welcome.epoch != FIRST_EPOCH {
-        let other = Error::new(Reason::IdentityOtherEpoch).with("expected", FIRST_EPOCH);
-        return Err(other.with("found", welcome.epoch));
-    }
+    let welcome = begin::introduction(primary)?;
     if welcome.oldest > Position::GENESIS {
         return Err(Error::new(Reason::HistoryRetired).with("here", Position::GENESIS).with("oldest", welcome.oldest));
     }
@@ -620,45 +611,4 @@ pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity>
         disk: Arc::clone(disk),
         ..Init::standalone(dir)
     })
-}
-
-/// The epoch of every directory that is made new: no other exists yet.
-const FIRST_EPOCH: u64 = 1;
-
-mod introduction {
-    //! The one conversation of a replica that has no directory yet.
-
-    use super::{Error, Id, Reason, Result, blocking};
-    use crate::frame::{self, Frame, Hello, Welcome};
-
-    pub(super) fn ask(primary: &str) -> Result<Welcome> {
-        let mut bytes = Vec::new();
-        Frame::Hello(Hello::of_nothing((frame::VERSION, frame::VERSION), Id([0; 16]))).encode(&mut bytes);
-        let unreachable =
-            |error| Error::new(Reason::ReplicationUnreachable).with("primary", primary).with("error", error);
-        let lost = |error: std::io::Error| Error::new(Reason::ReplicationDisconnected).with("error", error);
-        let mut connection = blocking::Connection::open(primary).map_err(unreachable)?;
-        connection.send(&bytes).map_err(lost)?;
-        let (mut came, mut buffer) = (Vec::new(), [0; 4096]);
-        loop {
-            if let Some(text) = frame::text(&came) {
-                return Err(Error::new(Reason::ProtocolOtherPort).with("primary", primary).with("told", text));
-            }
-            let malformed = |fault| Error::new(Reason::ProtocolMalformed).with("fault", fault);
-            match Frame::decode(&came).map_err(malformed)? {
-                Some((Frame::Welcome(welcome), _)) => return Ok(welcome),
-                Some((Frame::Refuse(refuse), _)) => {
-                    let known = Reason::ALL.iter().find(|reason| u16::from(reason.number()) == refuse.reason);
-                    let reason = known.copied().unwrap_or(Reason::ProtocolUnexpected);
-                    return Err(Error::new(reason).with("told", refuse.text));
-                }
-                Some((frame, _)) => return Err(Error::new(Reason::ProtocolUnexpected).with("frame", frame.kind())),
-                None => {}
-            }
-            match connection.receive(&mut buffer).map_err(lost)? {
-                0 => return Err(Error::new(Reason::ReplicationDisconnected).with("error", "the primary ended it")),
-                count => came.extend_from_slice(&buffer[..count]),
-            }
-        }
-    }
 }

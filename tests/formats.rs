@@ -155,7 +155,7 @@ fn the_examples_of_the_page_are_what_the_code_reads_and_writes() {
     let found = SimDisk::new();
     found.overwrite(&path, &bytes);
     let run = Run::open(&found, Path::new("/"), info, DATABASE, Arc::new(Cache::new(1 << 20))).unwrap();
-    run.verify(&mut |_| {}).unwrap();
+    run.verify(&mut |_| Ok(())).unwrap();
     let apple = |at| run.get(b"apple", key_hash(b"apple"), CommitId(at)).unwrap();
     assert_eq!(apple(1), Some(Version::Value(b"red".to_vec())));
     assert_eq!(apple(2), Some(Version::Tombstone));

@@ -10,6 +10,8 @@
 mod world;
 
 use aerodb::applier::{ReplicaApplier, Step, machine as applier_machine};
+use aerodb::begin;
+use aerodb::bootstrap::{Bootstrap, install, machine as bootstrap_machine};
 use aerodb::chunk::{Chunk, Proven, Validated};
 use aerodb::committer::Order;
 use aerodb::disk::{Disk, Fault, SimDisk, SimImage};
@@ -28,6 +30,7 @@ use log::kv::Key;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use world::offered::{self, Primary, Said};
 use world::{DIR, shared};
 
 /// A component, the state before, the cause, the state after.
@@ -98,6 +101,7 @@ fn the_tables_of_the_documents_are_those_of_the_replicas_machines() {
         ("receiver", machine!(table; receiver_machine)),
         ("validator", machine!(table; validator_machine)),
         ("applier", machine!(table; applier_machine)),
+        ("bootstrap", machine!(table; bootstrap_machine)),
         ("replica", machine!(table; replica_machine)),
         ("recovery", machine!(table; recovery_machine)),
     ];
@@ -307,6 +311,93 @@ fn drive_appliers() {
     applier.close();
 }
 
+fn give(bootstrap: &mut Bootstrap, bytes: &[u8]) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let space = bootstrap.space();
+        let count = space.len().min(rest.len());
+        space[..count].copy_from_slice(&rest[..count]);
+        bootstrap.filled(count).unwrap();
+        rest = &rest[count..];
+    }
+}
+
+/// Takes the edge of a bootstrap that an event names.
+fn take_edge(bootstrap: &mut Bootstrap, primary: &Primary, event: bootstrap_machine::Event) {
+    use aerodb::bootstrap::End::{Failed, Lost};
+    use bootstrap_machine::Event;
+    let said = |said: Said| said.encode();
+    match event {
+        Event::Connect => bootstrap.connect(),
+        Event::Connected => bootstrap.connected().unwrap(),
+        Event::Welcomed => give(bootstrap, &said(Said::Frame(Frame::Welcome(primary.welcome())))),
+        Event::Manifest => give(bootstrap, &said(Said::Frame(Frame::Manifest(primary.offer())))),
+        Event::Complete => {
+            let mut from = 0;
+            for end in &primary.ends {
+                give(bootstrap, &said(offered::chunk(from, &primary.snapshot[from as usize..*end as usize])));
+                from = *end;
+            }
+        }
+        Event::Proven => bootstrap.prove(&mut |_| Ok(primary.cut())).unwrap(),
+        Event::Installed => bootstrap.install().unwrap(),
+        Event::Lost => bootstrap.ended(Lost(Error::new(Reason::ReplicationDisconnected))).unwrap(),
+        Event::Failed => drop(bootstrap.ended(Failed(Error::new(Reason::SnapshotRejected))).unwrap_err()),
+        Event::Close => bootstrap.close(),
+    }
+}
+
+fn drive_bootstraps() {
+    use bootstrap_machine::{Event, State};
+    let primary = Primary::new(12, 6);
+    let forward = [
+        Event::Connect,
+        Event::Connected,
+        Event::Welcomed,
+        Event::Manifest,
+        Event::Complete,
+        Event::Proven,
+        Event::Installed,
+    ];
+    let (lost, failed) = ([Event::Connect, Event::Lost], [Event::Failed]);
+    let ways = (0..=forward.len()).map(|steps| &forward[..steps]).chain([&lost[..], &failed[..]]);
+    for way in ways {
+        for event in Event::ALL.iter().copied() {
+            let mut bootstrap = bootstrap_of(&primary);
+            way.iter().for_each(|event| take_edge(&mut bootstrap, &primary, *event));
+            if bootstrap_machine::next(bootstrap.state(), event).is_some() {
+                take_edge(&mut bootstrap, &primary, event);
+            }
+        }
+    }
+    assert_eq!(bootstrap_machine::next(State::Closed, Event::Close), None);
+}
+
+/// A bootstrap of an empty directory.
+fn bootstrap_of(primary: &Primary) -> Bootstrap {
+    let sim = SimDisk::new();
+    let (database_id, node_id) = offered::ids(primary);
+    let identity = begin::make_empty(&world::init_options(&sim, world::tiny()), database_id, node_id).unwrap();
+    let dir = PathBuf::from(DIR);
+    Bootstrap::new(aerodb::bootstrap::Parts {
+        disk: shared(&sim),
+        kept: StateStore::open(&sim, &dir, database_id, identity.node_id).unwrap(),
+        log: LogOptions {
+            disk: shared(&sim),
+            directory: wal::directory(&install::incoming(&dir)),
+            lineage: recovery::lineage(&identity),
+            keeper: wal::Keeper::Follower,
+            segment_bytes: identity.parameters.segment_bytes,
+            extend_bytes: 1024,
+        },
+        dir,
+        identity,
+        blank_seed: 7,
+        ordered: false,
+        window_bytes: aerodb::limits::SNAPSHOT_WINDOW_BYTES,
+    })
+}
+
 /// The facts that make a replica show a state.
 fn facts_of(state: replica_machine::State) -> Facts {
     use replica_machine::State::{ApplyingWal, Ready, ReceivingWal, ValidatingWal};
@@ -449,6 +540,7 @@ fn real_components_of_a_replica_take_every_edge_and_no_other() {
     drive_receivers();
     drive_validators();
     drive_appliers();
+    drive_bootstraps();
     drive_replicas();
     drive_courses();
     drive_recoveries();
@@ -456,13 +548,14 @@ fn real_components_of_a_replica_take_every_edge_and_no_other() {
         machine!(edges, "receiver"; receiver_machine),
         machine!(edges, "validator"; validator_machine),
         machine!(edges, "applier"; applier_machine),
+        machine!(edges, "bootstrap"; bootstrap_machine),
         machine!(edges, "replica"; replica_machine),
         machine!(edges, "recovery"; recovery_machine),
     ]
     .into_iter()
     .flatten()
     .collect();
-    let components = ["receiver", "validator", "applier", "replica", "recovery"];
+    let components = ["receiver", "validator", "applier", "bootstrap", "replica", "recovery"];
     let seen = EDGES.0.lock().unwrap();
     let seen: BTreeSet<Edge> =
         seen.iter().filter(|(component, ..)| components.contains(&component.as_str())).cloned().collect();

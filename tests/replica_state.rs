@@ -11,7 +11,7 @@ mod world;
 
 use aerodb::disk::{Crash, Disk, Fault, SimDisk, SimImage};
 use aerodb::position::History;
-use aerodb::replica_state::{Halt, Origin, ReplicaState, STATE_FILES, StateStore};
+use aerodb::replica_state::{Halt, Install, Origin, ReplicaState, STATE_FILES, StateStore};
 use aerodb::verify::{VerifyOptions, verify};
 use aerodb::{CommitId, Error, Id, Init, LogPoint, Node, Position, Reason, Result, Role, backup, limits};
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ use world::{DIR, init_options, options, shared, tiny};
 
 const DATABASE: Id = Id([0xdb; 16]);
 const NODE: Id = Id([0x0d; 16]);
+const PRIMARY: Id = Id([0xaa; 16]);
 const SECTOR: usize = 512;
 const PROCESS: &str = "the process died";
 /// How often a random crash is thrown.
@@ -78,6 +79,10 @@ enum Step {
     Applied(u64),
     Halt(Halt),
     Clear(Halt),
+    HaltInstead(Halt),
+    Install(u64),
+    Installing(Install),
+    Installed,
 }
 
 impl Step {
@@ -86,6 +91,10 @@ impl Step {
             Step::Applied(position) => store.record_applied(at(*position)),
             Step::Halt(halt) => store.halt(halt.clone()).map(|_| ()),
             Step::Clear(halt) => store.clear(halt.reason, halt.position).map(|_| ()),
+            Step::HaltInstead(halt) => store.halt_instead(halt.clone()),
+            Step::Install(position) => store.install(at(*position), PRIMARY),
+            Step::Installing(install) => store.installing(*install),
+            Step::Installed => store.installed(),
         }
     }
 
@@ -96,6 +105,17 @@ impl Step {
             Step::Applied(position) => ReplicaState { applied: at(*position), ..before },
             Step::Halt(halt) => ReplicaState { halt: before.halt.or(Some(halt.clone())), ..before },
             Step::Clear(_) => ReplicaState { halt: None, ..before },
+            Step::HaltInstead(halt) => ReplicaState { halt: Some(halt.clone()), ..before },
+            Step::Install(position) => ReplicaState {
+                primary: Some(PRIMARY),
+                applied: at(*position),
+                origin: Origin::Snapshot(at(*position)),
+                install: Some(Install::Clearing),
+                halt: None,
+                ..before
+            },
+            Step::Installing(install) => ReplicaState { install: Some(*install), ..before },
+            Step::Installed => ReplicaState { install: None, ..before },
         }
     }
 }
@@ -113,6 +133,13 @@ fn script() -> Vec<Step> {
         Step::Clear(second.clone()),
         Step::Applied(48),
         Step::Halt(second),
+        Step::HaltInstead(halt(Reason::SnapshotRejected, 32)),
+        // Behind what was applied, and taken back to before it.
+        Step::Install(40),
+        Step::Installing(Install::Moving),
+        Step::Installing(Install::Moving),
+        Step::Installed,
+        Step::Applied(56),
     ]
 }
 

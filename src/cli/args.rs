@@ -6,7 +6,7 @@
 use crate::cli::bytes;
 use aerodb::config::{Bytes, Value, digits};
 use aerodb::recovery::Options;
-use aerodb::{CommitId, Error, Id, Identity, Reason, Result, Role};
+use aerodb::{CommitId, Error, Id, Identity, Reason, Result, Role, recovery, wal};
 use clap::ArgMatches;
 use std::ffi::OsString;
 use std::fmt;
@@ -152,9 +152,13 @@ impl Target {
     /// # Errors
     /// `dir.not_found`, `backup.not_a_database`, `identity.*`, `disk.read_failed`.
     pub(crate) fn identity(&self) -> Result<Identity> {
-        aerodb::recovery::refuse_other_places(self.options.disk.as_ref(), &self.options.dir)?;
-        let found = Identity::read(self.options.disk.as_ref(), &self.options.dir)?;
+        recovery::refuse_other_places(self.options.disk.as_ref(), &self.options.dir)?;
+        let Options { disk, dir, .. } = &self.options;
+        let found = Identity::read(disk.as_ref(), dir)?;
         self.expect(&found)?;
+        if disk.list(&wal::directory(dir))?.unwrap_or_default().is_empty() {
+            recovery::check_complete(disk.as_ref(), dir, &found)?;
+        }
         Ok(found)
     }
 

@@ -307,10 +307,12 @@ fn replica() -> Command {
     command(
         "replica",
         "Follow a primary: receive its log, prove it, apply it",
-        "  aerodb replica --data copy --primary localhost:6381 --bootstrap log\n  \
-         aerodb replica --config /etc/aerodb/replica.toml --log-format json",
+        "  aerodb replica --data copy --primary localhost:6381 --bootstrap snapshot\n  \
+         aerodb replica --config /etc/aerodb/replica.toml --log-format json\n  \
+         aerodb replica --config /etc/aerodb/replica.toml --rebootstrap history.retired@67108832",
     )
     .args(settings::arguments())
+    .arg(option("rebootstrap", "CODE@POSITION", "Replace the data of a replica that this has halted by a snapshot"))
     .arg(json())
 }
 

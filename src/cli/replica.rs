@@ -1,26 +1,32 @@
 //! `aerodb replica`: a node that follows a primary, from its settings to its end; and `aerodb resume`, which clears a halt.
 //!
 //! ```text
-//! settings ─► open files ─► identity (or the primary's, for a new directory) ─► open, prove ─► listen ─► ready ─► … ─► close
+//! settings ─► open files ─► identity (or the primary's, for a new directory) ─► (snapshot) ─► open, prove ─► listen ─► ready ─► … ─► close
 //! ```
+//!
+//! A snapshot is fetched before there is anything to listen for: how far it is stands in the log, and on a terminal. A request to end ends it, and
+//! is no failure.
 //!
 //! It stays up when replication ends: whoever looks for the reason finds it. Where the Applier failed it opens its directory again,
 //! which is recovery, as often as that gets further (REPL-RECOVER).
 
-use crate::cli::output::Output;
+use crate::cli::output::{Output, Progress};
 use crate::cli::session::tell_recovery;
 use crate::cli::{args, logs, serve, settings};
+use aerodb::begin::{self, BeginOptions};
+use aerodb::bootstrap::{Transfer, machine::State, worker};
 use aerodb::config::{Again, Bootstrap, Config};
 use aerodb::disk::{Disk, RealDisk, room};
 use aerodb::replica::{self, Replica, ReplicaOptions};
-use aerodb::replica_state::Halt;
+use aerodb::replica_state::{Halt, Origin};
 use aerodb::server::{self, Server, Stop};
 use aerodb::supervisor::{Reconnect, Recoveries};
 use aerodb::sync::Arc;
-use aerodb::wire::notify::State;
+use aerodb::wire::notify;
 use aerodb::{Error, Identity, Options, Position, Reason, Result, Role, recovery};
 use clap::ArgMatches;
 use serde_json::json;
+use std::cell::RefCell;
 use std::path::Path;
 
 /// `aerodb replica`.
@@ -30,7 +36,11 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     logs::start(config.log_level.value, config.log_format.value);
     let dir = config.directory()?;
     serve::check_open_files(room::open_files(), config.max_clients.value, 0)?;
-    prepare(&config, dir, primary)?;
+    let order = args::word(matches, "rebootstrap").map(Halt::parse).transpose()?;
+    if prepare(&config, dir, primary, order)? == Outcome::Stopped {
+        log::info!("asked to end before the snapshot was in place; the directory is what it was");
+        return Ok(());
+    }
     let mut recoveries = Recoveries::default();
     while let Some((failure, at)) = follow(&config, dir, primary, out, &recoveries)? {
         log::warn!(position:% = at; "what applies failed; the directory is opened again: {failure}");
@@ -48,10 +58,7 @@ fn follow(
     recoveries: &Recoveries,
 ) -> Result<Option<(Error, Position)>> {
     let replica = Arc::new(Replica::open(ReplicaOptions {
-        reconnect: match config.reconnect.value {
-            Again::Never => Reconnect::Never,
-            Again::Seconds(seconds) => Reconnect::After(seconds),
-        },
+        reconnect: reconnect(config),
         tcp_keepalive: config.tcp_keepalive.value,
         recoveries: recoveries.clone(),
         ..ReplicaOptions::new(serve::options(config, dir), primary)
@@ -89,7 +96,7 @@ fn follow(
     if let Some(halt) = halt {
         log::error!(code = Reason::ReplicaHalted.name(), halt; "halted; `aerodb resume` clears what is named");
     }
-    serve::tell(State::Ready(&line));
+    serve::tell(notify::State::Ready(&line));
     let stopper = server.stopper();
     replica.on_applier_failure(move || stopper.stop());
 
@@ -97,7 +104,7 @@ fn follow(
     // A request to end goes before recovery.
     let failed = replica.applier_failed().filter(|_| matches!(stop, Ok(Stop::Stopped)));
     if failed.is_none() {
-        serve::tell(State::Stopping);
+        serve::tell(notify::State::Stopping);
     }
     let closed = Arc::into_inner(replica).expect("the server has let go of the replica").close();
     match (stop, failed) {
@@ -116,8 +123,26 @@ fn follow(
     }
 }
 
-/// Refuses a directory that is not a replica's; a new one is made as the policy says.
-fn prepare(config: &Config, dir: &Path, primary: &str) -> Result<()> {
+fn reconnect(config: &Config) -> Reconnect {
+    match config.reconnect.value {
+        Again::Never => Reconnect::Never,
+        Again::Seconds(seconds) => Reconnect::After(seconds),
+    }
+}
+
+/// What is to be done before the directory of a replica can be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing more: it holds data.
+    Ready,
+    /// The process was asked to end first.
+    Stopped,
+}
+
+/// Refuses a directory that is not a replica's; one without data is filled as the policy says, one that has halted as the order does
+/// (SNAP-ORDER).
+fn prepare(config: &Config, dir: &Path, primary: &str, order: Option<(Reason, Position)>) -> Result<Outcome> {
+    let options = serve::options(config, dir);
     match recovery::refuse_other_places(&RealDisk, dir) {
         Ok(()) => {
             let Identity { role, parameters, .. } = Identity::read(&RealDisk, dir)?;
@@ -125,18 +150,87 @@ fn prepare(config: &Config, dir: &Path, primary: &str) -> Result<()> {
                 let other = Error::new(Reason::IdentityOtherRole).with("expected", Role::Replica);
                 return Err(other.with("found", role));
             }
-            serve::check_room(room::free_bytes(dir)?, &parameters)
-        }
-        Err(error) if error.reason() == Reason::DirNotFound => match config.bootstrap.value {
-            Bootstrap::Log => {
-                let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-                let identity = replica::init(dir, primary, &disk)?;
-                log::info!(database:% = identity.database_id, node:% = identity.node_id; "made a new directory");
-                Ok(())
+            serve::check_room(room::free_bytes(dir)?, &parameters)?;
+            let state = begin::look(&options)?;
+            match (order, state.origin, config.bootstrap.value) {
+                // A halt is told by name, whatever the policy.
+                (None, Origin::Nothing, Bootstrap::Log | Bootstrap::Never) if state.halt.is_none() => {
+                    state.check_complete().map(|()| Outcome::Ready)
+                }
+                (Some(_), _, _) | (None, Origin::Nothing, _) => snapshot(config, options, primary, order),
+                (None, Origin::Log | Origin::Snapshot(_) | Origin::Backup(_), _) => Ok(Outcome::Ready),
             }
-            Bootstrap::Never => Err(Error::new(Reason::BootstrapRequired).with("directory", dir.display())),
-        },
+        }
+        Err(error) if error.reason() == Reason::DirNotFound => {
+            if let Some((reason, position)) = order {
+                let named = Halt { reason, position, evidence: String::new() };
+                return Err(Error::new(Reason::HaltOther).with("named", named).with("halt", "none"));
+            }
+            let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+            match config.bootstrap.value {
+                Bootstrap::Snapshot => {
+                    told(&begin::introduce(&options, primary)?);
+                    snapshot(config, options, primary, None)
+                }
+                Bootstrap::Log => {
+                    told(&replica::init(dir, primary, &disk)?);
+                    Ok(Outcome::Ready)
+                }
+                Bootstrap::Never => Err(Error::new(Reason::BootstrapRequired).with("directory", dir.display())),
+            }
+        }
         Err(error) => Err(error),
+    }
+}
+
+fn told(identity: &Identity) {
+    log::info!(database:% = identity.database_id, node:% = identity.node_id; "made a new directory");
+}
+
+/// Fills the directory with a snapshot, and shows how far that is.
+fn snapshot(config: &Config, options: Options, primary: &str, order: Option<(Reason, Position)>) -> Result<Outcome> {
+    if let Some((reason, position)) = order {
+        log::warn!(halt:% = Halt { reason, position, evidence: String::new() }, primary; "the data of this replica is to be replaced");
+    }
+    let begin = BeginOptions { reconnect: reconnect(config), order, ..BeginOptions::new(options) };
+    let shown = RefCell::new(Shown::default());
+    let watch = |state, transfer: Transfer| shown.borrow_mut().show(state, &transfer);
+    match begin::snapshot(&begin, primary, config.tcp_keepalive.value, &watch)? {
+        worker::Outcome::Installed(_) => Ok(Outcome::Ready),
+        worker::Outcome::Stopped => Ok(Outcome::Stopped),
+    }
+}
+
+/// How far a bootstrap is: a line on a terminal, and one of the log for each tenth.
+#[derive(Default)]
+struct Shown {
+    state: Option<State>,
+    terminal: Option<Progress>,
+    tenths: u64,
+}
+
+impl Shown {
+    fn show(&mut self, state: State, transfer: &Transfer) {
+        let (verb, done) = match state {
+            State::Receiving => ("receiving", transfer.came),
+            State::Proving => ("proving", transfer.proven),
+            _ => {
+                (self.state, self.terminal) = (Some(state), None);
+                return;
+            }
+        };
+        if self.state != Some(state) {
+            (self.state, self.terminal, self.tenths) = (Some(state), Some(Progress::new(verb)), 0);
+        }
+        if let Some(terminal) = &mut self.terminal {
+            terminal.show(done, transfer.total);
+        }
+        let tenths = done.saturating_mul(10).checked_div(transfer.total).unwrap_or(10);
+        if tenths > self.tenths {
+            self.tenths = tenths;
+            let (total, attempts) = (transfer.total, transfer.attempts);
+            log::info!(state:%, done, total, attempts; "{verb}: {} %", tenths.saturating_mul(10));
+        }
     }
 }
 

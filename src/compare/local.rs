@@ -50,6 +50,7 @@ impl Local {
             (Place::Backup, files.identity(), Kept::Listed(Box::new(files)))
         } else {
             let (lock, identity) = recovery::enter(&options)?;
+            recovery::check_complete(disk.as_ref(), dir, &identity)?;
             (Place::Directory, identity, Kept::Locked { _lock: lock })
         };
         let log = recovery::log_options(disk, dir, &identity, options.extend_bytes);

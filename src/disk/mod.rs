@@ -183,10 +183,13 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// Ends the name of a file that is written aside.
+pub const ASIDE: &str = ".tmp";
+
 /// Where a file is written before it gets its name.
 #[must_use]
 pub fn aside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
+    name.push(ASIDE);
     path.with_file_name(name)
 }

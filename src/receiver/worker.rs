@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::queue::{self, Sender, TryRecv};
 use crate::reason::Reason;
 use crate::sync::seeded;
+pub use crate::wire::link::{Link, Slept};
 use std::io;
 
 /// Most bytes that a turn reads before they are made durable.
@@ -25,74 +26,6 @@ pub enum Order {
     },
     /// End.
     Stop,
-}
-
-/// How a sleep ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slept {
-    /// Something happened.
-    UntilWoken,
-    /// All the time that was said passed.
-    Enough,
-}
-
-/// A connection that is made, lost and made again, and the place where its owner sleeps.
-pub trait Link {
-    /// Begins to connect.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    fn connect(&mut self) -> io::Result<()>;
-    /// Whether the connection stands.
-    ///
-    /// # Errors
-    /// Why there will be none.
-    fn is_connected(&mut self) -> io::Result<bool>;
-    /// Reads what there is: nothing at the end; `None` where it would have to wait.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>>;
-    /// Writes what there is room for; `None` where it would have to wait.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>>;
-    /// Whether there may be something to read at once: nobody is told of that again.
-    fn is_readable(&self) -> bool;
-    /// Ends the connection, if there is one.
-    fn close(&mut self);
-    /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
-    /// Whether these have passed.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept>;
-}
-
-impl Link for crate::wire::link::TcpLink {
-    fn connect(&mut self) -> io::Result<()> {
-        Self::connect(self)
-    }
-    fn is_connected(&mut self) -> io::Result<bool> {
-        Self::is_connected(self)
-    }
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
-        Self::read(self, bytes)
-    }
-    fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        Self::write(self, bytes)
-    }
-    fn is_readable(&self) -> bool {
-        Self::is_readable(self)
-    }
-    fn close(&mut self) {
-        Self::close(self);
-    }
-    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept> {
-        let woken = Self::sleep(self, at_most_seconds)?;
-        Ok(if woken { Slept::UntilWoken } else { Slept::Enough })
-    }
 }
 
 /// How the stages behind wake the Receiver.

@@ -4,7 +4,7 @@
 //! so what a step would have dropped is named as found. A replay that the store refuses is therefore not foreseen; nothing else is left out.
 
 use super::machine::State;
-use super::opening::{find_mark, find_unfinished, store_options, take_checkpoint, take_identity, take_lock, take_runs};
+use super::opening::{find_mark, find_unfinished, store_options, take_checkpoint, take_identity, take_install, take_lock, take_runs};
 use super::report::{Step, Taken};
 use super::steps::Steps;
 use super::{Options, log_options};
@@ -35,7 +35,8 @@ pub fn examine(options: &Options) -> Examined {
 
 fn look(steps: &mut Steps, options: &Options, lock: &mut Option<Box<dyn LockGuard>>) -> Taken<()> {
     *lock = Some(take_lock(steps, options)?);
-    let (identity, kept) = take_identity(steps, options)?;
+    let (identity, mut kept) = take_identity(steps, options)?;
+    take_install(steps, options, &mut kept, false)?;
     let store_options = store_options(options, &identity);
     let disk = options.disk.as_ref();
     steps.take(State::Directories, |step, _| find_unfinished(step, disk, &options.dir))?;

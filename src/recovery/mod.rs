@@ -173,13 +173,29 @@ fn expect<T: PartialEq + std::fmt::Display>(reason: Reason, expected: Option<T>,
     }
 }
 
-/// What a replica knows of itself; nothing of it opens where that does not verify (F-RC2).
+/// What a replica knows of itself; nothing of it opens where that does not verify (F-RC2), or where there is no data, or none yet in its place.
 #[cfg(feature = "replication")]
 pub(crate) fn read_replica_state(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<Option<ReplicaState>> {
     match identity.role {
-        Role::Replica => ReplicaState::read(disk, dir, identity.database_id, identity.node_id).map(Some),
+        Role::Replica => {
+            let state = ReplicaState::read(disk, dir, identity.database_id, identity.node_id)?;
+            state.check_complete()?;
+            Ok(Some(state))
+        }
         Role::Standalone | Role::Primary => Ok(None),
     }
+}
+
+/// Refuses the directory of a replica in which there is no data yet.
+///
+/// # Errors
+/// `bootstrap.incomplete`; those of reading what the replica knows of itself.
+pub fn check_complete(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<()> {
+    #[cfg(feature = "replication")]
+    read_replica_state(disk, dir, identity)?;
+    #[cfg(not(feature = "replication"))]
+    let _ = (disk, dir, identity);
+    Ok(())
 }
 
 /// The names of the files in `replica/`, by role.

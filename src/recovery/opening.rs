@@ -13,7 +13,10 @@ use crate::queue::Sender;
 use crate::reason::Reason;
 use crate::record::Record;
 #[cfg(feature = "replication")]
-use crate::replica_state::{Halt, Origin, ReplicaState, StateStore};
+use crate::{
+    bootstrap::install::{self, Settled},
+    replica_state::{Halt, ReplicaState, StateStore},
+};
 use crate::store::manifest::Manifest;
 use crate::store::{Applier, Store, StoreOptions};
 use crate::sync::Arc;
@@ -94,7 +97,7 @@ pub(super) fn take_identity(steps: &mut Steps, options: &Options) -> Taken<(Iden
     Ok((identity, kept))
 }
 
-/// A replica's two steps.
+/// What a replica knows of itself.
 #[cfg(feature = "replication")]
 fn take_state(steps: &mut Steps, options: &Options, identity: &Identity) -> Taken<Kept> {
     let Identity { role, database_id, node_id, .. } = *identity;
@@ -109,7 +112,6 @@ fn take_state(steps: &mut Steps, options: &Options, identity: &Identity) -> Take
         step.found("primary", primary.map_or_else(|| "none".to_owned(), |primary| primary.to_string()));
         Ok(kept)
     })?;
-    steps.take(State::Install, |step, _| check_installed(step, kept.state()))?;
     Ok(Kept(Some(kept)))
 }
 
@@ -119,27 +121,40 @@ fn take_state(_: &mut Steps, _: &Options, _: &Identity) -> Taken<Kept> {
     Ok(Kept::default())
 }
 
-/// Refuses a directory that holds nothing yet, or the half of an install.
+/// Looks at what an install or a bootstrap left, and refuses a directory that holds nothing yet. Who opens it has an install finished first, and removes what
+/// stands aside (RC-INSTALL): the names of what that was.
 #[cfg(feature = "replication")]
-fn check_installed(step: &mut Step, state: &ReplicaState) -> Result<()> {
-    let origin = match state.origin {
-        Origin::Log => "log".to_owned(),
-        Origin::Snapshot(cut) => format!("snapshot {cut}"),
-        Origin::Backup(cut) => format!("backup {cut}"),
-        Origin::Nothing => "nothing".to_owned(),
-    };
-    step.found("origin", &origin);
-    if state.origin == Origin::Nothing || state.install.is_some() {
-        let installing = format!("{:?}", state.install);
-        return Err(Error::new(Reason::BootstrapIncomplete).with("origin", origin).with("install", installing));
-    }
-    Ok(())
+pub(super) fn take_install(steps: &mut Steps, options: &Options, kept: &mut Kept, settles: bool) -> Taken<Vec<String>> {
+    let Some(kept) = &mut kept.0 else { return Ok(Vec::new()) };
+    steps.take(State::Install, |step, _| {
+        step.found("origin", kept.state().origin);
+        if let Some(install) = kept.state().install {
+            step.found("install", install);
+        }
+        let mut settled = Settled::default();
+        if settles {
+            settled = install::settle(options.disk.as_ref(), &options.dir, kept)?;
+            if let Some(cut) = settled.finished {
+                step.proven("installed", cut);
+            }
+            settled.discarded.iter().for_each(|name| step.dropped("file", name));
+        }
+        kept.state().check_complete()?;
+        Ok(settled.discarded)
+    })
+}
+
+/// No role of this program has it.
+#[cfg(not(feature = "replication"))]
+pub(super) fn take_install(_: &mut Steps, _: &Options, _: &mut Kept, _: bool) -> Taken<Vec<String>> {
+    Ok(Vec::new())
 }
 
 impl Entered<'_> {
     /// Takes the other steps.
     pub(crate) fn recover(self, calls: Option<Sender<()>>) -> Taken<Recovered> {
-        let Entered { mut steps, options, lock, identity, kept } = self;
+        let Entered { mut steps, options, lock, identity, mut kept } = self;
+        let left = take_install(&mut steps, options, &mut kept, true)?;
         let disk = options.disk.as_ref();
         let store_options = store_options(options, &identity);
         steps.take(State::Directories, |step, _| {
@@ -158,7 +173,7 @@ impl Entered<'_> {
         let removed = steps.take(State::Leftovers, |step, _| {
             let removed = remove_leftovers(&store_options, &manifest)?;
             removed.iter().for_each(|name| step.dropped("file", name));
-            Ok(removed)
+            Ok([left, removed].concat())
         })?;
         let checkpoint = manifest.point;
         if options.proofs && identity.role == Role::Primary {

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! Laws: a file is written only while the other durably holds the newest generation; no generation number is written twice with
-//! different contents, not even after a crash; a halt that was answered `Ok`, and the clearing of one, stand in both files.
+//! different contents, not even after a crash; a halt that was answered `Ok`, the clearing of one, and each step of an install stand in
+//! both files.
 //!
 //! Promises: after a crash the old or the new state is there; what a crash left of a write is told from rot by evidence (`format.rs`);
-//! whatever else does not verify is refused, and with one file lost no halt is. Opening writes nothing. The first failed
+//! whatever else does not verify is refused, and with one file lost no halt is, and no step of an install. Opening writes nothing. The first failed
 //! write or fsync poisons the store for good (D-FSYNC). Assumes that who calls holds the lock of the directory.
 //!
 //! Used by: who opens a replica's directory; one owner writes.
@@ -55,6 +56,26 @@ pub enum Install {
     Clearing,
     /// The snapshot is moved to its place; nothing of what was there before is left.
     Moving,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Log => f.write_str("log"),
+            Origin::Snapshot(cut) => write!(f, "snapshot {cut}"),
+            Origin::Backup(cut) => write!(f, "backup {cut}"),
+            Origin::Nothing => f.write_str("nothing"),
+        }
+    }
+}
+
+impl fmt::Display for Install {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Install::Clearing => "clearing",
+            Install::Moving => "moving",
+        })
+    }
 }
 
 /// What stopped a replica until an operator clears it.
@@ -129,6 +150,20 @@ impl ReplicaState {
         Ok(survey(disk, dir, Access::Read, database_id, node_id)?.newest.state)
     }
 
+    /// Refuses a directory in which there is no data, or none in its place: its bootstrap was cut short (RC-INSTALL).
+    ///
+    /// # Errors
+    /// `bootstrap.incomplete`.
+    pub fn check_complete(&self) -> Result<()> {
+        let incomplete = || Error::new(Reason::BootstrapIncomplete);
+        let halt = || self.halt.as_ref().map_or_else(|| "none".to_owned(), Halt::to_string);
+        match (self.origin, self.install) {
+            (Origin::Nothing, _) => Err(incomplete().with("holds", "nothing").with("halt", halt())),
+            (Origin::Snapshot(cut), Some(_)) => Err(incomplete().with("install", "under way").with("cut", cut)),
+            (Origin::Log | Origin::Snapshot(_) | Origin::Backup(_), _) => Ok(()),
+        }
+    }
+
     /// Refuses a log that ends before what was applied, or elsewhere (REPL-STATE).
     ///
     /// # Errors
@@ -150,8 +185,8 @@ pub struct StateStore {
     begun: u64,
     /// The newest generation is durable: this process wrote it.
     settled: bool,
-    /// The other file says the same of the halt.
-    halt_in_both: bool,
+    /// The other file says the same of what may not be lost with one of them ([`vital`]).
+    in_both: bool,
     fault: Option<Error>,
 }
 
@@ -184,9 +219,9 @@ impl StateStore {
     /// # Errors
     /// `replica.state_corrupt`, `identity.version`, `identity.other_database`, `identity.other_node`, `disk.read_failed`.
     pub fn open(disk: &dyn Disk, dir: &Path, database_id: Id, node_id: Id) -> Result<StateStore> {
-        let Survey { files, newest, begun, halt_in_both } =
+        let Survey { files, newest, begun, in_both } =
             survey(disk, dir, Access::Write, database_id, node_id)?;
-        Ok(StateStore { files, newest, begun, settled: false, halt_in_both, fault: None })
+        Ok(StateStore { files, newest, begun, settled: false, in_both, fault: None })
     }
 
     /// What is recorded.
@@ -226,20 +261,76 @@ impl StateStore {
         self.put_in_both(ReplicaState { halt, ..self.newest.state.clone() }).map(|()| true)
     }
 
-    /// Clears the halt of this name, and returns it.
+    /// The halt that is kept, if it has this name.
     ///
     /// # Errors
-    /// `halt.other` when it is another, or none; `replication.stopped` after an earlier failure; those of the disk.
-    pub fn clear(&mut self, reason: Reason, position: Position) -> Result<Halt> {
-        self.check_usable()?;
+    /// `halt.other` when another halt is kept, or none.
+    pub fn named(&self, reason: Reason, position: Position) -> Result<Halt> {
         let named = |halt: &&Halt| (halt.reason, halt.position) == (reason, position);
-        let Some(halt) = self.newest.state.halt.as_ref().filter(named).cloned() else {
+        self.newest.state.halt.as_ref().filter(named).cloned().ok_or_else(|| {
             let found = self.newest.state.halt.as_ref().map_or_else(|| "none".to_owned(), Halt::to_string);
             let named = Halt { reason, position, evidence: String::new() };
-            return Err(Error::new(Reason::HaltOther).with("named", named).with("halt", found));
-        };
+            Error::new(Reason::HaltOther).with("named", named).with("halt", found)
+        })
+    }
+
+    /// Clears the halt of this name, and returns it. When it returns, both files say that there is none.
+    ///
+    /// # Errors
+    /// `halt.other` when another halt is kept, or none; `replication.stopped` after an earlier failure; those of the disk.
+    pub fn clear(&mut self, reason: Reason, position: Position) -> Result<Halt> {
+        self.check_usable()?;
+        let halt = self.named(reason, position)?;
         self.put_in_both(ReplicaState { halt: None, ..self.newest.state.clone() })?;
         Ok(halt)
+    }
+
+    /// Records a halt in place of the one that an order has named: what the order began has come to this one.
+    ///
+    /// # Errors
+    /// `replication.stopped` after an earlier failure; those of the disk.
+    pub fn halt_instead(&mut self, halt: Halt) -> Result<()> {
+        let evidence = codec::shortened(&halt.evidence, limits::HALT_EVIDENCE_BYTES_MAX).to_owned();
+        self.put_in_both(ReplicaState { halt: Some(Halt { evidence, ..halt }), ..self.newest.state.clone() })
+    }
+
+    /// Records that the directory is this snapshot from here on, whatever stands in its places, and which node it came from (SNAP-INSTALL).
+    /// What had halted the replica is answered by it. What was applied before does not count: this alone takes applied back.
+    ///
+    /// # Errors
+    /// `replication.stopped` after an earlier failure; those of the disk. Whether it is recorded is not known then.
+    pub fn install(&mut self, cut: LogPoint, primary: Id) -> Result<()> {
+        self.put_in_both(ReplicaState {
+            primary: Some(primary),
+            applied: cut,
+            origin: Origin::Snapshot(cut),
+            install: Some(Install::Clearing),
+            halt: None,
+            ..self.newest.state.clone()
+        })
+    }
+
+    /// Records what the install has come to. What is done on the strength of a step that was found recorded comes after this too: it may
+    /// have been in the cache alone.
+    ///
+    /// # Errors
+    /// `replication.stopped` after an earlier failure; those of the disk.
+    ///
+    /// # Panics
+    /// When no install is under way, or it would go back.
+    pub fn installing(&mut self, install: Install) -> Result<()> {
+        let recorded = self.newest.state.install;
+        let goes_on = recorded == Some(install) || (recorded, install) == (Some(Install::Clearing), Install::Moving);
+        assert!(goes_on, "an install went from {recorded:?} to {install:?}");
+        self.put_in_both(ReplicaState { install: Some(install), ..self.newest.state.clone() })
+    }
+
+    /// Records that nothing is left to install.
+    ///
+    /// # Errors
+    /// `replication.stopped` after an earlier failure; those of the disk.
+    pub fn installed(&mut self) -> Result<()> {
+        self.put_in_both(ReplicaState { install: None, ..self.newest.state.clone() })
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -249,12 +340,13 @@ impl StateStore {
         }
     }
 
-    /// Leaves no generation that says otherwise of the halt, so that neither file alone decides on it.
+    /// Leaves no generation that says otherwise of what is vital, so that neither file alone decides on it.
     fn put_in_both(&mut self, state: ReplicaState) -> Result<()> {
+        self.check_usable()?;
         if self.newest.state != state {
             self.put(state.clone())?;
         }
-        if !self.halt_in_both {
+        if !self.in_both {
             self.put(state)?;
         }
         Ok(())
@@ -262,13 +354,13 @@ impl StateStore {
 
     fn put(&mut self, state: ReplicaState) -> Result<()> {
         self.check_usable()?;
-        let same_halt = state.halt == self.newest.state.halt;
+        let same = vital(&state) == vital(&self.newest.state);
         match self.write_next(state) {
             Ok(next) => {
                 self.begun = next.number;
                 self.newest = next;
                 self.settled = true;
-                self.halt_in_both = same_halt;
+                self.in_both = same;
                 Ok(())
             }
             Err(error) => {
@@ -301,6 +393,11 @@ impl StateStore {
     }
 }
 
+/// What of a state stands in both files before it is answered: the halt, and what the directory is.
+fn vital(state: &ReplicaState) -> (Option<&Halt>, Origin, Option<Install>) {
+    (state.halt.as_ref(), state.origin, state.install)
+}
+
 fn path(dir: &Path, generation: u64) -> PathBuf {
     let [even, odd] = STATE_FILES;
     dir.join(STATE_DIRECTORY).join(if generation.is_multiple_of(2) { even } else { odd })
@@ -310,7 +407,7 @@ struct Survey {
     files: [Arc<dyn File>; 2],
     newest: Generation,
     begun: u64,
-    halt_in_both: bool,
+    in_both: bool,
 }
 
 /// Finds the generation that counts (FMT-REPLICA).
@@ -333,15 +430,15 @@ fn survey(disk: &dyn Disk, dir: &Path, access: Access, database_id: Id, node_id:
     if let Some(number) = [(0, &even), (1, &odd)].into_iter().find(|(number, copy)| !in_place(copy, *number)) {
         return Err(corrupt(number.0, "a generation of the other file"));
     }
-    let (newest, begun, halt_in_both) = match (even, odd) {
+    let (newest, begun, in_both) = match (even, odd) {
         (Copy::Whole(even), Copy::Whole(odd)) => {
             let (older, newer) = if even.number < odd.number { (even, odd) } else { (odd, even) };
             if newer.before != older.number {
                 return Err(corrupt(older.number, "not the generation before the newest"));
             }
-            let halt_in_both = older.state.halt == newer.state.halt;
+            let in_both = vital(&older.state) == vital(&newer.state);
             let begun = newer.number;
-            (newer, begun, halt_in_both)
+            (newer, begun, in_both)
         }
         (Copy::Whole(whole), other) | (other, Copy::Whole(whole)) => {
             let begun = begun_in(&other, whole.number);
@@ -353,7 +450,7 @@ fn survey(disk: &dyn Disk, dir: &Path, access: Access, database_id: Id, node_id:
             return Err(corrupt(worse, "no generation is whole"));
         }
     };
-    Ok(Survey { files: [even_file, odd_file], newest, begun, halt_in_both })
+    Ok(Survey { files: [even_file, odd_file], newest, begun, in_both })
 }
 
 /// The newest generation that was begun, beside a whole one, in a file that holds none; `None` where a later one than the whole one may

@@ -16,7 +16,7 @@
 use super::Stop;
 use super::bell::Bell;
 use super::connection::{After, Connection};
-use super::feeds;
+use super::feeds::{self, Feeds};
 use super::orders::{Answered, Orders, Owner};
 use super::session::{Service, Session};
 use crate::commit_id::CommitId;

@@ -99,9 +99,26 @@ pub(crate) fn prove(
     identity: &Identity,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Proof> {
-    let directory = Store::directory(dir);
     #[cfg(feature = "replication")]
     let replica = recovery::read_replica_state(disk.as_ref(), dir, identity)?;
+    let mut told = |done, total| {
+        progress(done, total);
+        Ok(())
+    };
+    let proof = prove_data(disk, dir, identity, &mut told)?;
+    #[cfg(feature = "replication")]
+    replica.map_or(Ok(()), |state| state.check_log(proof.log_end))?;
+    Ok(proof)
+}
+
+/// Proves log and store that stand in a directory; whoever is told how far that is may end it.
+pub(crate) fn prove_data(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    identity: &Identity,
+    progress: &mut dyn FnMut(u64, u64) -> Result<()>,
+) -> Result<Proof> {
+    let directory = Store::directory(dir);
     let manifest = Manifest::read(disk.as_ref(), &directory, identity.database_id)?;
     let log = recovery::log_options(disk, dir, identity, Options::new(dir).extend_bytes);
     let run_bytes = manifest.plan.runs.iter().fold(0u64, |bytes, run| bytes.saturating_add(run.size));
@@ -120,11 +137,9 @@ pub(crate) fn prove(
         records += 1;
         commits += u64::from(record.content.kind() == Kind::Commit);
         done = done.saturating_add(record.after.position.since(record.before.position));
-        progress(done.min(total), total);
+        progress(done.min(total), total)?;
         agreement.visit(record)
     })?;
-    #[cfg(feature = "replication")]
-    replica.map_or(Ok(()), |state| state.check_log(inspection.end))?;
     let genesis = record::genesis(identity.database_id, identity.epoch);
     if inspection.oldest.position == genesis.position && inspection.oldest != genesis {
         return Err(Error::new(Reason::WalSegmentCorrupt)
@@ -135,7 +150,7 @@ pub(crate) fn prove(
     let proofs = agreement.proofs();
     let floor = agreement.finish(&log, inspection.oldest)?;
     let leftovers = leftovers(disk.as_ref(), dir, identity.role, &manifest, &inspection)?;
-    progress(total, total);
+    progress(total, total)?;
     Ok(Proof {
         identity: *identity,
         log_oldest: inspection.oldest.position,
@@ -180,7 +195,7 @@ fn leftovers(disk: &dyn Disk, dir: &Path, role: Role, manifest: &Manifest, log: 
     let mut root = ["store", "wal", IDENTITY_FILE, LOCK_FILE].map(str::to_owned).to_vec();
     let state: Vec<String> = recovery::state_files(role).iter().map(|name| (*name).to_owned()).collect();
     if !state.is_empty() {
-        root.push("replica".to_owned());
+        root.extend(["replica", "incoming"].map(str::to_owned));
     }
     let mut store = vec![MANIFEST_FILE.to_owned()];
     store.extend(manifest.plan.runs.iter().map(|run| run.id.file_name()));
@@ -192,6 +207,9 @@ fn leftovers(disk: &dyn Disk, dir: &Path, role: Role, manifest: &Manifest, log: 
         ("replica/", dir.join("replica"), state),
         ("store/", Store::directory(dir), store),
         ("wal/", wal::directory(dir), segments),
+        ("incoming/", dir.join("incoming"), ["store", "wal"].map(str::to_owned).to_vec()),
+        ("incoming/store/", dir.join("incoming/store"), Vec::new()),
+        ("incoming/wal/", dir.join("incoming/wal"), Vec::new()),
     ] {
         known.sort_unstable();
         let names = disk.list(&directory)?.unwrap_or_default();

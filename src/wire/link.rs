@@ -1,11 +1,56 @@
 //! A connection that is made without waiting, lost, and made again; and the place where its owner sleeps.
 //!
+//! [`Link`] is what its owner sees of it, so that a simulation can take its place.
+//!
 //! Used by one thread; only the [`Waker`] may be used by others.
 
 use super::poll::{Poll, Stream, Waker};
 use crate::sync::Arc;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slept {
+    /// Something happened.
+    UntilWoken,
+    /// All the time that was said passed.
+    Enough,
+}
+
+/// A connection that is made, lost and made again, and the place where its owner sleeps.
+pub trait Link {
+    /// Begins to connect.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn connect(&mut self) -> io::Result<()>;
+    /// Whether the connection stands.
+    ///
+    /// # Errors
+    /// Why there will be none.
+    fn is_connected(&mut self) -> io::Result<bool>;
+    /// Reads what there is: nothing at the end; `None` where it would have to wait.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>>;
+    /// Writes what there is room for; `None` where it would have to wait.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>>;
+    /// Whether there may be something to read at once: nobody is told of that again.
+    fn is_readable(&self) -> bool;
+    /// Ends the connection, if there is one.
+    fn close(&mut self);
+    /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
+    /// Whether these have passed.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept>;
+}
 
 const CONNECTION: usize = 0;
 const WAKER: usize = 1;
@@ -46,17 +91,6 @@ impl TcpLink {
         Ok((link, waker))
     }
 
-    /// Begins to connect. A name is looked up here, which waits for whoever knows it; each address that it has is tried.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub fn connect(&mut self) -> io::Result<()> {
-        self.close();
-        self.untried = self.address.to_socket_addrs()?.collect();
-        self.untried.reverse();
-        self.try_next(io::ErrorKind::AddrNotAvailable.into())
-    }
-
     fn try_next(&mut self, mut failure: io::Error) -> io::Result<()> {
         while let Some(address) = self.untried.pop() {
             let begun = Stream::begin(&self.poll, CONNECTION, address);
@@ -71,12 +105,18 @@ impl TcpLink {
         }
         Err(failure)
     }
+}
 
-    /// Whether the connection stands.
-    ///
-    /// # Errors
-    /// Why there will be none.
-    pub fn is_connected(&mut self) -> io::Result<bool> {
+impl Link for TcpLink {
+    /// A name is looked up here, which waits for whoever knows it; each address that it has is tried.
+    fn connect(&mut self) -> io::Result<()> {
+        self.close();
+        self.untried = self.address.to_socket_addrs()?.collect();
+        self.untried.reverse();
+        self.try_next(io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    fn is_connected(&mut self) -> io::Result<bool> {
         let Some(stream) = self.stream.as_ref().filter(|_| self.writable && !self.connected) else {
             return Ok(self.connected);
         };
@@ -87,47 +127,31 @@ impl TcpLink {
         Ok(self.connected)
     }
 
-    /// Reads what there is: nothing at the end; `None` where it would have to wait.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(stream) = self.stream.as_mut().filter(|_| self.readable) else { return Ok(None) };
         let read = stream.read(bytes)?;
         self.readable = read.is_some();
         Ok(read)
     }
 
-    /// Writes what there is room for; `None` where it would have to wait.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
         let Some(stream) = self.stream.as_mut().filter(|_| self.writable) else { return Ok(None) };
         let written = stream.write(bytes)?;
         self.writable = written.is_some();
         Ok(written)
     }
 
-    /// Whether there may be something to read at once: nobody is told of that again.
-    #[must_use]
-    pub fn is_readable(&self) -> bool {
+    fn is_readable(&self) -> bool {
         self.readable && self.stream.is_some()
     }
 
-    /// Ends the connection, if there is one.
-    pub fn close(&mut self) {
+    fn close(&mut self) {
         self.stream = None;
         self.untried.clear();
         self.connected = false;
     }
 
-    /// Sleeps until the connection is ready for something that it was not, or somebody wakes it; at most so many seconds, if that is said.
-    /// Whether something of that happened.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<bool> {
+    fn sleep(&mut self, at_most_seconds: Option<u32>) -> io::Result<Slept> {
         let passed = self.poll.wait_seconds(at_most_seconds)?;
         for ready in self.poll.ready() {
             if ready.source == CONNECTION {
@@ -135,6 +159,6 @@ impl TcpLink {
                 self.writable |= ready.writable || ready.broken;
             }
         }
-        Ok(!passed)
+        Ok(if passed { Slept::Enough } else { Slept::UntilWoken })
     }
 }

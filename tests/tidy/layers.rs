@@ -32,6 +32,7 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
             "supervisor",
             "server",
             "explain",
+            "begin",
             "replica",
             "cli",
             "main",

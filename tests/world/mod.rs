@@ -8,6 +8,8 @@
 #[cfg(feature = "replication")]
 pub mod followed;
 pub mod gate;
+#[cfg(feature = "replication")]
+pub mod offered;
 pub mod oracle;
 pub mod script;
 

@@ -14,11 +14,11 @@ const TAIL_CHUNK_BYTES: usize = 64 << 10;
 
 impl Run {
     /// Proves every byte: checksums, structure and order of all blocks, that nothing lies between them, that each filter is the one
-    /// of its keys, the numbers of the footer, and the hash. Tells after each block how many bytes are done.
+    /// of its keys, the numbers of the footer, and the hash. Tells after each block how many bytes are done; whoever is told may end it.
     ///
     /// # Errors
-    /// `store.block_corrupt`, `store.run_corrupt`, `disk.read_failed`.
-    pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<()> {
+    /// `store.block_corrupt`, `store.run_corrupt`, `disk.read_failed`; those of `progress`.
+    pub fn verify(&self, progress: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
         let mut hash = Box::new(Xxh3::new());
         let (mut entries, mut blocks) = (0u64, 0u64);
         let mut chunk = Vec::new();
@@ -39,7 +39,7 @@ impl Run {
                         key.extend_from_slice(entry.key);
                     }
                 }
-                progress(walk.done());
+                progress(walk.done())?;
             }
             if walk.partition().filter() != filter::build(&hashes) {
                 return Err(self.malformed(self.partition_place(number)?.offset, Malformed("filter")));
@@ -48,7 +48,7 @@ impl Run {
             chunk = walk.into_chunk();
         }
         self.hash_tail(&mut hash, chunk)?;
-        progress(self.info().size);
+        progress(self.info().size)?;
         let corrupt = || Error::new(Reason::StoreRunCorrupt).with("file", self.path().display());
         if (entries, blocks) != (self.entries_count(), self.blocks_count()) {
             return Err(corrupt()

@@ -46,7 +46,7 @@ impl Answers {
                 return;
             }
         };
-        let error = run.verify(&mut |_| {}).expect_err("verify accepts a damaged run");
+        let error = run.verify(&mut |_| Ok(())).expect_err("verify accepts a damaged run");
         assert!(is_named(&error), "{what}: {error}");
         same_or_named(all(&run), &self.rows, what);
         for (at, seen) in &self.seen {
@@ -135,7 +135,7 @@ fn a_file_that_is_cut_or_changed_after_it_was_opened_is_refused() {
         world.overwrite(info, &bytes);
         let run = world.open(info).unwrap();
         world.overwrite(info, &bytes[..len]);
-        let error = run.verify(&mut |_| {}).unwrap_err();
+        let error = run.verify(&mut |_| Ok(())).unwrap_err();
         assert!(is_named(&error), "length {len}: {error}");
         same_or_named(all(&run), &answers.rows, "cut");
         same_or_named(get(&run, b"absent", 5), &None, "cut");
@@ -143,7 +143,7 @@ fn a_file_that_is_cut_or_changed_after_it_was_opened_is_refused() {
     world.overwrite(info, &bytes);
     let run = world.open(info).unwrap();
     world.overwrite(info, &[&bytes[..], &[0; 100_000]].concat());
-    assert_eq!(run.verify(&mut |_| {}).unwrap_err().reason(), Reason::StoreRunCorrupt);
+    assert_eq!(run.verify(&mut |_| Ok(())).unwrap_err().reason(), Reason::StoreRunCorrupt);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_run_that_is_not_the_one_of_the_manifest_is_refused_by_name() {
     world.overwrite(RunInfo { id: other, ..info }, &bytes);
     assert_eq!(reason(RunInfo { id: other, ..info }, DATABASE), Some(Reason::StoreRunCorrupt));
     let wrong = world.open(RunInfo { hash: info.hash ^ 1, ..info }).unwrap();
-    let error = wrong.verify(&mut |_| {}).unwrap_err();
+    let error = wrong.verify(&mut |_| Ok(())).unwrap_err();
     assert_eq!((error.reason(), error.fact("malformed")), (Reason::StoreRunCorrupt, Some("hash")));
     let mut newer = bytes.clone();
     let footer = newer.len() - FOOTER_BYTES;

@@ -47,7 +47,7 @@ fn all_ways_of_reading_agree_with_the_oracle() {
         for cache_bytes in [0, 20_000, CACHE_BYTES] {
             let run = world.open_with(info, cache_bytes).unwrap();
             assert_eq!(run.entries_count(), rows.len() as u64);
-            run.verify(&mut |_| {}).unwrap();
+            run.verify(&mut |_| Ok(())).unwrap();
             check(&run, &rows, &mut random, &format!("seed {seed}, cache {cache_bytes}"));
             partitions_max = partitions_max.max(run.top().count());
         }
@@ -107,7 +107,7 @@ fn large_keys_and_values_come_back_whole() {
     let world = World::new();
     let info = world.write(&rows);
     let run = world.open(info).unwrap();
-    run.verify(&mut |_| {}).unwrap();
+    run.verify(&mut |_| Ok(())).unwrap();
     assert!(all(&run).unwrap() == rows);
     for (key, commit, value) in &rows {
         assert!(get(&run, key, *commit).unwrap() == Some(value.clone()), "commit {commit}");
@@ -135,7 +135,7 @@ fn a_run_without_entries_is_read_like_any_other() {
     let info = world.write(&[]);
     assert_eq!(info.size, 8 + 256);
     let run = world.open(info).unwrap();
-    run.verify(&mut |_| {}).unwrap();
+    run.verify(&mut |_| Ok(())).unwrap();
     assert_eq!((run.entries_count(), run.blocks_count()), (0, 0));
     check(&run, &[], &mut Random(0), "empty");
 }
@@ -166,7 +166,7 @@ fn a_second_read_comes_from_the_cache_and_merges_leave_it_alone() {
     let cache = Arc::new(Cache::new(CACHE_BYTES));
     let run = Run::open(&*world.disk, world.directory.path(), info, DATABASE, Arc::clone(&cache)).unwrap();
     all(&run).unwrap();
-    run.verify(&mut |_| {}).unwrap();
+    run.verify(&mut |_| Ok(())).unwrap();
     assert_eq!(run.cache_stats(), CacheStats { bytes_max: CACHE_BYTES, ..CacheStats::default() });
     get(&run, &rows[9].0, 50).unwrap();
     let first = run.cache_stats();
@@ -214,7 +214,10 @@ fn verify_tells_how_far_it_is_and_ends_at_the_size() {
     let world = World::new();
     let info = world.write(&Random(6).rows(300, 100));
     let mut told = Vec::new();
-    world.open(info).unwrap().verify(&mut |bytes| told.push(bytes)).unwrap();
+    world.open(info).unwrap().verify(&mut |bytes| {
+            told.push(bytes);
+            Ok(())
+        }).unwrap();
     assert!(told.is_sorted() && told.len() > 2);
     assert_eq!(told.last(), Some(&info.size));
 }
