@@ -5,7 +5,7 @@
 //! snapshots at a time (they share nothing but the register, which views share too), and how the bytes are sent.
 
 use crate::world::World;
-use aerodb::disk::{Access, Disk};
+use aerodb::disk::Access;
 use aerodb::maintenance::Progress;
 use aerodb::reason::Reason;
 use aerodb::store::{Checkpoint, Store};

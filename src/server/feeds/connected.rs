@@ -139,9 +139,8 @@ impl Feeds {
             let full = before == State::AwaitingHello && self.followers() >= limits::REPLICAS_MAX;
             let Some((_, seat)) = &mut self.seats[place] else { continue };
             let by_turn = left.min(limits::REPLICA_TURN_BYTES);
-            let paced = self.pace.as_ref().filter(|_| seat.is_paced());
-            let most = paced.map_or(by_turn, |pace| by_turn.min(share).min(pace.left()));
-            let sent = seat.turn(extent, full, &mut self.buffer, most);
+            let paced = self.pace.as_ref().map_or(usize::MAX, |pace| share.min(pace.left()));
+            let sent = seat.turn(extent, full, &mut self.buffer, by_turn, paced);
             tell(before, seat, counters);
             match sent {
                 Ok(bytes) => {
@@ -375,10 +374,10 @@ mod tests {
         while seat.session().state() != State::Ended {
             poll.wait(true).unwrap();
             poll.ready().filter(|ready| ready.source == 1).for_each(|ready| seat.ready(ready));
-            assert_eq!(seat.turn(&extent, false, &mut buffer, 0).unwrap(), 0);
+            assert_eq!(seat.turn(&extent, false, &mut buffer, 0, 0).unwrap(), 0);
         }
         assert!(seat.has_more(&extent, false));
-        assert!(seat.turn(&extent, false, &mut buffer, 4096).unwrap() > 0);
+        assert!(seat.turn(&extent, false, &mut buffer, 4096, 0).unwrap() > 0);
         let mut told = Vec::new();
         loop {
             match stream.read(&mut buffer).unwrap() {

@@ -122,11 +122,18 @@ impl Seat {
         self.writable && !self.finished && (self.unsent() > 0 || self.session.is_due(extent))
     }
 
-    /// Reads once, and sends what there is, at most so many bytes; how many that were.
+    /// Reads once, and sends what there is, at most so many bytes, and of a snapshot at most `paced`; how many that were.
     ///
     /// # Errors
     /// Those of the socket or of the file: the connection has ended.
-    pub(super) fn turn(&mut self, extent: &Extent, full: bool, buffer: &mut [u8], most: usize) -> io::Result<usize> {
+    pub(super) fn turn(
+        &mut self,
+        extent: &Extent,
+        full: bool,
+        buffer: &mut [u8],
+        most: usize,
+        paced: usize,
+    ) -> io::Result<usize> {
         if self.broken {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -137,6 +144,8 @@ impl Seat {
                 Some(bytes) => self.session.receive(&buffer[..bytes], extent, full),
             }
         }
+        // Only now it is known what it came for.
+        let most = if self.is_paced() { most.min(paced) } else { most };
         let mut written = 0;
         while self.writable && !self.finished && written < most {
             if self.unsent() == 0 {
