@@ -1,4 +1,8 @@
-//! Opening a directory: the steps that change it, and what they yield.
+//! Opening a directory: what each step does, and what all of them yield.
+//!
+//! In two parts: `begin` takes the lock and reads whose directory it is, and changes nothing; `recover` does the rest. Each step is taken
+//! by `Steps`, which keeps its evidence; what a step needs of those before it is handed on here. Assumes one caller. Used by: who opens
+//! a node; `examine` takes the steps of it that only read.
 
 use super::machine::{Event, State};
 use super::report::{Report, Step, Taken};

@@ -1,5 +1,7 @@
 //! How often a replica recovers by itself from a failure of its Applier (REPL-RECOVER): as often as each recovery gets it further than the one
 //! before, and no more.
+//!
+//! Used by: who opens a replica again where `Replica::on_applier_failure` has called. A failure that comes at the same place ends it.
 
 use crate::error::{Error, Result};
 use crate::position::Position;
