@@ -325,11 +325,11 @@ fn a_log_that_is_cut_short_is_refused() {
     };
     let b = copied(&a);
     let bytes = b.contents(&newest(&b)).unwrap();
-    b.overwrite(&newest(&b), bytes[..600].to_vec());
+    b.overwrite(&newest(&b), &bytes[..600]);
     assert_eq!(refused(&a, &b).reason(), Reason::WalTruncated);
     let backup = backed_up(&a);
     let bytes = backup.contents(&newest(&backup)).unwrap();
-    backup.overwrite(&newest(&backup), bytes[..600].to_vec());
+    backup.overwrite(&newest(&backup), &bytes[..600]);
     assert_eq!(refused(&a, &backup).reason(), Reason::BackupCorrupt);
 }
 
