@@ -295,6 +295,44 @@ fn of_two_runs_that_differ_the_log_says_which_is_wrong() {
     }
 }
 
+/// M-FLOOR, R-DETERMINISM: what a floor let go is let go by the replay too, where that begins behind the floor's record.
+#[test]
+fn a_replay_begins_with_the_floor_that_held_there() {
+    let a = begun(30);
+    for floor in [20, 45, 70, 95] {
+        let mut node = Node::open(&keeping_all(&a)).unwrap();
+        node.raise_floor(CommitId(floor)).unwrap();
+        node.close().unwrap();
+        go_on(&a, 25, floor);
+    }
+    let mut judged = 0;
+    for (index, id) in runs_of(&a).into_iter().enumerate() {
+        let b = copied(&a);
+        forge(&b, index);
+        let found = compared_on(&both(&a, &b), false).unwrap();
+        assert_eq!(verdict(&found).judged, Judged::Wrong(Side::B), "{id}: {found:?}");
+        judged += u64::from(id.first > CommitId(20));
+    }
+    assert!(judged > 1, "{judged} runs begin behind a floor");
+}
+
+/// Log that a side has lost is refused, and is not a beginning of the other's.
+#[test]
+fn a_log_that_is_cut_short_is_refused() {
+    let a = begun(90);
+    let newest = |disk: &SimDisk| {
+        disk.paths().into_iter().rfind(|path| path.extension().is_some_and(|end| end == "seg")).unwrap()
+    };
+    let b = copied(&a);
+    let bytes = b.contents(&newest(&b)).unwrap();
+    b.overwrite(&newest(&b), &bytes[..600]);
+    assert_eq!(refused(&a, &b).reason(), Reason::WalTruncated);
+    let backup = backed_up(&a);
+    let bytes = backup.contents(&newest(&backup)).unwrap();
+    backup.overwrite(&newest(&backup), &bytes[..600]);
+    assert_eq!(refused(&a, &backup).reason(), Reason::BackupCorrupt);
+}
+
 /// Both may be wrong, each in its way.
 #[test]
 fn where_neither_run_is_what_the_log_yields_both_are_wrong() {

@@ -354,10 +354,11 @@ fn a_server_that_answers_what_no_server_should_is_not_understood() {
     let encode = move |values: &[Value]| {
         let mut text = format!("*{}\r\n", values.len());
         for value in values {
-            text += &match value {
-                Value::Integer(number) => format!(":{number}\r\n"),
-                Value::Bulk(bytes) => bulk(std::str::from_utf8(bytes).unwrap()),
-                other => panic!("{other:?}"),
+            text += &if let Value::Integer(number) = value {
+                format!(":{number}\r\n")
+            } else {
+                let Value::Bulk(bytes) = value else { panic!("{value:?}") };
+                bulk(std::str::from_utf8(bytes).unwrap())
             };
         }
         text
