@@ -150,7 +150,7 @@ fn snapshot_and_log_are_log_alone() {
 /// WIRE-SNAPSHOT, P5-I14: what is shown goes forward, and each step of it is seen.
 #[test]
 fn how_far_it_is_is_shown_all_the_time() {
-    let primary = Primary::new(60, 4);
+    let primary = Primary::new(75, 4);
     let disk = empty(&primary);
     let seen: RefCell<Vec<(State, Transfer)>> = RefCell::new(Vec::new());
     let watch = |state, transfer| seen.borrow_mut().push((state, transfer));
@@ -273,7 +273,7 @@ fn hostile(primary: &Primary) -> Vec<(&'static str, Bend, Reason)> {
     };
     let (first, runs) = (primary.ends[0], primary.ends[primary.ends.len() - 2]);
     let total = primary.snapshot.len() as u64;
-    assert!(primary.ends.len() > 3 && runs < total, "several runs, and a piece of log");
+    assert!(primary.ends.len() > 3 && runs < total, "several runs, and a piece of log: {:?}", primary.ends);
     let log =
         Said::Log(Segment { from: Position(0), bytes: 4, ends_segment: false, durable: primary.durable }, vec![0; 4]);
     let welcome = |change: fn(&mut aerodb::frame::Welcome)| welcomes(change);
@@ -415,7 +415,9 @@ fn halted(primary: &Primary) -> (SimDisk, Halt) {
     let halt = Halt { reason: Reason::HistoryRetired, position: Position(88), evidence: "it is gone".to_owned() };
     let mut kept = StateStore::open(&disk, Path::new(DIR), identity.database_id, identity.node_id).unwrap();
     kept.halt(halt.clone()).unwrap();
-    (disk, halt)
+    // A start has looked at it, and all of it is durable, the mark too: so the next one changes no byte of it.
+    drop(Node::open(&begin_options(&disk).options).unwrap());
+    (disk.image().crash(Crash::Kept, 0), halt)
 }
 
 fn ordered(disk: &SimDisk, halt: &Halt) -> BeginOptions {
@@ -425,7 +427,7 @@ fn ordered(disk: &SimDisk, halt: &Halt) -> BeginOptions {
 /// F-S3, F-S4, SNAP-PROVE, SNAP-ORDER, WIRE-SNAPSHOT, REPL-PRIMARY, F-V1: each is refused by its name, kept as a halt, and nothing in place has changed.
 #[test]
 fn whatever_is_hostile_is_refused_and_changes_nothing() {
-    let (primary, earlier) = (Primary::new(60, 4), Primary::new(9, 8));
+    let (primary, earlier) = (Primary::new(75, 4), Primary::new(9, 8));
     let (old, halt) = halted(&earlier);
     for (what, bend, reason) in hostile(&primary) {
         let disk = empty(&primary);
@@ -482,7 +484,7 @@ fn whatever_is_hostile_is_refused_and_changes_nothing() {
 /// SNAP-PROVE: a run with the hash that the manifest names, that is none; and a run that is one, and not the one that the log demands.
 #[test]
 fn a_run_that_keeps_its_hash_and_lies_is_rejected() {
-    let (primary, other) = (Primary::new(60, 4), Primary::new(60, 9));
+    let (primary, other) = (Primary::new(75, 4), Primary::new(60, 9));
     let end = primary.ends[0];
     let noise = vec![0x5a; end as usize];
     let hash = xxhash_rust::xxh3::xxh3_128(&noise);
@@ -538,7 +540,7 @@ fn a_primary_that_is_busy_is_asked_again() {
 /// SNAP-ORDER: data is discarded on an order alone that names the halt.
 #[test]
 fn data_is_kept_unless_an_order_names_the_halt() {
-    let (primary, earlier) = (Primary::new(60, 4), Primary::new(9, 8));
+    let (primary, earlier) = (Primary::new(75, 4), Primary::new(9, 8));
     let (disk, halt) = halted(&earlier);
     let before = data(&disk);
     let mut link = Served::new(&primary);
@@ -574,7 +576,7 @@ fn another_primary_is_followed_when_an_order_says_so() {
 /// A request to end is no failure, at any time, and nothing counts behind it.
 #[test]
 fn a_request_to_end_ends_it_and_nothing_is_half() {
-    let primary = Primary::new(60, 4);
+    let primary = Primary::new(75, 4);
     let looks = |stop_at: usize| {
         let disk = empty(&primary);
         let (stop, seen) = (Fact::new(false), RefCell::new(0));
