@@ -10,6 +10,7 @@ mod proxy;
 mod served;
 mod world;
 
+use aerodb::backup::{self, RestoreOptions};
 use aerodb::committer::Retention;
 use aerodb::compare::{CompareOptions, Comparison, Local, Relation, Side, compare};
 use aerodb::disk::{Disk, RealDisk};
@@ -425,6 +426,59 @@ fn another_a_stale_and_a_forked_primary_halt_the_replica() {
     replica.wait_for(last).unwrap();
     replica.close().unwrap();
     world.finish(&["r"]);
+}
+
+/// REPL-PRIMARY: two nodes are restored from one backup. Nothing in the log tells them apart yet, so that another node serves it does; who follows one of them
+/// on an order is told of the other one by its log.
+#[test]
+fn of_two_primaries_that_were_restored_from_one_backup_none_is_followed_unnoticed() {
+    let mut world = World::new();
+    world.commit(60);
+    world.make_replica("r");
+    let replica = world.open("r");
+    replica.wait_for(CommitId(60)).unwrap();
+    replica.close().unwrap();
+    world.stop_primary();
+    let disk = real();
+    backup::backup(&Options::new(&world.path("p")), &world.path("backup"), &mut |_, _| {}).unwrap();
+    for name in ["one", "two"] {
+        backup::restore(Arc::clone(&disk), &world.path("backup"), &world.path(name), &mut |_, _| {}).unwrap();
+    }
+    // A backup of a replica says whose log it is; restored as another replica it follows the same one.
+    backup::backup(&Options::new(&world.path("r")), &world.path("of-r"), &mut |_, _| {}).unwrap();
+    let options = |role, name: &str| {
+        let options = RestoreOptions::new(Arc::clone(&disk), &world.path("of-r"), &world.path(name));
+        RestoreOptions { role, ..options }
+    };
+    backup::restore_with(&options(None, "s"), &mut |_, _| {}).unwrap();
+    let third = backup::restore_with(&options(Some(Role::Primary), "three"), &mut |_, _| {}).unwrap();
+    assert_eq!(third.identity.role, Role::Primary);
+    world.serve(Options::new(&world.path("one")));
+    let last = world.commit(20);
+    let replica = world.open("r");
+    let (code, position) = halted(&replica);
+    assert_eq!((code, replica.commit()), (Reason::IdentityOtherPrimary, CommitId(60)));
+    replica.close().unwrap_err();
+    // Kept, as any halt is; and an order follows the node that serves then, and no other.
+    assert_eq!(halted(&world.open("r")), (code, position));
+    replica::resume(&Options::new(&world.path("r")), code, position).unwrap();
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.stop_primary();
+
+    world.serve(Options::new(&world.path("two")));
+    let replica = world.open("r");
+    assert_eq!(halted(&replica).0, Reason::HistoryAhead);
+    replica.close().unwrap_err();
+    world.stop_primary();
+
+    // What was restored as a primary makes history, and is followed by what has followed nobody.
+    world.serve(Options::new(&world.path("three")));
+    let last = world.commit(5);
+    let replica = world.open("s");
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
 }
 
 /// REPL-AFRESH, F-D1: a fork is cut off within its first record. What came of it is dropped, and told, and the replica goes on with the primary:

@@ -32,6 +32,8 @@ pub struct RestoreOptions {
     pub backup: PathBuf,
     /// The directory to make; its parent exists.
     pub dir: PathBuf,
+    /// What it may do; what the source of the backup might if `None`.
+    pub role: Option<Role>,
     /// Which node it becomes; a random one if `None`.
     pub node_id: Option<Id>,
     /// What blank log space looks like; random if `None`.
@@ -46,7 +48,7 @@ impl RestoreOptions {
     pub fn new(disk: Arc<dyn Disk>, backup: &Path, dir: &Path) -> RestoreOptions {
         let extend_bytes = Options::new(dir).extend_bytes;
         let (backup, dir) = (backup.to_owned(), dir.to_owned());
-        RestoreOptions { disk, backup, dir, node_id: None, blank_seed: None, extend_bytes }
+        RestoreOptions { disk, backup, dir, role: None, node_id: None, blank_seed: None, extend_bytes }
     }
 }
 
@@ -74,7 +76,8 @@ pub fn restore_with(options: &RestoreOptions, progress: &mut dyn FnMut(u64, u64)
     let dir = options.dir.as_path();
     let listing = Listing::read(disk, &options.backup)?;
     let source = listing.check_contents(disk, &options.backup)?;
-    source.role.check_compiled()?;
+    let role = options.role.unwrap_or(source.role);
+    role.check_compiled()?;
 
     recovery::refuse_inside(disk, dir, &options.backup)?;
     let _lock = recovery::claim(disk, dir)?;
@@ -82,7 +85,7 @@ pub fn restore_with(options: &RestoreOptions, progress: &mut dyn FnMut(u64, u64)
 
     let node_id = options.node_id.map_or_else(|| entropy::random_id().map(Id), Ok)?;
     let blank_seed = options.blank_seed.map_or_else(entropy::random_seed, Ok)?;
-    let identity = Identity { node_id, ..source };
+    let identity = Identity { node_id, role, ..source };
     let mut meter = Meter { done: 0, total: listing.bytes().saturating_mul(2), progress };
     for entry in listing.files.iter().filter(|entry| entry.name != Name::Identity) {
         let path = entry.name.path(&options.backup);

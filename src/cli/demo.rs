@@ -143,7 +143,7 @@ impl Demo<'_> {
         self.step("Back up, and restore into another directory.")?;
         let made = tools::make_backup(&Options::new(data), backup)?;
         self.out.line(format_args!("   {}", tools::report_text("backup", &made)))?;
-        let back = tools::restore_backup(backup, restored)?;
+        let back = tools::restore_backup(backup, restored, None)?;
         self.out.line(format_args!("   {}", tools::report_text("restored", &back)))?;
         let node = Node::open(&Options::new(restored))?;
         let then = rows(&node, Some(CommitId(1)))?;

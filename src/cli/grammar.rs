@@ -285,9 +285,14 @@ fn backup() -> Command {
 }
 
 fn restore() -> Command {
-    command("restore", "Make a directory from a backup, after proving it", "  aerodb restore backup-1 data")
+    let examples = "  aerodb restore backup-1 data\n  aerodb restore backup-of-a-replica data --role primary";
+    command("restore", "Make a directory from a backup, after proving it", examples)
         .arg(path("BACKUP", "The backup"))
         .arg(path("DIR", "The directory; new or empty"))
+        .arg(
+            option("role", "ROLE", "What the node may do [default: what the source of the backup might]")
+                .value_parser(PossibleValuesParser::new(ROLES)),
+        )
         .arg(json())
 }
 

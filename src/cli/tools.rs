@@ -4,11 +4,11 @@
 
 use crate::cli::args::{self, Target};
 use crate::cli::output::{self, Output, Progress};
-use aerodb::backup::{self, BackupReport};
+use aerodb::backup::{self, BackupReport, RestoreOptions};
 use aerodb::disk::RealDisk;
 use aerodb::sync::Arc;
 use aerodb::verify::{self, Proof, TailProof, VerifyOptions};
-use aerodb::{Result, recovery::Options};
+use aerodb::{Result, Role, recovery::Options};
 use clap::ArgMatches;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -134,14 +134,16 @@ pub(crate) fn make_backup(options: &Options, to: &Path) -> Result<BackupReport> 
 
 /// `aerodb restore`.
 pub(crate) fn restore(matches: &ArgMatches, out: &mut Output) -> Result<()> {
-    let report = restore_backup(args::path(matches, "BACKUP")?, args::path(matches, "DIR")?)?;
+    let role = args::word(matches, "role").and_then(Role::parse);
+    let report = restore_backup(args::path(matches, "BACKUP")?, args::path(matches, "DIR")?, role)?;
     out.answer(report_text("restored", &report), || report_json(&report))
 }
 
 /// Makes a directory from a backup, with progress.
-pub(crate) fn restore_backup(from: &Path, dir: &Path) -> Result<BackupReport> {
+pub(crate) fn restore_backup(from: &Path, dir: &Path, role: Option<Role>) -> Result<BackupReport> {
     let mut progress = Progress::new("restoring");
-    backup::restore(Arc::new(RealDisk), from, dir, &mut |done, total| progress.show(done, total))
+    let options = RestoreOptions { role, ..RestoreOptions::new(Arc::new(RealDisk), from, dir) };
+    backup::restore_with(&options, &mut |done, total| progress.show(done, total))
 }
 
 /// What was copied.

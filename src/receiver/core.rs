@@ -119,6 +119,8 @@ pub struct Received {
 pub struct Receiver {
     log: FollowedLog,
     identity: Identity,
+    /// The node that it has followed, once it has.
+    primary: Option<Id>,
     bounds: Bounds,
     incoming: Incoming,
     /// What came and is not written.
@@ -150,6 +152,7 @@ impl Receiver {
         Receiver {
             log,
             identity,
+            primary: None,
             bounds: Bounds::default(),
             incoming: Incoming::default(),
             arrived: VecDeque::new(),
@@ -165,6 +168,12 @@ impl Receiver {
             shown,
             received: Arc::new(Fact::new(shown)),
         }
+    }
+
+    /// The same that has followed a node, and follows no other (REPL-PRIMARY).
+    #[must_use]
+    pub fn following(self, primary: Option<Id>) -> Receiver {
+        Receiver { primary, ..self }
     }
 
     /// The same with other bounds: in a simulation small ones, so that they are met.
@@ -341,6 +350,11 @@ impl Receiver {
         if oldest > at.position {
             return Err(Error::new(Reason::HistoryRetired).with("here", at).with("oldest", oldest));
         }
+        // Last: where the histories tell the two apart already, that says more.
+        if let Some(primary) = self.primary.filter(|primary| *primary != node_id) {
+            return Err(Error::new(Reason::IdentityOtherPrimary).with("expected", primary).with("found", node_id));
+        }
+        self.primary = Some(node_id);
         self.shown.origin = Some(Origin { node_id, target: durable, durable, oldest });
         self.shown.sessions += 1;
         self.last_loss = None;

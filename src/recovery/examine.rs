@@ -4,7 +4,9 @@
 //! so what a step would have dropped is named as found. A replay that the store refuses is therefore not foreseen; nothing else is left out.
 
 use super::machine::State;
-use super::opening::{find_mark, find_unfinished, store_options, take_checkpoint, take_identity, take_install, take_lock, take_runs};
+use super::opening::{
+    find_mark, find_unfinished, store_options, take_checkpoint, take_identity, take_install, take_lock, take_runs,
+};
 use super::report::{Step, Taken};
 use super::steps::Steps;
 use super::{Options, log_options};

@@ -16,15 +16,15 @@ use crate::position::LogPoint;
 use crate::queue::Sender;
 use crate::reason::Reason;
 use crate::record::Record;
+use crate::store::manifest::Manifest;
+use crate::store::{Applier, Store, StoreOptions};
+use crate::sync::Arc;
+use crate::wal::{self, Cover, LogOptions, LogReport, LogWriter, Mark};
 #[cfg(feature = "replication")]
 use crate::{
     bootstrap::install::{self, Settled},
     replica_state::{Halt, ReplicaState, StateStore},
 };
-use crate::store::manifest::Manifest;
-use crate::store::{Applier, Store, StoreOptions};
-use crate::sync::Arc;
-use crate::wal::{self, Cover, LogOptions, LogReport, LogWriter, Mark};
 use std::path::Path;
 
 /// Everything that opening yields.

@@ -55,7 +55,7 @@ impl Parts {
         }
         let maintained = maintained(base, &log)?;
         let parts = Parts {
-            receiver: Receiver::new(FollowedLog::new(log), identity),
+            receiver: Receiver::new(FollowedLog::new(log), identity).following(supervisor.primary()),
             validator: Validator::new(point),
             applier: ReplicaApplier::new(applier),
             supervisor,

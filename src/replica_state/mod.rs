@@ -246,6 +246,14 @@ impl StateStore {
         self.put(ReplicaState { applied, ..self.newest.state.clone() })
     }
 
+    /// Records which node is followed (REPL-PRIMARY).
+    ///
+    /// # Errors
+    /// `replication.stopped` after an earlier failure; those of the disk.
+    pub fn follow(&mut self, primary: Id) -> Result<()> {
+        self.put_in_both(ReplicaState { primary: Some(primary), ..self.newest.state.clone() })
+    }
+
     /// Records a halt, unless there is one already: the first one counts. Says whether this one was recorded; either way the halt that
     /// counts is in both files then.
     ///
@@ -281,7 +289,9 @@ impl StateStore {
     pub fn clear(&mut self, reason: Reason, position: Position) -> Result<Halt> {
         self.check_usable()?;
         let halt = self.named(reason, position)?;
-        self.put_in_both(ReplicaState { halt: None, ..self.newest.state.clone() })?;
+        // Who clears that another node serves the log says that it may: the next one that does is followed.
+        let primary = self.newest.state.primary.filter(|_| reason != Reason::IdentityOtherPrimary);
+        self.put_in_both(ReplicaState { primary, halt: None, ..self.newest.state.clone() })?;
         Ok(halt)
     }
 
@@ -393,9 +403,9 @@ impl StateStore {
     }
 }
 
-/// What of a state stands in both files before it is answered: the halt, and what the directory is.
-fn vital(state: &ReplicaState) -> (Option<&Halt>, Origin, Option<Install>) {
-    (state.halt.as_ref(), state.origin, state.install)
+/// What of a state stands in both files before it is answered: the halt, what the directory is, and whom it follows.
+fn vital(state: &ReplicaState) -> (Option<&Halt>, Origin, Option<Install>, Option<Id>) {
+    (state.halt.as_ref(), state.origin, state.install, state.primary)
 }
 
 fn path(dir: &Path, generation: u64) -> PathBuf {

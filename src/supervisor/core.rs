@@ -7,6 +7,7 @@ use super::course::Course;
 use super::machine::{self, Event, State};
 use crate::chunk::Validated;
 use crate::error::{Error, Result};
+use crate::id::Id;
 use crate::observed::Observed;
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
@@ -140,7 +141,7 @@ impl Supervisor {
             self.faulted = true;
             return vec![self.end(fault, facts)];
         }
-        if let Err(error) = self.record(facts.applied) {
+        if let Err(error) = self.record(facts) {
             self.faulted = true;
             let action = self.end(&error, facts);
             self.own = Some(error);
@@ -148,6 +149,12 @@ impl Supervisor {
         }
         self.show(facts);
         self.connect(facts)
+    }
+
+    /// The node that the replica has followed, once it has.
+    #[must_use]
+    pub fn primary(&self) -> Option<Id> {
+        self.kept.state().primary
     }
 
     /// What the last look asked for is done, which the next look takes for granted: a fault is shown now.
@@ -195,7 +202,11 @@ impl Supervisor {
         Action::Stop
     }
 
-    fn record(&mut self, applied: LogPoint) -> Result<()> {
+    fn record(&mut self, facts: &Facts) -> Result<()> {
+        let (applied, primary) = (facts.applied, facts.received.origin.map(|origin| origin.node_id));
+        if let Some(primary) = primary.filter(|primary| self.kept.state().primary != Some(*primary)) {
+            self.kept.follow(primary)?;
+        }
         let recorded = self.kept.state().applied.position;
         if applied.position.since(recorded) < self.record_bytes {
             return Ok(());
