@@ -512,7 +512,7 @@ impl World {
             steps.extend([APPLY, APPLY]);
         }
         let state = node.store().state();
-        if !state.sealed.is_empty() || state.merges_due > 0 {
+        if !state.sealed.is_empty() || !state.manifest.plan.merges.is_empty() {
             steps.extend([MAINTAIN, APPLY]);
         }
         if replica.link.stand == Stand::Asked {
