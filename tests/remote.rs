@@ -182,10 +182,11 @@ const INFO: &str = "# Aerodb\r\ndatabase:00000000000000000000000000000001\r\nnod
     committer:Syncing\r\ncommitter_blocked:\r\nmaintenance:Idle\r\nmaintenance_blocked:three tables wait\r\nsealed_tables:3\r\n\
     runs:2\r\nrun_bytes:4096\r\nrun_0_file:01-00000000000000000001-00000000000000000004.run\r\nrun_0_bytes:4000\r\nrun_0_hash:0f\r\n\
     run_1_file:no run\x1b[2J\r\nrun_1_bytes:96\r\nrun_1_hash:f0\r\nmerges_due:0\r\nproofs_logged:9\r\n\
-    proofs_compared:4\r\nproofs_waiting:3\r\nproofs_missed:2\r\nproofs_owed:1\r\nviews:1\r\nhalted:\r\n\
+    proofs_compared:4\r\nproofs_waiting:3\r\nproofs_missed:2\r\nproofs_owed:1\r\nviews:1\r\ncheckpoints:1\r\nhalted:\r\n\
     write_fault:disk.full: the disk is full\r\nfeeding_at:127.0.0.1:6381\r\nfeeding_connections:5\r\nfeeding_refused:3\r\n\
     feed_0_node:0000000000000000000000000000000b\r\nfeed_0_address:10.0.0.2:4000\r\nfeed_0_state:parked\r\nfeed_0_sent:640\r\nfeed_0_asked:9000\r\n\
-    feed_1_node:0000000000000000000000000000000c\r\nfeed_1_address:[::1]:4001\r\nfeed_1_state:serving\r\nfeed_1_sent:8\r\nfeed_1_asked:64\r\n\
+    feed_1_node:0000000000000000000000000000000c\r\nfeed_1_purpose:snapshot\r\nfeed_1_address:[::1]:4001\r\nfeed_1_state:copying\r\n\
+    feed_1_sent:8\r\nfeed_1_asked:64\r\nfeed_1_bytes:4096\r\n\
     unknown:of a later version\r\n";
 
 #[test]
@@ -217,13 +218,14 @@ fn status_shows_what_the_server_says_of_itself() {
         sealed tables  3\n\
         proofs         9 logged: 4 compared, 3 waiting, 2 missed, 1 owed\n\
         views          1\n\
+        checkpoints    1 pinned\n\
         committer      Syncing\n\
         maintenance    Idle, blocked: three tables wait\n\
         halted         no\n\
         write fault    disk.full: the disk is full\n\
         feeds at       127.0.0.1:6381, 3 refused\n\
         \x20              0000000000000000000000000000000b at 10.0.0.2:4000: parked, sent 640, asked 9000\n\
-        \x20              0000000000000000000000000000000c at [::1]:4001: serving, sent 8, asked 64\n";
+        \x20              0000000000000000000000000000000c at [::1]:4001: snapshot, copying, sent 8 of 4096 bytes, asked 64\n";
     assert_eq!(text, expected);
     let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!((&printed["identity"]["role"], &printed["identity"]["block_bytes"]), (&json!("primary"), &json!(256)));
@@ -242,7 +244,8 @@ fn status_shows_what_the_server_says_of_itself() {
     assert_eq!(printed["proofs"], json!({"logged": 9, "compared": 4, "waiting": 3, "missed": 2, "owed": 1}));
     assert_eq!(printed["maintenance"], json!({"state": "Idle", "blocked": "three tables wait"}));
     assert_eq!((&printed["floor"], &printed["halted"]), (&json!(2), &json!(null)));
-    let feed = json!({"node": "0000000000000000000000000000000c", "address": "[::1]:4001", "state": "serving", "sent": 8, "asked": 64});
+    let feed = json!({"node": "0000000000000000000000000000000c", "purpose": "snapshot", "address": "[::1]:4001", "state": "copying", "sent": 8, "asked": 64, "bytes": 4096});
+    assert_eq!((&printed["checkpoints"], &printed["feeding"]["feeds"][0]["bytes"]), (&json!(1), &json!(null)));
     assert_eq!((&printed["feeding"]["refused"], &printed["feeding"]["feeds"][1]), (&json!(3), &feed));
 }
 

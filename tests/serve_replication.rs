@@ -458,7 +458,8 @@ fn info_tells_who_is_fed_and_how_far() {
     replica.take(&mut Log::from(0), end(&served));
     let told = lines(&mut client);
     let (address, sent) = (replica.stream.local_addr().unwrap(), end(&served));
-    let feed = format!("feed_0_node:{}\r\nfeed_0_address:{address}\r\nfeed_0_state:parked\r\n", Id([0x5e; 16]));
+    let about = format!("feed_0_purpose:follow\r\nfeed_0_address:{address}\r\nfeed_0_state:parked\r\n");
+    let feed = format!("feed_0_node:{}\r\n{about}", Id([0x5e; 16]));
     assert!(told.contains(&format!("{feed}feed_0_sent:{sent}\r\nfeed_0_asked:5000\r\n")), "{told}");
     assert!(told.contains("feed_0_held_bytes:"), "{told}");
     let slave = format!("slave0:ip=127.0.0.1,port={},state=online,offset={sent}\r\n", address.port());

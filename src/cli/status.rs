@@ -161,7 +161,10 @@ impl Seen {
                 let of = PROOFS.map(|name| format!("{} {name}", word(&format!("proofs_{name}"))));
                 row("proofs", &format!("{logged} logged: {}", of.join(", ")))?;
             }
-            row("views", &format!("{}, and {} checkpoints", word("views"), word("checkpoints")))?;
+            row("views", word("views"))?;
+            if let Some(pinned) = self.word("checkpoints") {
+                row("checkpoints", &format!("{pinned} pinned"))?;
+            }
             row("committer", &component("committer"))?;
             row("maintenance", &component("maintenance"))?;
             row("halted", self.word("halted").unwrap_or("no"))?;
@@ -176,8 +179,9 @@ impl Seen {
             let of = self
                 .word(&format!("feed_{number}_bytes"))
                 .map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
-            let purpose = part("purpose");
-            row("", &format!("{node} at {address}: {purpose}, {state}, sent {sent}{of}, asked {asked}"))?;
+            let purpose =
+                self.word(&format!("feed_{number}_purpose")).map_or_else(String::new, |purpose| format!("{purpose}, "));
+            row("", &format!("{node} at {address}: {purpose}{state}, sent {sent}{of}, asked {asked}"))?;
         }
         for (name, value) in self.of_a_replica() {
             row(&name.replace('_', " "), value)?;

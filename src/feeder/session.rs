@@ -370,8 +370,6 @@ impl Session {
     fn probe(&mut self, position: Position, extent: &Extent) -> Result<()> {
         let before = if position > extent.durable.position {
             Before::Beyond
-        } else if position < extent.oldest {
-            Before::Retired
         } else {
             match self.source.before(position, extent) {
                 Ok(Some((history, commit))) => Before::Point(LogPoint { position, history, commit }),

@@ -83,9 +83,8 @@ impl Checkpoint {
     /// # Errors
     /// `snapshot.gone`, and those of `read`.
     pub fn with_runs<R>(&self, read: impl FnOnce(&[Pin<Run>]) -> Result<R>) -> Result<R> {
-        self.hold.read(|held| read(&held.runs)).map_err(|error| match error.reason() {
-            Reason::ViewRevoked => Error::new(Reason::SnapshotGone).with("cut", self.manifest.point),
-            _ => error,
-        })
+        let gone = || Error::new(Reason::SnapshotGone).with("cut", self.manifest.point);
+        let outcome = self.hold.read(|held| read(&held.runs));
+        outcome.map_err(|error| if error.reason() == Reason::ViewRevoked { gone() } else { error })
     }
 }

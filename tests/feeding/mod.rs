@@ -50,7 +50,14 @@ impl Came {
         let following = match &frame {
             Frame::Segment(segment) => segment.bytes,
             Frame::Chunk(chunk) => chunk.bytes,
-            _ => 0,
+            Frame::Hello(_)
+            | Frame::Welcome(_)
+            | Frame::Refuse(_)
+            | Frame::Fetch(_)
+            | Frame::Snapshot(_)
+            | Frame::Manifest(_)
+            | Frame::Probe(_)
+            | Frame::Point(..) => 0,
         };
         log.extend_from_slice(bytes.get(taken..taken + following)?);
         taken += following;

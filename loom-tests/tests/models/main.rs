@@ -18,6 +18,7 @@ mod queue_room;
 mod receiver_wakes;
 mod replica_stages;
 mod room;
+mod run_numbers;
 mod seeded_bugs;
 mod shown;
 mod supervisor_calls;
