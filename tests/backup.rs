@@ -28,6 +28,7 @@ fn restore_to(disk: &SimDisk, dir: &str) -> Result<BackupReport> {
         disk: shared(disk),
         backup: PathBuf::from(OUT),
         dir: PathBuf::from(dir),
+        role: None,
         node_id: Some(Id([0xee; 16])),
         blank_seed: Some(0xb1a),
         extend_bytes: 1024,

@@ -461,11 +461,6 @@ fn whatever_is_hostile_is_refused_and_changes_nothing() {
         let mut kept = StateStore::open(&disk, Path::new(DIR), ids(&earlier).0, NODE).unwrap();
         assert_eq!(kept.state().halt.as_ref(), Some(&halt));
         let fault = bootstrap(&ordered(&disk, &halt), &mut bent(&primary, &bend));
-        if reason == Reason::IdentityOtherPrimary {
-            // It has followed nobody by name: whoever serves it is the first.
-            assert!(fault.is_ok(), "{what}: {fault:?}");
-            continue;
-        }
         assert_eq!(fault.as_ref().map_err(Error::reason), Err(reason), "{what}");
         assert!(data(&disk) == before, "{what}");
         kept = StateStore::open(&disk, Path::new(DIR), ids(&earlier).0, NODE).unwrap();

@@ -460,7 +460,9 @@ fn of_two_primaries_that_were_restored_from_one_backup_none_is_followed_unnotice
     assert_eq!((code, replica.commit()), (Reason::IdentityOtherPrimary, CommitId(60)));
     replica.close().unwrap_err();
     // Kept, as any halt is; and an order follows the node that serves then, and no other.
-    assert_eq!(halted(&world.open("r")), (code, position));
+    let again = world.open("r");
+    assert_eq!(again.status().halt.map(|halt| (halt.reason, halt.position)), Some((code, position)));
+    again.close().unwrap();
     replica::resume(&Options::new(&world.path("r")), code, position).unwrap();
     let replica = world.open("r");
     replica.wait_for(last).unwrap();
