@@ -208,7 +208,7 @@ type Bend = Box<dyn Fn(Said) -> Vec<Said>>;
 fn offers(change: impl Fn(Offer) -> Offer + 'static) -> Bend {
     Box::new(move |said| match said {
         Said::Frame(Frame::Manifest(offer)) => vec![Said::Frame(Frame::Manifest(change(offer)))],
-        said => vec![said],
+        said @ (Said::Frame(_) | Said::Chunk(..) | Said::Log(..) | Said::Noise(_)) => vec![said],
     })
 }
 
@@ -227,7 +227,7 @@ fn welcomes(change: impl Fn(&mut aerodb::frame::Welcome) + 'static) -> Bend {
             change(&mut welcome);
             vec![Said::Frame(Frame::Welcome(welcome))]
         }
-        said => vec![said],
+        said @ (Said::Frame(_) | Said::Chunk(..) | Said::Log(..) | Said::Noise(_)) => vec![said],
     })
 }
 
@@ -237,7 +237,7 @@ fn chunks(place: u64, change: impl Fn(u64, Vec<u8>) -> Vec<Said> + 'static) -> B
         Said::Chunk(chunk, bytes) if chunk.from <= place && place < chunk.from + bytes.len() as u64 => {
             change(chunk.from, bytes)
         }
-        said => vec![said],
+        said @ (Said::Frame(_) | Said::Chunk(..) | Said::Log(..) | Said::Noise(_)) => vec![said],
     })
 }
 
@@ -495,7 +495,7 @@ fn a_run_that_keeps_its_hash_and_lies_is_rejected() {
             let from = head.from as usize;
             vec![chunk(head.from, &noise[from..from + bytes.len()])]
         }
-        said => vec![said],
+        said @ (Said::Frame(_) | Said::Chunk(..) | Said::Log(..) | Said::Noise(_)) => vec![said],
     });
     let fault = bootstrap(&begin_options(&disk), &mut link).unwrap_err();
     assert_eq!(fault.reason(), Reason::SnapshotRejected);
@@ -509,7 +509,7 @@ fn a_run_that_keeps_its_hash_and_lies_is_rejected() {
             manifest.point = LogPoint { history: point.history, ..manifest.point };
             vec![Said::Frame(Frame::Manifest(Offer { cut: manifest.point, manifest: manifest.encode(), ..offer }))]
         }
-        said => vec![said],
+        said @ (Said::Frame(_) | Said::Chunk(..) | Said::Log(..) | Said::Noise(_)) => vec![said],
     });
     let disk = empty(&other);
     let fault = bootstrap(&begin_options(&disk), &mut link).unwrap_err();
@@ -616,11 +616,14 @@ fn some_crashes(image: &SimImage) -> Vec<(String, SimDisk)> {
     power.into_iter().chain([(PROCESS.to_owned(), image.restart())]).collect()
 }
 
+/// The files of a store and of a log.
+type Data = [BTreeMap<PathBuf, Vec<u8>>; 2];
+
 /// A bootstrap over what was there before.
 struct Story<'a> {
     primary: &'a Primary,
     /// What was there; none where nothing was.
-    old: Option<([BTreeMap<PathBuf, Vec<u8>>; 2], Halt)>,
+    old: Option<(Data, Halt)>,
 }
 
 impl Story<'_> {

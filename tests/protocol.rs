@@ -246,10 +246,12 @@ fn changed() -> impl Strategy<Value = (u8, Vec<u8>, usize)> {
     let parts = |frame: Frame| {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
-        let log_bytes = match &frame {
-            Frame::Segment(segment) => segment.bytes,
-            Frame::Chunk(chunk) => chunk.bytes,
-            _ => 0,
+        let log_bytes = if let Frame::Segment(segment) = &frame {
+            segment.bytes
+        } else if let Frame::Chunk(chunk) = &frame {
+            chunk.bytes
+        } else {
+            0
         };
         (bytes[4], bytes.split_off(HEADER_BYTES), log_bytes)
     };

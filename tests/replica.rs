@@ -338,12 +338,15 @@ fn what_is_changed_on_the_way_halts_the_replica_until_it_is_cleared_by_name() {
         let replica = world.open("r");
         replica.wait_for(CommitId(50)).unwrap();
         let mut done = false;
-        world.proxy.edit(move |frame, bytes| match frame {
-            Frame::Segment(segment) if segment.from >= from && !done => {
+        world.proxy.edit(move |frame, bytes| {
+            if let Frame::Segment(segment) = frame
+                && segment.from >= from
+                && !done
+            {
                 done = true;
-                deed(frame, bytes)
+                return deed(frame, bytes);
             }
-            _ => bytes,
+            bytes
         });
         let last = world.commit(100);
         let (code, position) = halted(&replica);

@@ -277,7 +277,14 @@ impl Bootstrap {
                 State::Asking => Kind::Manifest,
                 State::Receiving => Kind::Chunk,
                 // Whatever comes behind the snapshot was not asked for; nobody reads it.
-                _ => return Ok(()),
+                State::Idle
+                | State::Connecting
+                | State::Proving
+                | State::Installing
+                | State::Installed
+                | State::Disconnected
+                | State::Failed
+                | State::Closed => return Ok(()),
             };
             match incoming.next(&[expected, Kind::Refuse])? {
                 None => return Ok(()),
@@ -496,15 +503,15 @@ impl Bootstrap {
 
 /// What a proof that failed says of the snapshot; of what the disk, or who asks to end, has to do with it, nothing.
 fn unproven(error: Error, cut: LogPoint) -> Error {
-    let reason = match error.reason() {
-        Reason::StoreOtherLog | Reason::WalBehindCheckpoint => Reason::SnapshotCutMismatch,
-        // The mark that was made for it names the cut: the log has another history there.
-        Reason::WalCorrupt if error.fact("marked").is_some() => Reason::SnapshotCutMismatch,
-        Reason::DiskReadFailed | Reason::DiskNameFailed | Reason::DiskHandlesExhausted | Reason::ReplicationStopped => {
-            return error;
-        }
-        _ => Reason::SnapshotRejected,
-    };
+    let own =
+        [Reason::DiskReadFailed, Reason::DiskNameFailed, Reason::DiskHandlesExhausted, Reason::ReplicationStopped];
+    if own.contains(&error.reason()) {
+        return error;
+    }
+    let of_the_cut = [Reason::StoreOtherLog, Reason::WalBehindCheckpoint].contains(&error.reason());
+    // The mark that was made for it names the cut: the log has another history there.
+    let marked = error.reason() == Reason::WalCorrupt && error.fact("marked").is_some();
+    let reason = if of_the_cut || marked { Reason::SnapshotCutMismatch } else { Reason::SnapshotRejected };
     Error::new(reason).with("cut", cut).with("failure", error)
 }
 

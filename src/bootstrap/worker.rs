@@ -65,11 +65,12 @@ pub fn run<L: Link>(
             }
             Err(error) => return Err(error),
         }
-        match core.state() {
-            State::Installed => return Ok(Outcome::Installed(core.transfer().get().cut.unwrap_or_default())),
-            State::Proving | State::Installing => continue,
-            _ if core.may_read() && link.is_readable() => continue,
-            _ => {}
+        if core.state() == State::Installed {
+            return Ok(Outcome::Installed(core.transfer().get().cut.unwrap_or_default()));
+        }
+        let works = matches!(core.state(), State::Proving | State::Installing);
+        if works || (core.may_read() && link.is_readable()) {
+            continue;
         }
         // Woken before the time was up, it waits for all of it again: the policy says how long at least (REPL-RECONNECT).
         let slept = link.sleep(due);
@@ -107,7 +108,15 @@ pub fn turn<L: Link>(
     let done = match core.state() {
         State::Proving => core.prove(prove),
         State::Installing => core.install(),
-        _ => session(core, link, unsent),
+        State::Idle
+        | State::Connecting
+        | State::Handshaking
+        | State::Asking
+        | State::Receiving
+        | State::Installed
+        | State::Disconnected
+        | State::Failed
+        | State::Closed => session(core, link, unsent),
     };
     match done {
         Ok(()) => Ok(None),

@@ -105,10 +105,12 @@ fn patched(frame: &Frame, offset: usize, patch: &[u8]) -> Vec<u8> {
     let bytes = encoded(frame);
     let mut body = bytes[HEADER_BYTES..].to_vec();
     body[offset..offset + patch.len()].copy_from_slice(patch);
-    let more = match frame {
-        Frame::Segment(segment) => segment.bytes,
-        Frame::Chunk(chunk) => chunk.bytes,
-        _ => 0,
+    let more = if let Frame::Segment(segment) = frame {
+        segment.bytes
+    } else if let Frame::Chunk(chunk) = frame {
+        chunk.bytes
+    } else {
+        0
     };
     sealed(bytes[4], &body, more)
 }

@@ -297,7 +297,13 @@ impl Link for Served<'_> {
                 Frame::Hello(hello) => self.welcome(&hello),
                 Frame::Snapshot(snapshot) => self.serve(snapshot),
                 Frame::Fetch(fetch) => self.fetch(fetch),
-                frame => panic!("a replica does not say {frame:?}"),
+                frame @ (Frame::Welcome(_)
+                | Frame::Refuse(_)
+                | Frame::Segment(_)
+                | Frame::Manifest(_)
+                | Frame::Chunk(_)
+                | Frame::Probe(_)
+                | Frame::Point(..)) => panic!("a replica does not say {frame:?}"),
             }
         }
         Ok(Some(bytes.len()))
