@@ -321,6 +321,98 @@ fn a_halted_replica_stays_up_and_is_cleared_on_the_command_line() {
     place.ok(&["compare", "p", "r"]);
 }
 
+/// SNAP-INSTALL, SNAP-ORDER, P5-I9, F-S1: a replica begins with a snapshot beside a primary under load. Each of the two is killed in turn while it does, and it ends as
+/// one that had the whole log: also one that had data, and was ordered to begin again because its primary had dropped the log it needed.
+#[test]
+fn a_snapshot_under_load_and_kills_leads_to_the_same_bytes() {
+    println!("seed {SEED:#x}");
+    let mut dice = Dice(SEED);
+    let place = Place::new();
+    let small = ["--table-bytes", "64KiB", "--segment-bytes", "128KiB", "--retention", "256KiB"];
+    let serve = |place: &Place| {
+        let listen = ["--listen", "127.0.0.1:0", "--replication", "127.0.0.1:0"];
+        Running::start(place, &[&["serve", "--data", "p"][..], &listen, &small].concat())
+    };
+    let mut primary = serve(&place);
+    let proxy = Proxy::of(primary.replication());
+    let address = proxy.address.to_string();
+    let by_snapshot = |name: &str, order: &[&str]| {
+        let from = ["--primary", &address, "--bootstrap", "snapshot", "--reconnect", "1", "--listen", "127.0.0.1:0"];
+        place.command(&[&["replica", "--data", name][..], &from, order].concat())
+    };
+    let follows = |name: &str, order: &[&str]| {
+        let from = ["--primary", &address, "--bootstrap", "snapshot", "--reconnect", "1", "--listen", "127.0.0.1:0"];
+        Running::start(&place, &[&["replica", "--data", name][..], &from, order].concat())
+    };
+    // One that has the beginning of the log, and is away while the rest of it is dropped.
+    let early = Running::replica(&place, "early", proxy.address);
+    let (writer, _acknowledgements) = load(primary.clients, 0, 300);
+    writer.join().unwrap();
+    early.reach(300);
+    assert_eq!(early.end(), Some(0));
+    let (writer, _acknowledgements) = load(primary.clients, 1, 6000);
+    writer.join().unwrap();
+
+    let (writer, acknowledgements) = load(primary.clients, 2, u64::MAX);
+    for _ in 0..6 {
+        // Killed anywhere between its first connection and its readiness.
+        let connections = proxy.accepted();
+        let mut child = by_snapshot("late", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while proxy.accepted() < connections + 1 {}
+        wait_for(&acknowledgements, dice.below(40));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let late = follows("late", &[]);
+    wait_for(&acknowledgements, 100);
+    // The primary is killed while another begins; who waits for it goes on with the next one.
+    let mut child = by_snapshot("third", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&acknowledgements, 1 + dice.below(20));
+    primary.kill();
+    writer.join().unwrap();
+    primary = serve(&place);
+    proxy.lead_to(primary.replication());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let third = follows("third", &[]);
+
+    // What needs log that was dropped halts, keeps what it has, and begins again on the order that names the halt.
+    let early = follows("early", &[]);
+    let halt = loop {
+        let halt = early.info("replica_halt");
+        if !halt.is_empty() {
+            break halt;
+        }
+    };
+    assert!(halt.starts_with("history.retired@"), "{halt}");
+    assert_eq!((early.commit(), early.end()), (300, Some(Reason::HistoryRetired.number().into())));
+    let from = ["--primary", &address, "--listen", "127.0.0.1:0"];
+    place.refused(
+        &[&["replica", "--data", "early"][..], &from, &["--rebootstrap", "history.retired@7"]].concat(),
+        Reason::HaltOther,
+    );
+    let early = follows("early", &["--rebootstrap", &halt]);
+    let last = primary.commit();
+    let replicas = [early, late, third];
+    for replica in &replicas {
+        replica.reach(last);
+        // The Proofs of the last runs too.
+        while replica.info("replica_applied_position") != primary.info("aof_current_size") {}
+    }
+    assert_eq!(primary.end(), Some(0));
+    for replica in replicas {
+        assert_eq!(replica.end(), Some(0));
+    }
+    settle(&place.path("p"));
+    for name in ["early", "late", "third"] {
+        let said = place.json(&["compare", "p", name]).remove(0);
+        let relation = (said["log"]["is"].as_str().unwrap(), said["log"]["shorter"].as_str());
+        assert!([("same", None), ("prefix", Some("b"))].contains(&relation), "{said}");
+        settle(&place.path(name));
+        assert_eq!(files(&place.path("p").join("store")), files(&place.path(name).join("store")), "{name}");
+    }
+}
+
 /// P5-I13: the threads of a replica are its stages, and no others.
 #[test]
 fn the_threads_of_a_replica_are_its_stages() {

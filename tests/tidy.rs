@@ -184,6 +184,8 @@ fn generated_tables_of_the_documents_are_those_of_the_program() {
         model("RESP", &family("RESP-")),
         model("WIRE", &family("WIRE-")),
         model("REPL", &family("REPL-")),
+        model("SNAP", &family("SNAP-")),
+        model("RC", &family("RC-")),
         model("RC", &family("RC-")),
         model("A", &family("A-")),
         model("limits", &limit_table()),

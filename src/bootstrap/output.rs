@@ -1,4 +1,7 @@
 //! One file of `incoming/`, written front to back as its bytes come.
+//!
+//! Assumes that who writes gives it no more than is still to come. Promises: once it is finished it is durable, and a run the one that the manifest names
+//! (SNAP-PROVE); its name is durable once who made it has seen to that.
 
 use crate::disk::{Disk, File};
 use crate::error::{Error, Result};

@@ -214,7 +214,15 @@ impl Shown {
         let (verb, done) = match state {
             State::Receiving => ("receiving", transfer.came),
             State::Proving => ("proving", transfer.proven),
-            _ => {
+            State::Idle
+            | State::Connecting
+            | State::Handshaking
+            | State::Asking
+            | State::Installing
+            | State::Installed
+            | State::Disconnected
+            | State::Failed
+            | State::Closed => {
                 (self.state, self.terminal) = (Some(state), None);
                 return;
             }
