@@ -499,6 +499,11 @@ pub const RULES: &[Rule] = &[
         "A replica remembers which node it has followed; another one halts it until an order clears that.",
     ),
     rule(
+        "RC-INSTALL",
+        Bootstrap,
+        "A start goes on with an install of a snapshot where a crash stopped it, and removes, and tells, what an unfinished one left aside.",
+    ),
+    rule(
         "RC-STEPS",
         Bootstrap,
         "Recovery is one machine of ordered steps, each with what it found, proved and dropped; doing it twice changes nothing.",

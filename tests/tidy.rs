@@ -186,7 +186,6 @@ fn generated_tables_of_the_documents_are_those_of_the_program() {
         model("REPL", &family("REPL-")),
         model("SNAP", &family("SNAP-")),
         model("RC", &family("RC-")),
-        model("RC", &family("RC-")),
         model("A", &family("A-")),
         model("limits", &limit_table()),
     ];
