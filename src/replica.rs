@@ -604,11 +604,13 @@ pub fn init(dir: &Path, primary: &str, disk: &Arc<dyn Disk>) -> Result<Identity>
     if welcome.oldest > Position::GENESIS {
         return Err(Error::new(Reason::HistoryRetired).with("here", Position::GENESIS).with("oldest", welcome.oldest));
     }
-    recovery::init(&Init {
+    let identity = recovery::init(&Init {
         role: Role::Replica,
         parameters: Parameters::from(welcome.shape),
         database_id: Some(welcome.database_id),
         disk: Arc::clone(disk),
         ..Init::standalone(dir)
-    })
+    })?;
+    StateStore::open(disk.as_ref(), dir, identity.database_id, identity.node_id)?.follow(welcome.node_id)?;
+    Ok(identity)
 }

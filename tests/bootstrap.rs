@@ -467,6 +467,13 @@ fn whatever_is_hostile_is_refused_and_changes_nothing() {
         let named = kept.state().halt.clone().unwrap();
         assert_eq!((kept.state().origin, named.reason), (Origin::Log, reason), "{what}");
         assert!(named.evidence.contains("instead_of=history.retired@88"), "{}", named.evidence);
+        // The data is still that of the first halt, and only a further order answers that: no clearing of what came of the first.
+        let cleared = kept.clear(named.reason, named.position).unwrap_err();
+        assert_eq!(
+            (cleared.reason(), cleared.fact("answered_by")),
+            (Reason::HaltOther, Some("--rebootstrap")),
+            "{what}"
+        );
         let other = bootstrap(&ordered(&disk, &halt), &mut Served::new(&primary)).unwrap_err();
         assert_eq!(
             (other.reason(), other.fact("halt")),
@@ -474,6 +481,25 @@ fn whatever_is_hostile_is_refused_and_changes_nothing() {
             "{what}"
         );
     }
+}
+
+/// WIRE-PORT, SNAP-ORDER: whoever answers in text is not who was meant: nothing is kept of it, and the order still stands.
+#[test]
+fn text_is_no_halt() {
+    let (primary, earlier) = (Primary::new(9, 3), Primary::new(9, 8));
+    let said = |said| match said {
+        Said::Frame(Frame::Welcome(_)) => {
+            vec![Said::Noise(b"-ERR protocol.other_port clients are served here\r\n".to_vec())]
+        }
+        said @ (Said::Frame(_) | Said::Chunk(..) | Said::Log(..) | Said::Noise(_)) => vec![said],
+    };
+    let disk = empty(&primary);
+    let lost = bootstrap(&begin_options(&disk), &mut bent(&primary, said)).unwrap_err();
+    assert_eq!((lost.reason(), state(&disk).halt), (Reason::ProtocolOtherPort, None));
+    let (old, halt) = halted(&earlier);
+    let disk = old.image().restart();
+    let lost = bootstrap(&ordered(&disk, &halt), &mut bent(&primary, said)).unwrap_err();
+    assert_eq!((lost.reason(), state(&disk).halt), (Reason::ProtocolOtherPort, Some(halt)));
 }
 
 /// SNAP-PROVE: a run with the hash that the manifest names, that is none; and a run that is one, and not the one that the log demands.

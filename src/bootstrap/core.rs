@@ -228,13 +228,12 @@ impl Bootstrap {
         }
         let kept = &mut self.parts.kept;
         let cut = self.shown.cut.unwrap_or(kept.state().applied);
-        let fault = match kept.state().halt.as_ref().filter(|_| self.parts.ordered) {
-            Some(named) => fault.with("instead_of", named),
-            None => fault,
-        };
         let halt = Halt { reason: fault.reason(), position: cut.position, evidence: fault.to_string() };
+        let (outcome, fault) = match kept.state().halt.clone().filter(|_| self.parts.ordered) {
+            Some(named) => (kept.halt_instead(&named, &halt), fault.with("instead_of", named)),
+            None => (kept.halt(halt.clone()).map(|_| ()), fault),
+        };
         log::error!(halt:%; "the bootstrap halts");
-        let outcome = if self.parts.ordered { kept.halt_instead(halt) } else { kept.halt(halt).map(|_| ()) };
         match outcome {
             Ok(()) => fault.with("halt_position", cut.position),
             Err(error) => Error::new(Reason::ReplicationStopped).with("failure", fault).with("not_kept", error),
@@ -271,6 +270,12 @@ impl Bootstrap {
     }
 
     fn take(&mut self, incoming: &mut Incoming) -> Session {
+        if self.state == State::Handshaking
+            && let Some(text) = incoming.text()
+        {
+            // Who speaks the language of clients contradicts nothing: it is not who was meant (WIRE-PORT).
+            return Err(End::Lost(Error::new(Reason::ProtocolOtherPort).with("told", text)));
+        }
         loop {
             let expected = match self.state {
                 State::Handshaking => Kind::Welcome,
@@ -446,7 +451,7 @@ impl Bootstrap {
         let window = self.parts.window_bytes;
         let (from, upto) = (self.shown.asked, self.shown.came + window);
         let lacks = self.state == State::Asking || from < self.shown.total;
-        if lacks && upto - from >= window / 4 {
+        if lacks && upto - from >= (window / 4).max(1) {
             Frame::Snapshot(Snapshot { from, upto }).encode(&mut self.output);
             self.shown.asked = upto;
             self.transfer.set(self.shown);

@@ -38,6 +38,11 @@ impl Incoming {
         self.filled += count;
     }
 
+    /// What the other side says, if that is text.
+    pub(super) fn text(&self) -> Option<String> {
+        frame::text(self.buffer.get(self.taken..self.filled).unwrap_or_default())
+    }
+
     /// The frame at the front, once it is here as a whole, and the bytes of the snapshot behind it if it is a CHUNK. What is not of these
     /// kinds is not waited for.
     ///

@@ -59,7 +59,9 @@ pub fn run<L: Link>(
             Ok(None) => {}
             Ok(Some(why)) => due = Some(reconnect.ok_or(why)?),
             // A proof that was ended by the request to end is no failure.
-            Err(error) if error.reason() == Reason::ReplicationStopped && stop.get() => {
+            Err(error)
+                if error.reason() == Reason::ReplicationStopped && error.fact("not_kept").is_none() && stop.get() =>
+            {
                 core.close();
                 return Ok(Outcome::Stopped);
             }

@@ -136,6 +136,23 @@ impl Local {
     }
 }
 
+impl Local {
+    /// Refuses what opening the directory would refuse: a log that ends before the checkpoint, or before what a replica had applied.
+    fn check_end(&self) -> Result<()> {
+        let (disk, end) = (self.disk.as_ref(), self.held.end);
+        let manifest = Manifest::read(disk, &Store::directory(&self.dir), self.held.identity.database_id)?;
+        if manifest.point.position > end.position {
+            let behind = Error::new(Reason::WalBehindCheckpoint).with("directory", self.dir.display());
+            return Err(behind.with("checkpoint", manifest.point).with("end", end));
+        }
+        #[cfg(feature = "replication")]
+        if let Some(state) = recovery::read_replica_state(disk, &self.dir, &self.held.identity)? {
+            state.check_log(end)?;
+        }
+        Ok(())
+    }
+}
+
 impl Party for Local {
     fn look(&mut self) -> Result<()> {
         if let Kept::Listed(files) = &self.kept {
@@ -147,6 +164,7 @@ impl Party for Local {
         } else {
             let outline = wal::outline(&self.log)?;
             (self.segments, self.held.oldest, self.held.end) = (outline.segments, outline.oldest, outline.end);
+            self.check_end()?;
         }
         Ok(())
     }

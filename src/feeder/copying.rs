@@ -41,6 +41,10 @@ impl Copying {
     pub(super) fn begin(source: &Source, extent: &Extent) -> Result<Copying> {
         let checkpoint = source.store().pin_checkpoint()?;
         let cut = checkpoint.manifest().point;
+        if cut.position > extent.durable.position {
+            // It was made since the log was looked at: the next look finds both.
+            return Err(Error::new(Reason::ReplicationBusy).with("cut", cut).with("durable", extent.durable));
+        }
         let segment = source.segment_start(cut.position, extent).map_err(|error| gone(error, cut))?;
         let runs: u64 = checkpoint.manifest().plan.runs.iter().map(|run| run.size).sum();
         let bytes = runs + cut.position.since(segment.position);

@@ -33,6 +33,8 @@ use std::path::{Path, PathBuf};
 
 /// The directory of the state in a data directory.
 pub const STATE_DIRECTORY: &str = "replica";
+/// What the evidence of a halt begins with that took the place of another.
+const INSTEAD_OF: &str = "instead_of=";
 /// The files in it.
 pub const STATE_FILES: [&str; 2] = ["STATE.0", "STATE.1"];
 
@@ -285,10 +287,14 @@ impl StateStore {
     /// Clears the halt of this name, and returns it. When it returns, both files say that there is none.
     ///
     /// # Errors
-    /// `halt.other` when another halt is kept, or none; `replication.stopped` after an earlier failure; those of the disk.
+    /// `halt.other` when another halt is kept, or none, or one in place of another, that only a further order answers; `replication.stopped` after an earlier failure; those of the disk.
     pub fn clear(&mut self, reason: Reason, position: Position) -> Result<Halt> {
         self.check_usable()?;
         let halt = self.named(reason, position)?;
+        if self.newest.state.origin != Origin::Nothing && halt.evidence.starts_with(INSTEAD_OF) {
+            // The data is still that which the first halt is of: what ended the attempt to replace it is no answer to that.
+            return Err(Error::new(Reason::HaltOther).with("named", &halt).with("answered_by", "--rebootstrap"));
+        }
         // Who clears that another node serves the log says that it may: the next one that does is followed.
         let primary = self.newest.state.primary.filter(|_| reason != Reason::IdentityOtherPrimary);
         self.put_in_both(ReplicaState { primary, halt: None, ..self.newest.state.clone() })?;
@@ -299,9 +305,11 @@ impl StateStore {
     ///
     /// # Errors
     /// `replication.stopped` after an earlier failure; those of the disk.
-    pub fn halt_instead(&mut self, halt: Halt) -> Result<()> {
-        let evidence = codec::shortened(&halt.evidence, limits::HALT_EVIDENCE_BYTES_MAX).to_owned();
-        self.put_in_both(ReplicaState { halt: Some(Halt { evidence, ..halt }), ..self.newest.state.clone() })
+    pub fn halt_instead(&mut self, named: &Halt, halt: &Halt) -> Result<()> {
+        // First, so that nothing that came from elsewhere cuts it off.
+        let evidence = format!("{INSTEAD_OF}{named} {}", halt.evidence);
+        let evidence = codec::shortened(&evidence, limits::HALT_EVIDENCE_BYTES_MAX).to_owned();
+        self.put_in_both(ReplicaState { halt: Some(Halt { evidence, ..halt.clone() }), ..self.newest.state.clone() })
     }
 
     /// Records that the directory is this snapshot from here on, whatever stands in its places, and which node it came from (SNAP-INSTALL).

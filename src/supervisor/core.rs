@@ -137,11 +137,13 @@ impl Supervisor {
         if self.faulted {
             return Vec::new();
         }
+        // Whom it follows stands there before anything that came of it: also before what halts it.
+        let followed = self.follow(facts);
         if let Some(fault) = fault {
             self.faulted = true;
             return vec![self.end(fault, facts)];
         }
-        if let Err(error) = self.record(facts) {
+        if let Err(error) = followed.and_then(|()| self.record(facts)) {
             self.faulted = true;
             let action = self.end(&error, facts);
             self.own = Some(error);
@@ -202,11 +204,16 @@ impl Supervisor {
         Action::Stop
     }
 
-    fn record(&mut self, facts: &Facts) -> Result<()> {
-        let (applied, primary) = (facts.applied, facts.received.origin.map(|origin| origin.node_id));
-        if let Some(primary) = primary.filter(|primary| self.kept.state().primary != Some(*primary)) {
-            self.kept.follow(primary)?;
+    fn follow(&mut self, facts: &Facts) -> Result<()> {
+        let primary = facts.received.origin.map(|origin| origin.node_id);
+        match primary.filter(|primary| self.kept.state().primary != Some(*primary)) {
+            Some(primary) => self.kept.follow(primary),
+            None => Ok(()),
         }
+    }
+
+    fn record(&mut self, facts: &Facts) -> Result<()> {
+        let applied = facts.applied;
         let recorded = self.kept.state().applied.position;
         if applied.position.since(recorded) < self.record_bytes {
             return Ok(());

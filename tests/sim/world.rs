@@ -795,13 +795,12 @@ impl World {
                     Kind::Reshaped => justified.push(Reason::IdentityOtherParameters),
                     Kind::True | Kind::Stale | Kind::Fork => {}
                 }
-                if replica.seen.received > extent.durable.position.0 {
+                // The first that fails is the one that is told.
+                if point.position > extent.durable.position {
                     justified.push(Reason::HistoryAhead);
-                }
-                if extent.oldest > point.position {
+                } else if extent.oldest > point.position {
                     justified.push(Reason::HistoryRetired);
-                }
-                if !line.holds(point) {
+                } else if !line.holds(point) {
                     justified.push(Reason::HistoryDiverged);
                 }
             }

@@ -120,7 +120,9 @@ pub(super) fn runs(session: &mut Session, _: Words<'_>, context: &mut Context<'_
     Step::Replied
 }
 
-fn headers(context: &Context<'_>, from: Position) -> Result<Option<LogHeaders>> {
+fn headers(context: &mut Context<'_>, from: Position) -> Result<Option<LogHeaders>> {
+    // Finding the segment lists the directory, whatever comes of it: a turn has room for a few of these.
+    context.count_read(limits::TURN_BYTES / 8);
     let database = context.database;
     LogHeaders::open(database.log(), from, database.extent().durable).map_err(|error| {
         // A segment that was listed may be gone by the time it is opened.
