@@ -364,7 +364,7 @@ reasons! {
         "Find out which node is right before anything is cleared; nothing was changed."
     HistoryDiverged 109 "history.diverged" Operator
         "Two logs of this database differ: each holds what the other does not."
-        "Find out which node is right before anything is cleared; nothing is healed."
+        "`aerodb compare` shows where they part; find out which node is right before anything is cleared; nothing is healed."
     HistoryRetired 110 "history.retired" Operator
         "The primary has dropped the log that the replica needs next."
         "Let the primary keep more log, then order a snapshot with --rebootstrap and the halt that is shown; the old data is replaced by it."
