@@ -91,7 +91,10 @@ impl Step {
             Step::Applied(position) => store.record_applied(at(*position)),
             Step::Halt(halt) => store.halt(halt.clone()).map(|_| ()),
             Step::Clear(halt) => store.clear(halt.reason, halt.position).map(|_| ()),
-            Step::HaltInstead(halt) => store.halt_instead(halt.clone()),
+            Step::HaltInstead(halt) => {
+                let named = store.state().halt.clone().expect("an order names a halt");
+                store.halt_instead(&named, halt)
+            }
             Step::Install(position) => store.install(at(*position), PRIMARY),
             Step::Installing(install) => store.installing(*install),
             Step::Installed => store.installed(),
@@ -105,7 +108,11 @@ impl Step {
             Step::Applied(position) => ReplicaState { applied: at(*position), ..before },
             Step::Halt(halt) => ReplicaState { halt: before.halt.or(Some(halt.clone())), ..before },
             Step::Clear(_) => ReplicaState { halt: None, ..before },
-            Step::HaltInstead(halt) => ReplicaState { halt: Some(halt.clone()), ..before },
+            Step::HaltInstead(halt) => {
+                let named = before.halt.as_ref().map_or_else(String::new, ToString::to_string);
+                let evidence = format!("instead_of={named} {}", halt.evidence);
+                ReplicaState { halt: Some(Halt { evidence, ..halt.clone() }), ..before }
+            }
             Step::Install(position) => ReplicaState {
                 primary: Some(PRIMARY),
                 applied: at(*position),

@@ -31,6 +31,7 @@ use std::path::Path;
 pub(crate) struct Recovered {
     pub(crate) log: LogWriter,
     pub(crate) applier: Applier,
+    #[cfg(feature = "replication")]
     pub(crate) kept: Kept,
     pub(crate) base: Base,
 }
@@ -52,8 +53,8 @@ impl Kept {
     /// Refuses a log that ends before what was applied, or elsewhere.
     pub(super) fn check_log(&self, end: LogPoint) -> Result<()> {
         #[cfg(feature = "replication")]
-        return self.0.as_ref().map_or(Ok(()), |kept| kept.state().check_log(end));
-        #[cfg(not(feature = "replication"))]
+        self.0.as_ref().map_or(Ok(()), |kept| kept.state().check_log(end))?;
+        let _ = end;
         Ok(())
     }
 }
@@ -203,7 +204,14 @@ impl Entered<'_> {
         let floor = store.state().floor;
         let steps = steps.done();
         let report = Report { identity, checkpoint, floor, log: log_found, records_replayed, removed, steps };
-        Ok(Recovered { log, applier, kept, base: Base { maintenance, store, report, lock } })
+        let base = Base { maintenance, store, report, lock };
+        Ok(Recovered {
+            log,
+            applier,
+            #[cfg(feature = "replication")]
+            kept,
+            base,
+        })
     }
 }
 
