@@ -12,7 +12,7 @@
 //!
 //! * [`Party`]: one of the two, as comparing sees it. [`Local`]: a directory that nobody has open, or a backup. A running node is a party too, over the
 //!   network, in the program.
-//! * [`written`]: what a record says, in part. [`replay`]: the verdict.
+//! * `written`: what a record says, in part. `replay`: the verdict.
 //!
 //! Promises: writes nothing into either side; what is compared ends where both ended at the beginning; memory does not grow with the database.
 //! What stands in sealed segments is compared by the histories that follow from it; [`CompareOptions::thorough`] has every byte of both sides
