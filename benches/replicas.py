@@ -112,7 +112,7 @@ class Aerodb:
 
     def has_all(self, port):
         commit = info(self.port, "commit")
-        return commit != "" and info(port, "applied_commit") == commit
+        return commit != "" and info(port, "commit") == commit
 
     def reached(self, port):
         return until(lambda: self.has_all(port))
