@@ -48,7 +48,8 @@ fn a_database_tells_where_the_log_that_it_keeps_begins() {
     let before = node.oldest();
     node.close().unwrap();
     let db = Database::open(Options { retention: Retention::Bytes(0), ..options(&disk) }).unwrap();
-    assert_eq!(db.status().log_oldest, before);
+    // Its maintenance may have begun already: nothing older comes back, and no more than that is told yet.
+    assert!(before <= db.status().log_oldest);
     db.checkpoint().unwrap();
     // Behind the checkpoint: what it let go is gone when this is answered.
     db.commit(batch(&vec![(b"key".to_vec(), None)])).unwrap();
