@@ -7,10 +7,10 @@
 //!
 //! Pure. `unescape(escape(b)) = b` for all b.
 
+pub(crate) use aerodb::json::escape;
 use aerodb::{Error, Reason, Result};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
 /// How bytes are shown, in the words of the help.
@@ -22,33 +22,12 @@ argument again. In JSON bytes are {\"text\": …} if they are UTF-8 without cont
 /// How much of a key is shown as evidence.
 const EVIDENCE_BYTES: usize = 64;
 
-/// Bytes as text.
-pub(crate) fn escape(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for (index, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'\n' => text.push_str("\\n"),
-            b'\t' => text.push_str("\\t"),
-            b'\\' => text.push_str("\\\\"),
-            b'-' if index == 0 => text.push_str("\\x2d"),
-            b' '..=b'~' => text.push(char::from(*byte)),
-            _ => push_hex(&mut text, "\\x", *byte),
-        }
-    }
-    text
-}
-
 /// Bytes as text, as evidence: a person needs the beginning and the length of what is long.
 pub(crate) fn brief(bytes: &[u8]) -> String {
     match bytes.get(..EVIDENCE_BYTES) {
         Some(beginning) if bytes.len() > EVIDENCE_BYTES => format!("{}… ({} bytes)", escape(beginning), bytes.len()),
         _ => escape(bytes),
     }
-}
-
-fn push_hex(text: &mut String, before: &str, byte: u8) {
-    // Writing to a string can't fail.
-    let _ = write!(text, "{before}{byte:02x}");
 }
 
 /// The bytes that an argument stands for.
@@ -97,8 +76,7 @@ pub(crate) fn json(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.chars().any(char::is_control) => json!({ "text": text }),
         _ => {
-            let mut hex = String::with_capacity(bytes.len() * 2);
-            bytes.iter().for_each(|byte| push_hex(&mut hex, "", *byte));
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             json!({ "hex": hex })
         }
     }
