@@ -317,6 +317,12 @@ reasons! {
     BootstrapIncomplete 88 "bootstrap.incomplete" Change
         "The directory is that of a replica whose bootstrap is not complete: there is no data in it yet."
         "Start it with `aerodb replica --bootstrap snapshot`."
+    ReadBootstrapping 89 "read.bootstrapping" Later
+        "This replica fetches a snapshot: there is no data to read yet."
+        "Wait: INFO shows how much of it is here. Or read from another node."
+    ReadRecovering 90 "read.recovering" Later
+        "This node opens its directory: what is in it is not proven yet."
+        "Wait: INFO shows which step of recovery it takes. Or read from another node."
     ServerListenFailed 92 "server.listen_failed" Later
         "The operating system refused the server its address or a socket."
         "Stop what has the address, or listen on another."

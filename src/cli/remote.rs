@@ -44,18 +44,26 @@ impl Server {
     /// # Errors
     /// As [`Server::connect`].
     pub(crate) fn connect_with(address: &str, bounds: Bounds) -> Result<Server> {
+        let mut server = Server::reach(address, bounds)?;
+        let newest = server.ask(&[b"AERO.COMMITID"])?;
+        server.newest = CommitId(server.number(&newest)?);
+        Ok(server)
+    }
+
+    /// Connects and asks nothing: also a node that has no commit to serve yet can say how it is.
+    ///
+    /// # Errors
+    /// `server.unreachable`
+    pub(crate) fn reach(address: &str, bounds: Bounds) -> Result<Server> {
         let connection = Connection::open(address).map_err(|error| unreachable(address, &error))?;
-        let mut server = Server {
+        Ok(Server {
             address: address.to_owned(),
             connection,
             responses: Responses::new(bounds),
             buffer: vec![0; BUFFER_BYTES],
             unread: 0..0,
             newest: CommitId(0),
-        };
-        let newest = server.ask(&[b"AERO.COMMITID"])?;
-        server.newest = CommitId(server.number(&newest)?);
-        Ok(server)
+        })
     }
 
     /// The newest commit when the command connected.

@@ -1,11 +1,12 @@
 //! `aerodb replica`: a node that follows a primary, from its settings to its end; and `aerodb resume`, which clears a halt.
 //!
 //! ```text
-//! settings ─► open files ─► identity (or the primary's, for a new directory) ─► (snapshot) ─► open, prove ─► listen ─► ready ─► … ─► close
+//! settings ─► open files ─► listen ─► identity (or the primary's, for a new directory) ─► (snapshot) ─► open, prove ─► ready ─► … ─► close
+//!                              └───────────────────────────── lobby ─────────────────────────────────────────┘
 //! ```
 //!
-//! A snapshot is fetched before there is anything to listen for: how far it is stands in the log, and on a terminal. A request to end ends it, and
-//! is no failure.
+//! Until the directory is open clients are in the lobby. How far a snapshot is stands there, in the log, and on a terminal. A request to end
+//! ends it, and is no failure.
 //!
 //! It stays up when replication ends: whoever looks for the reason finds it. Where the Applier failed it opens its directory again,
 //! which is recovery, as often as that gets further (REPL-RECOVER).
@@ -19,6 +20,7 @@ use aerodb::config::{Again, Bootstrap, Config};
 use aerodb::disk::{Disk, RealDisk, room};
 use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::replica_state::{Halt, Origin};
+use aerodb::server::lobby::{Board, Lobby};
 use aerodb::server::{self, Server, Stop};
 use aerodb::supervisor::{Reconnect, Recoveries};
 use aerodb::sync::Arc;
@@ -37,14 +39,17 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let dir = config.directory()?;
     serve::check_open_files(room::open_files(), config.max_clients.value, 0)?;
     let order = args::word(matches, "rebootstrap").map(Halt::parse).transpose()?;
-    if prepare(&config, dir, primary, order)? == Outcome::Stopped {
+    let mut lobby = serve::lobby(&config, config.listen.value, Some(primary))?;
+    let address = lobby.local_addr();
+    if prepare(&config, dir, primary, order, lobby.board())? == Outcome::Stopped {
         log::info!("asked to end before the snapshot was in place; the directory is what it was");
         return Ok(());
     }
     let mut recoveries = Recoveries::default();
-    while let Some((failure, at)) = follow(&config, dir, primary, out, &recoveries)? {
+    while let Some((failure, at)) = follow(&config, dir, primary, lobby, out, &recoveries)? {
         log::warn!(position:% = at; "what applies failed; the directory is opened again: {failure}");
         recoveries.again(failure, at)?;
+        lobby = serve::lobby(&config, address, Some(primary))?;
     }
     Ok(())
 }
@@ -54,6 +59,7 @@ fn follow(
     config: &Config,
     dir: &Path,
     primary: &str,
+    lobby: Lobby,
     out: &mut Output,
     recoveries: &Recoveries,
 ) -> Result<Option<(Error, Position)>> {
@@ -61,11 +67,11 @@ fn follow(
         reconnect: reconnect(config),
         tcp_keepalive: config.tcp_keepalive.value,
         recoveries: recoveries.clone(),
-        ..ReplicaOptions::new(serve::options(config, dir), primary)
+        ..ReplicaOptions::new(serve::options(config, dir, lobby.board()), primary)
     })?);
     tell_recovery(replica.database().report());
-    let server = Server::bind(server::Options {
-        listen: config.listen.value,
+    let options = server::Options {
+        listen: lobby.local_addr(),
         allow_remote: config.remote.value,
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
@@ -73,7 +79,8 @@ fn follow(
         tcp_keepalive: config.tcp_keepalive.value,
         catch_signals: true,
         ..server::Options::new(Arc::clone(replica.database()))
-    })?;
+    };
+    let server = Server::take_over(options, lobby.close()?)?;
     let (address, commit) = (server.local_addr(), replica.commit());
     let Identity { database_id, .. } = *replica.identity();
     let halt = replica.status().halt.map(|halt| halt.to_string());
@@ -141,11 +148,19 @@ enum Outcome {
 
 /// Refuses a directory that is not a replica's; one without data is filled as the policy says, one that has halted as the order does
 /// (SNAP-ORDER).
-fn prepare(config: &Config, dir: &Path, primary: &str, order: Option<(Reason, Position)>) -> Result<Outcome> {
-    let options = serve::options(config, dir);
+fn prepare(
+    config: &Config,
+    dir: &Path,
+    primary: &str,
+    order: Option<(Reason, Position)>,
+    board: &Arc<Board>,
+) -> Result<Outcome> {
+    let options = serve::options(config, dir, board);
     match recovery::refuse_other_places(&RealDisk, dir) {
         Ok(()) => {
-            let Identity { role, parameters, .. } = Identity::read(&RealDisk, dir)?;
+            let identity = Identity::read(&RealDisk, dir)?;
+            board.identified(&identity);
+            let Identity { role, parameters, .. } = identity;
             if role != Role::Replica {
                 let other = Error::new(Reason::IdentityOtherRole).with("expected", Role::Replica);
                 return Err(other.with("found", role));
@@ -157,7 +172,7 @@ fn prepare(config: &Config, dir: &Path, primary: &str, order: Option<(Reason, Po
                 (None, Origin::Nothing, Bootstrap::Log | Bootstrap::Never) if state.halt.is_none() => {
                     state.check_complete().map(|()| Outcome::Ready)
                 }
-                (Some(_), _, _) | (None, Origin::Nothing, _) => snapshot(config, options, primary, order),
+                (Some(_), _, _) | (None, Origin::Nothing, _) => snapshot(config, options, primary, order, board),
                 (None, Origin::Log | Origin::Snapshot(_) | Origin::Backup(_), _) => Ok(Outcome::Ready),
             }
         }
@@ -169,11 +184,12 @@ fn prepare(config: &Config, dir: &Path, primary: &str, order: Option<(Reason, Po
             let disk: Arc<dyn Disk> = Arc::new(RealDisk);
             match config.bootstrap.value {
                 Bootstrap::Snapshot => {
-                    told(&begin::introduce(&options, primary)?);
-                    snapshot(config, options, primary, None)
+                    board.bootstraps(State::Idle, Transfer::default());
+                    told(&begin::introduce(&options, primary)?, board);
+                    snapshot(config, options, primary, None, board)
                 }
                 Bootstrap::Log => {
-                    told(&replica::init(dir, primary, &disk)?);
+                    told(&replica::init(dir, primary, &disk)?, board);
                     Ok(Outcome::Ready)
                 }
                 Bootstrap::Never => Err(Error::new(Reason::BootstrapRequired).with("directory", dir.display())),
@@ -183,18 +199,28 @@ fn prepare(config: &Config, dir: &Path, primary: &str, order: Option<(Reason, Po
     }
 }
 
-fn told(identity: &Identity) {
+fn told(identity: &Identity, board: &Board) {
+    board.identified(identity);
     log::info!(database:% = identity.database_id, node:% = identity.node_id; "made a new directory");
 }
 
 /// Fills the directory with a snapshot, and shows how far that is.
-fn snapshot(config: &Config, options: Options, primary: &str, order: Option<(Reason, Position)>) -> Result<Outcome> {
+fn snapshot(
+    config: &Config,
+    options: Options,
+    primary: &str,
+    order: Option<(Reason, Position)>,
+    board: &Board,
+) -> Result<Outcome> {
     if let Some((reason, position)) = order {
         log::warn!(halt:% = Halt { reason, position, evidence: String::new() }, primary; "the data of this replica is to be replaced");
     }
     let begin = BeginOptions { reconnect: reconnect(config), order, ..BeginOptions::new(options) };
     let shown = RefCell::new(Shown::default());
-    let watch = |state, transfer: Transfer| shown.borrow_mut().show(state, &transfer);
+    let watch = |state, transfer: Transfer| {
+        board.bootstraps(state, transfer);
+        shown.borrow_mut().show(state, &transfer);
+    };
     match begin::snapshot(&begin, primary, config.tcp_keepalive.value, &watch)? {
         worker::Outcome::Installed(_) => Ok(Outcome::Ready),
         worker::Outcome::Stopped => Ok(Outcome::Stopped),

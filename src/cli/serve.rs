@@ -1,11 +1,12 @@
 //! `aerodb serve`: a node for clients, from its settings to its end.
 //!
 //! ```text
-//! settings ─► open files ─► identity ─► free space ─► (init) ─► open ─► listen ─► ready ─► … ─► asked to end ─► close
+//! settings ─► open files ─► listen ─► identity ─► free space ─► (init) ─► open ─► ready ─► … ─► asked to end ─► close
+//!                              └──────────────── lobby ────────────────────┘
 //! ```
 //!
-//! What can be refused is refused before anything is made, in this order. Whoever waits for the server reads one line on standard
-//! output when it listens, and the service manager is told the same. A request to end is no failure: the exit status is 0 once the
+//! What can be refused is refused before anything is made, in this order. Until the directory is open clients are in the lobby. Whoever waits
+//! for the server reads one line on standard output once it serves, and the service manager is told the same. A request to end is no failure: the exit status is 0 once the
 //! database is closed.
 
 use crate::cli::output::Output;
@@ -15,12 +16,14 @@ use aerodb::committer::Retention;
 use aerodb::config::{Bytes, Config, Given, Origin, Retained};
 use aerodb::disk::{Disk, RealDisk, room};
 use aerodb::recovery::Progress;
+use aerodb::server::lobby::{Board, Lobby, LobbyOptions};
 use aerodb::server::{self, Server, feeds};
 use aerodb::sync::Arc;
 use aerodb::wire::notify::{self, State};
 use aerodb::{Database, Error, Identity, Init, Options, Parameters, Reason, Result, Role, limits, recovery};
 use clap::ArgMatches;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// `aerodb serve`.
@@ -31,11 +34,12 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let dir = config.directory()?;
     let replicas = if config.replication.value.is_some() { feeds::FILES } else { 0 };
     check_open_files(room::open_files(), config.max_clients.value, replicas)?;
-    prepare(&config, dir)?;
+    let lobby = lobby(&config, config.listen.value, None)?;
+    prepare(&config, dir, lobby.board())?;
 
-    let database = Arc::new(Database::open(options(&config, dir))?);
+    let database = Arc::new(Database::open(options(&config, dir, lobby.board()))?);
     tell_recovery(database.report());
-    let server = Server::bind(server::Options {
+    let options = server::Options {
         database: Arc::clone(&database),
         listen: config.listen.value,
         replication: config.replication.value,
@@ -46,7 +50,8 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
         tcp_keepalive: config.tcp_keepalive.value,
         catch_signals: true,
         ..server::Options::new(Arc::clone(&database))
-    })?;
+    };
+    let server = Server::take_over(options, lobby.close()?)?;
     let (address, commit) = (server.local_addr(), database.status().commit);
     let Identity { role, database_id, .. } = *database.identity();
     let replication = server.replication_addr().map(|address| address.to_string());
@@ -91,7 +96,22 @@ pub(super) fn tell(state: State<'_>) {
     }
 }
 
-pub(super) fn options(config: &Config, dir: &Path) -> Options {
+/// Lets clients in, before there is anything to serve.
+pub(super) fn lobby(config: &Config, listen: SocketAddr, primary: Option<&str>) -> Result<Lobby> {
+    let lobby = Lobby::open(LobbyOptions {
+        listen,
+        allow_remote: config.remote.value,
+        max_clients: config.max_clients.value,
+        client_memory: config.client_memory.value.0,
+        tcp_keepalive: config.tcp_keepalive.value,
+        primary: primary.map(str::to_owned),
+    })?;
+    log::info!(address:% = lobby.local_addr(); "answers; there is no database to serve yet");
+    Ok(lobby)
+}
+
+pub(super) fn options(config: &Config, dir: &Path, board: &Arc<Board>) -> Options {
+    let board = Arc::clone(board);
     Options {
         retention: match config.retention.value {
             Retained::All => Retention::All,
@@ -100,7 +120,10 @@ pub(super) fn options(config: &Config, dir: &Path) -> Options {
         cache_bytes: config.cache_bytes.value.0,
         pinned_bytes_max: config.pinned_bytes.value.0,
         proofs: config.replication.value.is_some(),
-        watch: Some(Arc::new(tell_progress)),
+        watch: Some(Arc::new(move |seen| {
+            tell_progress(seen);
+            board.recovers(seen);
+        })),
         ..Options::new(dir)
     }
 }
@@ -131,10 +154,12 @@ pub(super) fn check_room(free: u64, parameters: &Parameters) -> Result<()> {
 }
 
 /// Refuses a directory that is not as the settings say; a new one is made.
-fn prepare(config: &Config, dir: &Path) -> Result<()> {
+fn prepare(config: &Config, dir: &Path, board: &Board) -> Result<()> {
     match recovery::refuse_other_places(&RealDisk, dir) {
         Ok(()) => {
-            let Identity { role, parameters, .. } = Identity::read(&RealDisk, dir)?;
+            let identity = Identity::read(&RealDisk, dir)?;
+            board.identified(&identity);
+            let Identity { role, parameters, .. } = identity;
             check_role(config, role)?;
             check_parameters(config, &parameters)?;
             check_room(room::free_bytes(dir)?, &parameters)
@@ -145,6 +170,7 @@ fn prepare(config: &Config, dir: &Path) -> Result<()> {
             let place = if RealDisk.list(dir)?.is_some() { dir } else { recovery::parent(dir) };
             check_room(room::free_bytes(place)?, &init.parameters)?;
             let identity = Database::init(&init)?;
+            board.identified(&identity);
             log::info!(database:% = identity.database_id, node:% = identity.node_id; "made a new directory");
             Ok(())
         }

@@ -10,6 +10,7 @@ use crate::cli::output::Output;
 use crate::cli::remote::Server;
 use crate::cli::session::with_node;
 use aerodb::recovery::machine::State;
+use aerodb::resp::response::Bounds;
 use aerodb::store::run::RunId;
 use aerodb::{LogPoint, Node, Result};
 use clap::ArgMatches;
@@ -22,7 +23,10 @@ pub(crate) fn status(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let show = |seen: Seen, out: &mut Output| if out.is_json() { out.json(&seen.json()) } else { seen.text(out) };
     match Place::read(matches)? {
         Place::Directory(target) => with_node(target.options(), |node| show(Seen::of(node), out)),
-        Place::Server(address) => show(Seen(Server::connect(&address)?.info("aerodb")?.into_iter().collect()), out),
+        Place::Server(address) => {
+            let told = Server::reach(&address, Bounds::default())?.info("aerodb")?;
+            show(Seen(told.into_iter().collect()), out)
+        }
     }
 }
 
@@ -107,6 +111,16 @@ impl Seen {
         self.word("committer").is_some()
     }
 
+    /// What it says while it has no database to serve: whose directory it is, if that is known, why it waits, and how far it is.
+    fn of_the_lobby(&self) -> Option<impl Iterator<Item = (&str, &str)>> {
+        self.word("waiting")?;
+        let whose = ["role", "database", "node", "epoch", "waiting"];
+        let known = whose.into_iter().filter_map(|name| Some((name, self.word(name)?)));
+        let is_progress = |name: &str| ["bootstrap_", "recovery_"].iter().any(|begin| name.starts_with(begin));
+        let all = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Some(known.chain(all.filter(move |(name, _)| is_progress(name))))
+    }
+
     /// The steps of its last recovery, in their order, and the evidence of each.
     fn recovered(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let steps = State::ALL.iter().map(|step| step.name());
@@ -134,6 +148,9 @@ impl Seen {
             None => word(name).to_owned(),
         };
         let mut row = |name: &str, value: &str| out.line(format_args!("{name:<14} {}", printable(value)));
+        if let Some(mut facts) = self.of_the_lobby() {
+            return facts.try_for_each(|(name, value)| row(&name.replace('_', " "), value));
+        }
         for name in ["role", "database", "node", "epoch", "segment_bytes", "table_bytes", "block_bytes", "fanout"] {
             row(&name.replace('_', " "), word(name))?;
         }
@@ -190,6 +207,14 @@ impl Seen {
     }
 
     fn json(&self) -> Value {
+        if let Some(facts) = self.of_the_lobby() {
+            let is_word = |name: &str| ["role", "database", "node", "waiting"].contains(&name);
+            let value = |name: &str, word: &str| match word.parse::<u64>() {
+                Ok(number) if !is_word(name) => json!(number),
+                _ => json!(word),
+            };
+            return Value::Object(facts.map(|(name, word)| (name.to_owned(), value(name, word))).collect());
+        }
         let point = |name: &str| {
             json!({
                 "position": self.number(&format!("{name}_position")),

@@ -13,12 +13,12 @@
 //! closing that make room. What clients that are gone have ordered is nobody's to give back: while it is too much nothing is executed for
 //! anybody, until the committer has answered it.
 
-use super::Stop;
 use super::bell::Bell;
 use super::connection::{After, Connection};
 use super::feeds::{self, Feeds};
 use super::orders::{Answered, Orders, Owner};
 use super::session::{Service, Session};
+use super::{MAX_CLIENTS, Stop, farewell};
 use crate::commit_id::CommitId;
 use crate::reason::Reason;
 use crate::sync::Arc;
@@ -247,7 +247,7 @@ impl EventLoop {
         if clients.len() >= options.max_clients as usize {
             counters.connections_refused += 1;
             // Whoever does not take it at once is not told.
-            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+            let _ = stream.write(MAX_CLIENTS);
             return;
         }
         let place = self.free.pop().unwrap_or(self.seats.len());
@@ -383,9 +383,7 @@ impl EventLoop {
     fn close(&mut self, place: usize, why: Closed) {
         let Some(Seat { mut connection, bytes, .. }) = self.seats[place].take() else { return };
         if let Closed::Memory = why {
-            let code = Reason::ClientMemory;
-            log::warn!(code = code.name(), client:% = connection.client(), bytes; "closed: it held most of the memory of all");
-            connection.say_farewell(&format!("ERR {code} {} {}", code.sentence(), code.remedy()));
+            connection.say_farewell(&farewell(connection.client(), bytes));
             self.service.counters.connections_closed_for_memory += 1;
         }
         if let Some(commit) = connection.until() {

@@ -13,6 +13,7 @@
 //! * `event_loop`: the turns: who is ready, who is accepted, who is closed.
 //! * `connection`: the buffers of one client, the order of its replies, its limits.
 //! * `orders`: bundles to the committer, and its answers; `bell`: how they wake the loop.
+//! * [`lobby`]: what clients are told while there is no database to serve.
 //! * [`feeds`]: the replicas that a primary serves, on the same thread.
 //! * [`session`]: what one client has, and what its requests do; pure over a [`session::Context`]. [`commands`]: every command.
 //! * [`clients`], [`cursors`], [`counters`], [`deposit`]: what sessions share, on the loop's thread; deposits also with the committer's.
@@ -26,6 +27,7 @@ mod bell;
 mod connection;
 mod event_loop;
 pub mod feeds;
+pub mod lobby;
 mod orders;
 
 use crate::database::Database;
@@ -38,7 +40,7 @@ use crate::replica::Replica;
 use crate::sync::Arc;
 use crate::wire::{Listener, Pipe, Poll, Waker, signals};
 use bell::Bell;
-use clients::Clients;
+use clients::{ClientId, Clients};
 use counters::Counters;
 use cursors::Cursors;
 use deposit::Room;
@@ -127,15 +129,29 @@ impl Server {
     /// # Errors
     /// `config.no_authentication`, `server.listen_failed`, `identity.other_role`, `role.compiled_out`.
     pub fn bind(options: Options) -> Result<Server> {
+        Server::start(options, None)
+    }
+
+    /// The same where clients connect already: at what a [`lobby::Lobby`] gave back.
+    ///
+    /// # Errors
+    /// Those of [`Server::bind`].
+    pub fn take_over(options: Options, listener: Listener) -> Result<Server> {
+        Server::start(options, Some(listener))
+    }
+
+    fn start(options: Options, listener: Option<Listener>) -> Result<Server> {
         for address in std::iter::once(options.listen).chain(options.replication) {
-            if !options.allow_remote && !address.ip().is_loopback() {
-                return Err(Error::new(Reason::ConfigNoAuthentication).with("address", address));
-            }
+            check_address(address, options.allow_remote)?;
         }
         let refused = |error| failed(error).with("address", options.listen);
         let poll = Poll::new().map_err(refused)?;
         let bell = Arc::new(Bell::new(Waker::new(&poll, WAKER).map_err(refused)?));
-        let listener = Listener::bind(&poll, LISTENER, options.listen).map_err(refused)?;
+        let listener = match listener {
+            Some(mut listener) => listener.enter(&poll, LISTENER).map(|()| listener),
+            None => Listener::bind(&poll, LISTENER, options.listen),
+        };
+        let listener = listener.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let feeds = options.replication.map(|listen| Feeds::bind(&poll, REPLICAS, listen, &options));
         let feeds = feeds.transpose()?;
@@ -184,6 +200,24 @@ impl Server {
     pub fn run(mut self) -> Result<Stop> {
         self.event_loop.run().map_err(|error| Error::new(Reason::ServerPollFailed).with("error", error))
     }
+}
+
+/// Nobody is authenticated: those who are not on this machine are let in by an order only.
+fn check_address(address: SocketAddr, allow_remote: bool) -> Result<()> {
+    if allow_remote || address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(Error::new(Reason::ConfigNoAuthentication).with("address", address))
+}
+
+/// What a client is told that came when there were enough.
+const MAX_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// What a client is told that is closed because it held most of the memory of all; the log is told too.
+fn farewell(client: ClientId, bytes: usize) -> String {
+    let code = Reason::ClientMemory;
+    log::warn!(code = code.name(), client:%, bytes; "closed: it held most of the memory of all");
+    format!("ERR {code} {} {}", code.sentence(), code.remedy())
 }
 
 fn failed(error: std::io::Error) -> Error {

@@ -19,7 +19,9 @@ use crate::position::LogPoint;
 use crate::reason::Reason;
 use crate::resp::{Out, Request, Version};
 use crate::server::clients::{ClientId, Clients};
+use crate::server::commands::connection::Peer;
 use crate::server::commands::data::Data;
+use crate::server::commands::info;
 use crate::server::commands::jobs::{Job, Reads};
 use crate::server::commands::table::{self, Command, Run};
 use crate::server::commands::transactions::{Multi, Queued, Watched, decided};
@@ -188,12 +190,10 @@ impl Session {
         context: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) -> Step {
-        // A browser can be made to send an HTTP request here, with commands as its body: none of its lines may be carried out.
-        if ["POST", "Host:"].iter().any(|word| Words::of(request).is(0, word)) {
-            log::warn!(client:% = self.id; "closed: it speaks HTTP, which a page in a browser may have made it do");
+        let words = Words::of(request);
+        if words.are_of_a_browser(self.id) {
             return Step::Last;
         }
-        let words = Words::of(request);
         let command = match table::find(words) {
             Ok(command) => command,
             Err(text) if words.is(0, "EXEC") => {
@@ -299,6 +299,10 @@ impl Session {
         match command.run {
             Run::Pure(say) => say(words, &mut self.out(out)),
             Run::Data(data) => return self.data(command, data, request, waiting, context, out),
+            Run::Connection(run) => {
+                let (id, role) = (self.id, info::role(context));
+                run(&mut Peer { id, version: &mut self.version, clients: context.clients, role }, words, out);
+            }
             Run::AtOnce(run) => return run(self, words, context, out),
             Run::AfterOrders(_) | Run::Watch | Run::Exec | Run::Reset if self.has_to_wait(command, waiting) => {
                 return self.wait(command, request);

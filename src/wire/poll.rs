@@ -158,6 +158,22 @@ impl Listener {
         Ok(Listener(listener))
     }
 
+    /// This poll is told of it no longer. Whoever waits to be accepted waits on.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn leave(&mut self, poll: &Poll) -> io::Result<()> {
+        poll.poll.registry().deregister(&mut self.0)
+    }
+
+    /// Another poll is told of it, under this name, and at once of whoever waits already.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn enter(&mut self, poll: &Poll, name: usize) -> io::Result<()> {
+        poll.add(&mut self.0, name, Interest::READABLE)
+    }
+
     /// Where it listens.
     ///
     /// # Errors

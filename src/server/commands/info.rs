@@ -3,6 +3,7 @@
 //! Only what is known is said. What would need a clock (uptime, rates) or a count of all keys is left out; DBSIZE counts. The level of
 //! compatibility is said as `redis_version`.
 
+use crate::identity::Identity;
 use crate::position::LogPoint;
 #[cfg(feature = "replication")]
 use crate::receiver;
@@ -15,7 +16,7 @@ use crate::server::session::{Context, Session, Step};
 use std::fmt::Display;
 
 /// The version of Redis whose meaning commands have here.
-pub(super) const REDIS_VERSION: &str = "7.0.0";
+pub(in crate::server) const REDIS_VERSION: &str = "7.0.0";
 
 /// Writes the lines of a section.
 type Write = fn(&Context<'_>, &mut Section);
@@ -33,11 +34,10 @@ const SECTIONS: &[(&str, Write)] = &[
 ];
 
 /// The lines of a section.
-#[derive(Default)]
-struct Section(String);
+pub(in crate::server) struct Section(String);
 
 impl Section {
-    fn line(&mut self, name: &str, value: impl Display) {
+    pub(in crate::server) fn line(&mut self, name: &str, value: impl Display) {
         let value = value.to_string().replace(['\r', '\n'], " ");
         self.0.push_str(&format!("{name}:{value}\r\n"));
     }
@@ -51,6 +51,16 @@ impl Section {
 
 /// `INFO [section …]`
 pub(super) fn info(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    let sections = SECTIONS.iter().map(|(name, write)| (*name, |section: &mut Section| write(context, section)));
+    session.out(out).verbatim(&text(words, sections));
+    Step::Replied
+}
+
+/// The text of those sections that are asked for, each by what writes its lines.
+pub(in crate::server) fn text<'n, W: FnOnce(&mut Section)>(
+    words: Words<'_>,
+    sections: impl Iterator<Item = (&'n str, W)>,
+) -> String {
     let asked = |name: &str| {
         let all = ["default", "all", "everything"];
         words.len() == 1
@@ -59,31 +69,34 @@ pub(super) fn info(session: &mut Session, words: Words<'_>, context: &mut Contex
                     || all.iter().any(|all| word.eq_ignore_ascii_case(all.as_bytes()))
             })
     };
-    let sections: Vec<String> = SECTIONS
-        .iter()
+    let sections: Vec<String> = sections
         .filter(|(name, _)| asked(name))
         .map(|(name, write)| {
             let mut section = Section(format!("# {name}\r\n"));
-            write(context, &mut section);
+            write(&mut section);
             section.0
         })
         .collect();
-    session.out(out).verbatim(&sections.join("\r\n"));
-    Step::Replied
+    sections.join("\r\n")
 }
 
 /// What Redis calls the role of a node.
-pub(super) fn role(context: &Context<'_>) -> &'static str {
+pub(in crate::server) fn role(context: &Context<'_>) -> &'static str {
     if context.database.identity().role.writes() { "master" } else { "slave" }
 }
 
 fn server(context: &Context<'_>, section: &mut Section) {
+    program(context.options.listen.port(), section);
+}
+
+/// What is so whatever the program does.
+pub(in crate::server) fn program(port: u16, section: &mut Section) {
     section.line("redis_version", REDIS_VERSION);
     section.line("redis_mode", "standalone");
     section.line("aerodb_version", env!("CARGO_PKG_VERSION"));
     section.line("arch_bits", usize::BITS);
     section.line("multiplexing_api", "mio");
-    section.line("tcp_port", context.options.listen.port());
+    section.line("tcp_port", port);
 }
 
 fn clients(context: &Context<'_>, section: &mut Section) {
@@ -158,14 +171,7 @@ fn aerodb(context: &Context<'_>, section: &mut Section) {
     let status = context.database.status();
     let report = context.database.report();
     let fault = |fault: &Option<crate::error::Error>| fault.as_ref().map_or_else(String::new, ToString::to_string);
-    section.line("database", status.identity.database_id);
-    section.line("node", status.identity.node_id);
-    section.line("role", status.identity.role);
-    section.line("epoch", status.identity.epoch);
-    section.line("segment_bytes", status.identity.parameters.segment_bytes);
-    section.line("table_bytes", status.identity.parameters.table_bytes);
-    section.line("block_bytes", status.identity.parameters.block_bytes);
-    section.line("fanout", status.identity.parameters.fanout);
+    identity(&status.identity, section);
     section.line("commit", status.commit);
     section.line("floor", status.floor);
     section.point("durable", status.durable);
@@ -216,6 +222,18 @@ fn aerodb(context: &Context<'_>, section: &mut Section) {
             section.line(&format!("replica_{name}"), value);
         }
     }
+}
+
+/// Whose directory it is.
+pub(in crate::server) fn identity(identity: &Identity, section: &mut Section) {
+    section.line("database", identity.database_id);
+    section.line("node", identity.node_id);
+    section.line("role", identity.role);
+    section.line("epoch", identity.epoch);
+    section.line("segment_bytes", identity.parameters.segment_bytes);
+    section.line("table_bytes", identity.parameters.table_bytes);
+    section.line("block_bytes", identity.parameters.block_bytes);
+    section.line("fanout", identity.parameters.fanout);
 }
 
 /// Who is fed, and how far.

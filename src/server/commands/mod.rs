@@ -20,12 +20,14 @@ pub mod history;
 pub mod info;
 pub mod jobs;
 pub mod scan;
+mod subcommands;
 pub mod table;
 pub mod transactions;
 
 use crate::error::Error;
 use crate::reason::Reason;
 use crate::resp::{Request, integer};
+use crate::server::clients::ClientId;
 
 /// A command's name and arguments: a request, or the part of one that another command reads.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +79,17 @@ impl<'a> Words<'a> {
         self.at(index).eq_ignore_ascii_case(word.as_bytes())
     }
 
+    /// Whether they are a line of HTTP. A page in a browser can be made to send a request here, with commands as its body: none of its
+    /// lines may be carried out, and the connection is closed.
+    #[must_use]
+    pub fn are_of_a_browser(self, client: ClientId) -> bool {
+        let speaks_http = ["POST", "Host:"].iter().any(|word| self.is(0, word));
+        if speaks_http {
+            log::warn!(client:%; "closed: it speaks HTTP, which a page in a browser may have made it do");
+        }
+        speaks_http
+    }
+
     /// All words.
     pub fn iter(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.request.args().skip(self.skipped)
@@ -95,6 +108,8 @@ pub fn refusal(error: &Error) -> String {
         "MISCONF"
     } else if reason == Reason::RoleNotWriter {
         "READONLY"
+    } else if matches!(reason, Reason::ReadBootstrapping | Reason::ReadRecovering) {
+        "LOADING"
     } else if matches!(reason, Reason::StoreBlockCorrupt | Reason::ReadBlocked | Reason::ReplicaHalted) {
         "UNSAFE"
     } else {

@@ -1,16 +1,20 @@
 //! The one list of commands: how each is called, what it does, and what is said of it.
 //!
 //! Dispatch, the errors for unknown commands and for wrong numbers of arguments, COMMAND, HELP and the table in `docs/resp.md` come from
-//! it. Sorted by name. What a command is allowed to wait for, and whether MULTI may queue it, follows from its [`Run`] alone.
+//! it. Sorted by name; subcommands stand beside it. What a command is allowed to wait for, and whether MULTI may queue it, follows from its [`Run`] alone.
 
 use crate::resp::Out;
 use crate::server::commands::data::Data;
-use crate::server::commands::{Words, aero, catalog, config, connection, history, info, quoted, scan};
+use crate::server::commands::subcommands::{CLIENT, COMMAND, CONFIG};
+use crate::server::commands::{Words, aero, catalog, connection, history, info, quoted, scan};
 use crate::server::session::{Context, Session, Step};
 use std::cmp::Ordering;
 
 /// What a command does on the loop.
 type OnLoop = fn(&mut Session, Words<'_>, &mut Context<'_>, &mut Vec<u8>) -> Step;
+
+/// What a command does that needs nothing but its connection.
+type OnConnection = fn(&mut connection::Peer<'_>, Words<'_>, &mut Vec<u8>);
 
 /// How a command is carried out.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +23,9 @@ pub enum Run {
     Pure(fn(Words<'_>, &mut Out<'_>)),
     /// Reads or writes keys. MULTI may queue it.
     Data(Data),
-    /// Of the connection or the server, at once.
+    /// Of the connection, at once.
+    Connection(OnConnection),
+    /// Of the server, at once.
     AtOnce(OnLoop),
     /// The same, once the client has no order that is not answered: it shows what they did.
     AfterOrders(OnLoop),
@@ -51,7 +57,12 @@ impl Run {
     pub fn is_of_transactions(self) -> bool {
         match self {
             Run::Multi | Run::Exec | Run::Discard | Run::Watch | Run::Quit | Run::Reset => true,
-            Run::Pure(_) | Run::Data(_) | Run::AtOnce(_) | Run::AfterOrders(_) | Run::Unwatch => false,
+            Run::Pure(_)
+            | Run::Data(_)
+            | Run::Connection(_)
+            | Run::AtOnce(_)
+            | Run::AfterOrders(_)
+            | Run::Unwatch => false,
         }
     }
 }
@@ -90,7 +101,7 @@ impl Command {
         let mut flags = Vec::new();
         match self.run {
             Run::Data(data) => flags.push(if data.writes() { "write" } else { "readonly" }),
-            Run::AtOnce(_) => flags.push("no_multi"),
+            Run::Connection(_) | Run::AtOnce(_) => flags.push("no_multi"),
             Run::AfterOrders(_) => flags.extend(["readonly", "no_multi"]),
             Run::Watch => flags.push("no_multi"),
             Run::Pure(_) | Run::Multi | Run::Exec | Run::Discard | Run::Unwatch | Run::Reset | Run::Quit => {}
@@ -174,19 +185,11 @@ const BASE: Command = Command {
     run: Run::Unwatch,
     subcommands: &[],
 };
-const SERVER: Command = Command { group: "server", ..BASE };
-const CONNECTION: Command = Command { group: "connection", ..BASE };
+pub(super) const SERVER: Command = Command { group: "server", ..BASE };
+pub(super) const CONNECTION: Command = Command { group: "connection", ..BASE };
 const TRANSACTIONS: Command = Command { group: "transactions", ..BASE };
 const GENERIC: Command = Command { group: "generic", ..BASE };
 const AERO: Command = Command { group: "aerodb", since: "0.1.0", ..BASE };
-const HELP: Command = Command {
-    arity: 2,
-    since: "5.0.0",
-    summary: "Print this help",
-    reply: "array of lines",
-    run: Run::Pure(catalog::help),
-    ..CONNECTION
-};
 
 /// Every command, by its name.
 pub const COMMANDS: &[Command] = &[
@@ -429,7 +432,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Shake hands, and choose the protocol",
         reply: "map that describes the server",
         differs: "one more pair, `aerodb` and its version; AUTH is refused; not in MULTI",
-        run: Run::AtOnce(connection::hello),
+        run: Run::Connection(connection::hello),
         ..CONNECTION
     },
     Command {
@@ -609,148 +612,6 @@ pub const COMMANDS: &[Command] = &[
         differs: "EXEC is null also where the floor has passed the commit at which a key was watched; at most 16 MiB of keys",
         run: Run::Watch,
         ..TRANSACTIONS
-    },
-];
-
-const CLIENT: &[Command] = &[
-    Command {
-        name: "client|getname",
-        syntax: "CLIENT GETNAME",
-        arity: 2,
-        since: "2.6.9",
-        summary: "The name of this connection",
-        reply: "bytes, or null without a name",
-        differs: "not in MULTI",
-        run: Run::AtOnce(connection::client_get_name),
-        ..CONNECTION
-    },
-    Command { name: "client|help", syntax: "CLIENT HELP", ..HELP },
-    Command {
-        name: "client|id",
-        syntax: "CLIENT ID",
-        arity: 2,
-        since: "5.0.0",
-        summary: "The number of this connection",
-        reply: "number",
-        differs: "not in MULTI",
-        run: Run::AtOnce(connection::client_id),
-        ..CONNECTION
-    },
-    Command {
-        name: "client|info",
-        syntax: "CLIENT INFO",
-        arity: 2,
-        since: "6.2.0",
-        summary: "What is known of this connection",
-        reply: "a line of CLIENT LIST",
-        differs: "without the fields that need a clock or a descriptor; not in MULTI",
-        run: Run::AtOnce(connection::client_info),
-        ..CONNECTION
-    },
-    Command {
-        name: "client|list",
-        syntax: "CLIENT LIST [TYPE type] [ID id …]",
-        arity: -2,
-        since: "2.4.0",
-        summary: "What is known of the connections",
-        reply: "text, a line for each",
-        differs: "without the fields that need a clock or a descriptor; not in MULTI",
-        run: Run::AtOnce(connection::client_list),
-        ..CONNECTION
-    },
-    Command {
-        name: "client|setinfo",
-        syntax: "CLIENT SETINFO LIB-NAME|LIB-VER value",
-        arity: 4,
-        since: "7.2.0",
-        summary: "Name the library that the client uses",
-        reply: "OK",
-        differs: "at most 256 bytes; not in MULTI",
-        run: Run::AtOnce(connection::client_set_info),
-        ..CONNECTION
-    },
-    Command {
-        name: "client|setname",
-        syntax: "CLIENT SETNAME name",
-        arity: 3,
-        since: "2.6.9",
-        summary: "Name this connection",
-        reply: "OK",
-        differs: "at most 256 bytes; not in MULTI",
-        run: Run::AtOnce(connection::client_set_name),
-        ..CONNECTION
-    },
-];
-
-const COMMAND: &[Command] = &[
-    Command {
-        name: "command|count",
-        syntax: "COMMAND COUNT",
-        arity: 2,
-        since: "2.8.13",
-        summary: "Count the commands",
-        reply: "number",
-        run: Run::Pure(catalog::count),
-        ..SERVER
-    },
-    Command {
-        name: "command|docs",
-        syntax: "COMMAND DOCS [name …]",
-        arity: -2,
-        since: "7.0.0",
-        summary: "What is said of commands",
-        reply: "map of names and maps: summary, since, group, subcommands",
-        differs: "without complexity and arguments",
-        run: Run::Pure(catalog::docs),
-        ..SERVER
-    },
-    Command { name: "command|help", syntax: "COMMAND HELP", ..HELP },
-    Command {
-        name: "command|info",
-        syntax: "COMMAND INFO [name …]",
-        arity: -2,
-        since: "2.8.13",
-        summary: "Names, arities, flags and keys of commands",
-        reply: "array of arrays, null for a name that is not known",
-        run: Run::Pure(catalog::info),
-        ..SERVER
-    },
-    Command {
-        name: "command|list",
-        syntax: "COMMAND LIST [FILTERBY PATTERN pattern]",
-        arity: -2,
-        since: "7.0.0",
-        summary: "The names of the commands",
-        reply: "array of names",
-        differs: "FILTERBY MODULE and ACLCAT are refused: there are none",
-        run: Run::Pure(catalog::list),
-        ..SERVER
-    },
-];
-
-const CONFIG: &[Command] = &[
-    Command {
-        name: "config|get",
-        syntax: "CONFIG GET pattern [pattern …]",
-        arity: -3,
-        since: "2.0.0",
-        summary: "Settings whose names match",
-        reply: "map of names and values",
-        differs: "only settings whose meaning holds here; not in MULTI",
-        run: Run::AtOnce(config::get),
-        ..SERVER
-    },
-    Command { name: "config|help", syntax: "CONFIG HELP", ..HELP },
-    Command {
-        name: "config|set",
-        syntax: "CONFIG SET name value [name value …]",
-        arity: -4,
-        since: "2.0.0",
-        summary: "Change settings",
-        reply: "refused: settings are given at the start",
-        differs: "every setting is immutable",
-        run: Run::AtOnce(config::set),
-        ..SERVER
     },
 ];
 

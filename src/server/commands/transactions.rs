@@ -159,7 +159,7 @@ impl Session {
             Run::Pure(say) => Some(Action::Pure(say)),
             Run::Data(data) => Some(Action::Data(data)),
             Run::Unwatch => Some(Action::Nothing),
-            Run::AtOnce(_) | Run::AfterOrders(_) => None,
+            Run::Connection(_) | Run::AtOnce(_) | Run::AfterOrders(_) => None,
             Run::Multi | Run::Exec | Run::Discard | Run::Watch | Run::Quit | Run::Reset => None,
         };
         let Some(multi) = &mut self.multi else { return Step::Replied };

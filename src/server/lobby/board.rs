@@ -1,0 +1,151 @@
+//! What a node that has no database yet says of itself: why, and how far it is.
+//!
+//! Writers: who fetches the snapshot and who opens the directory, each on its own thread and one behind the other. Reader: the lobby. It
+//! is shown, never decided on; facts that the server shows too have the same names.
+
+#[cfg(feature = "replication")]
+use crate::bootstrap::{Transfer, machine::State};
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::reason::Reason;
+use crate::recovery::Progress;
+use crate::server::commands::info::Section;
+use crate::sync::{self, Mutex};
+use std::net::SocketAddr;
+
+/// Where it is said how far a node is.
+#[derive(Debug)]
+pub struct Board {
+    address: SocketAddr,
+    primary: Option<String>,
+    identity: Mutex<Option<Identity>>,
+    phase: Mutex<Phase>,
+}
+
+/// What a node does before it serves.
+#[derive(Clone, Debug)]
+enum Phase {
+    /// It opens its directory; how far that is, once it has begun.
+    Recovering(Option<Progress>),
+    /// It fetches a snapshot.
+    #[cfg(feature = "replication")]
+    Bootstrapping(State, Transfer),
+}
+
+impl Phase {
+    /// Why nothing is read.
+    fn reason(&self) -> Reason {
+        match self {
+            Phase::Recovering(_) => Reason::ReadRecovering,
+            #[cfg(feature = "replication")]
+            Phase::Bootstrapping(..) => Reason::ReadBootstrapping,
+        }
+    }
+
+    /// What the supervisor of a replica calls it.
+    fn name(&self) -> &'static str {
+        match self {
+            Phase::Recovering(_) => "recovering",
+            #[cfg(feature = "replication")]
+            Phase::Bootstrapping(..) => "bootstrapping",
+        }
+    }
+
+    /// How far it is.
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Phase::Recovering(None) => vec![("recovery_step", "none".to_owned())],
+            Phase::Recovering(Some(seen)) => vec![
+                ("recovery_step", seen.recovery.state.to_string()),
+                ("recovery_replayed_position", seen.replayed.to_string()),
+                ("recovery_end_position", seen.end.to_string()),
+            ],
+            #[cfg(feature = "replication")]
+            Phase::Bootstrapping(state, transfer) => vec![
+                ("bootstrap_state", state.to_string()),
+                ("bootstrap_bytes", transfer.came.to_string()),
+                ("bootstrap_bytes_proven", transfer.proven.to_string()),
+                ("bootstrap_bytes_total", transfer.total.to_string()),
+                ("bootstrap_attempts", transfer.attempts.to_string()),
+                ("bootstrap_lost", transfer.lost.to_string()),
+            ],
+        }
+    }
+}
+
+impl Board {
+    pub(super) fn new(address: SocketAddr, primary: Option<String>) -> Board {
+        Board { address, primary, identity: Mutex::new(None), phase: Mutex::new(Phase::Recovering(None)) }
+    }
+
+    /// It is known whose directory it is.
+    pub fn identified(&self, identity: &Identity) {
+        *sync::lock(&self.identity) = Some(*identity);
+    }
+
+    /// The directory is being opened, and that is so far.
+    pub fn recovers(&self, seen: &Progress) {
+        *sync::lock(&self.phase) = Phase::Recovering(Some(seen.clone()));
+    }
+
+    /// A snapshot is being fetched, and that is so far.
+    #[cfg(feature = "replication")]
+    pub fn bootstraps(&self, state: State, transfer: Transfer) {
+        *sync::lock(&self.phase) = Phase::Bootstrapping(state, transfer);
+    }
+
+    fn phase(&self) -> Phase {
+        sync::lock(&self.phase).clone()
+    }
+
+    /// Why nothing can be read, and how far the node is.
+    pub(super) fn refusal(&self) -> Error {
+        let phase = self.phase();
+        phase.facts().into_iter().fold(Error::new(phase.reason()), |error, (name, value)| error.with(name, value))
+    }
+
+    /// What Redis calls the role of the node to be.
+    pub(super) fn role(&self) -> &'static str {
+        if self.primary.is_some() { "slave" } else { "master" }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(super) fn persistence(&self, section: &mut Section) {
+        section.line("loading", 1);
+        #[cfg(feature = "replication")]
+        if let Phase::Bootstrapping(_, transfer) = self.phase() {
+            section.line("loading_total_bytes", transfer.total);
+            section.line("loading_loaded_bytes", transfer.came);
+        }
+    }
+
+    pub(super) fn replication(&self, section: &mut Section) {
+        section.line("role", self.role());
+        if let Some(primary) = &self.primary {
+            let (host, port) = primary.rsplit_once(':').unwrap_or_default();
+            section.line("master_host", host);
+            section.line("master_port", port);
+            section.line("master_link_status", "down");
+        }
+        section.line("connected_slaves", 0);
+    }
+
+    pub(super) fn aerodb(&self, section: &mut Section) {
+        if let Some(identity) = *sync::lock(&self.identity) {
+            crate::server::commands::info::identity(&identity, section);
+        }
+        let phase = self.phase();
+        section.line("waiting", phase.reason());
+        if let Some(primary) = &self.primary {
+            section.line("replica_primary", primary);
+            section.line("replica_state", phase.name());
+            section.line("replica_reads", phase.reason());
+        }
+        for (name, value) in phase.facts() {
+            section.line(name, value);
+        }
+    }
+}
