@@ -220,7 +220,7 @@ fn what_the_machine_does_not_have_is_refused_before_anything_is_made() {
     let told = refused(&mut with_limit(&place, "-n 300"), Reason::ProcessFileLimit);
     assert!(told.contains("limit=300") && told.contains("needed=356"), "{told}");
     // A file system that never has room.
-    refused(&mut place.command(&["serve", "--data", "/proc/aerodb"]), Reason::DiskNoRoom);
+    refused(&mut place.command(&["serve", "--data", "/proc/aerodb", "--listen", "127.0.0.1:0"]), Reason::DiskNoRoom);
     assert!(!place.path("d").exists());
 }
 
@@ -244,7 +244,7 @@ fn a_directory_that_is_another_than_the_settings_say_is_refused() {
     place.ok(&["backup", "d", "b"]);
     let dirs = [("other", Reason::DirNotEmpty), ("absent/d", Reason::DiskReadFailed), ("b", Reason::BackupNotDatabase)];
     for (dir, reason) in dirs {
-        refused(&mut place.command(&["serve", "--data", dir]), reason);
+        refused(&mut place.command(&["serve", "--data", dir, "--listen", "127.0.0.1:0"]), reason);
     }
 }
 
@@ -258,12 +258,12 @@ fn a_primary_is_served_by_its_recorded_role_and_a_replica_is_not() {
     assert!(server.line.contains("(primary, "), "{}", server.line);
     assert_eq!(server.end(Signal::TERM).0, Some(0));
     place.ok(&["init", "r", "--role", "replica"]);
-    refused(&mut place.command(&["serve", "--data", "r"]), Reason::IdentityOtherRole);
+    refused(&mut place.command(&["serve", "--data", "r", "--listen", "127.0.0.1:0"]), Reason::IdentityOtherRole);
 }
 
 #[test]
 fn an_address_that_is_taken_is_refused_and_the_directory_is_left_closed() {
-    let place = Place::new();
+    let place = Place::with_node();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused(&mut place.command(&["serve", "--data", "d", "--listen", &address]), Reason::ServerListenFailed);
@@ -289,7 +289,7 @@ fn a_new_directory_is_made_a_primary_where_replicas_may_connect() {
     refused(&mut serve(&["--replication", "0.0.0.0:0"]), Reason::ConfigNoAuthentication);
     place.ok(&["init", "s"]);
     let told = refused(
-        &mut place.command(&["serve", "--data", "s", "--replication", "127.0.0.1:0"]),
+        &mut place.command(&["serve", "--data", "s", "--listen", "127.0.0.1:0", "--replication", "127.0.0.1:0"]),
         Reason::IdentityOtherRole,
     );
     assert!(told.contains("expected=primary") && told.contains("found=standalone"), "{told}");

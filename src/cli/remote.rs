@@ -50,7 +50,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Connects and asks nothing: also a node that has no commit to serve yet can say how it is.
+    /// Connects and asks nothing: a node that has no commit to serve yet is asked how it is.
     ///
     /// # Errors
     /// `server.unreachable`

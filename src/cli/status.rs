@@ -12,7 +12,7 @@ use crate::cli::session::with_node;
 use aerodb::recovery::machine::State;
 use aerodb::resp::response::Bounds;
 use aerodb::store::run::RunId;
-use aerodb::{LogPoint, Node, Result};
+use aerodb::{LogPoint, Node, Reason, Result};
 use clap::ArgMatches;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -24,8 +24,14 @@ pub(crate) fn status(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     match Place::read(matches)? {
         Place::Directory(target) => with_node(target.options(), |node| show(Seen::of(node), out)),
         Place::Server(address) => {
-            let told = Server::reach(&address, Bounds::default())?.info("aerodb")?;
-            show(Seen(told.into_iter().collect()), out)
+            let mut server = match Server::connect(&address) {
+                // A node that has no commit to serve yet says how far it is.
+                Err(error) if [Reason::ReadBootstrapping, Reason::ReadRecovering].contains(&error.reason()) => {
+                    Server::reach(&address, Bounds::default())?
+                }
+                connected => connected?,
+            };
+            show(Seen(server.info("aerodb")?.into_iter().collect()), out)
         }
     }
 }
