@@ -17,6 +17,7 @@ use crate::committer::{
 };
 use crate::disk::LockGuard;
 use crate::error::{Error, Result};
+use crate::gate::{Facts, Line, Wish};
 use crate::identity::Identity;
 use crate::limits;
 use crate::maintenance::{machine as maintenance_machine, worker as maintenance_worker};
@@ -31,7 +32,7 @@ use crate::recovery::{self, Base, Init, Options, Recovered, Report};
 use crate::store::run::RunInfo;
 use crate::store::{Newest, ProofCounts, Store, View};
 use crate::sync::{self, Arc, JoinHandle};
-use crate::wal::{Extent, LogOptions, LogWriter};
+use crate::wal::{self, Extent, LogOptions, LogWriter};
 
 /// What an operator sees of a database.
 #[derive(Clone, Debug)]
@@ -147,9 +148,6 @@ impl Database {
         spawn: &impl Fn(&str, Body) -> std::io::Result<JoinHandle<Result<()>>>,
     ) -> Result<Database> {
         let Base { lock, report, store, maintenance: core } = base;
-        if !report.identity.role.writes() {
-            store.block_reads(Error::new(Reason::ReadBlocked).with("role", report.identity.role));
-        }
         let mut database = Database {
             identity: report.identity,
             report,
@@ -336,6 +334,43 @@ impl Database {
     /// `view.beyond_applied`, `view.below_floor`; after a halt, what halted the node.
     pub fn view(&self, at: Option<CommitId>) -> Result<View> {
         self.store.view(at)
+    }
+
+    /// A view that is as it is asked for: at a commit, at least at one, in the history that has a point.
+    ///
+    /// A point that lies before what is applied is looked up in the log, up to a bound of bytes that are read for it.
+    ///
+    /// # Errors
+    /// `read.behind`, `read.other_history`, `read.history_unknown`; as [`Database::view`].
+    pub fn read(&self, wish: &Wish) -> Result<View> {
+        self.store.read(wish, self.line(wish))
+    }
+
+    /// What a read would be refused with; `None` where it would be admitted.
+    #[must_use]
+    pub fn refusal(&self, wish: &Wish) -> Option<Error> {
+        self.read(wish).err()
+    }
+
+    /// What the gate decides a read on, as it is now.
+    #[must_use]
+    pub fn facts(&self, wish: &Wish) -> Facts {
+        self.store.facts(self.line(wish))
+    }
+
+    /// What the log says of the point that is named (READ-HISTORY).
+    fn line(&self, wish: &Wish) -> Option<Line> {
+        let asked = wish.on?;
+        let Extent { oldest, durable, .. } = self.extent();
+        if asked.position > durable.position || asked.commit > self.published() {
+            return Some(Line::Behind(durable.position));
+        }
+        Some(match wal::point_at(&self.log, asked.position, durable, limits::LINE_READ_BYTES_MAX) {
+            Ok(Some(here)) if here == asked => Line::Same,
+            Ok(here) => Line::Other(here),
+            Err(error) if error.reason() == Reason::WalRetired || asked.position < oldest => Line::Dropped(oldest),
+            Err(_) => Line::Unread,
+        })
     }
 
     /// The newest value of a key.

@@ -240,6 +240,7 @@ impl FollowerNode {
         };
         let mut proven = Vec::new();
         let outcome = self.validator.prove(chunk, &mut proven);
+        self.base.store.prove_to(self.validated.get().point.commit);
         self.proved.extend(proven);
         if let Err(rejected) = outcome {
             self.fail(rejected);

@@ -58,7 +58,7 @@
 //! |---|---|---|
 //! | words | [`position`], [`commit_id`], [`id`], [`reason`], [`rules`], [`error`], [`limits`], [`config`] | anything |
 //! | doors | [`sync`], [`queue`], [`published`], [`observed`], [`clock`], [`disk`], [`entropy`], `wire` | what passes through them |
-//! | formats | [`codec`], [`record`], [`batch`], [`json`], `frame`, `chunk`, `resp` | disks and threads; they never panic |
+//! | formats | [`codec`], [`record`], [`batch`], [`gate`], [`json`], `frame`, `chunk`, `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
 //! | components | [`committer`], [`maintenance`], `feeder`, `receiver`, `validator`, `applier`, `bootstrap` | one another |
 //! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], [`compare`], `server`, `supervisor`, `begin`, `replica` | |
@@ -114,7 +114,7 @@ macro_rules! words {
 }
 
 strict! {
-    batch codec commit_id config error id identity json limits position reason record rules store wal
+    batch codec commit_id config error gate id identity json limits position reason record rules store wal
     #[cfg(feature = "replication")] chunk
     #[cfg(feature = "replication")] frame
     #[cfg(feature = "replication")] replica_state
@@ -163,6 +163,7 @@ pub use batch::Batch;
 pub use commit_id::CommitId;
 pub use database::{Database, Status};
 pub use error::{Error, Result};
+pub use gate::Wish;
 pub use id::Id;
 pub use identity::{Identity, Parameters, Role};
 pub use node::Node;

@@ -116,6 +116,8 @@ pub const TURN_SEGMENTS: usize = 64;
 pub const LOG_RECORDS_MAX: usize = 1000;
 /// Most bytes of log that one AERO.LOG reads.
 pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
+/// Most bytes of log that are read to tell whether a history has a point.
+pub const LINE_READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes that AERO.RECORD shows of a record, header included.
 pub const RECORD_SHOWN_BYTES: usize = 64 * 1024;
 

@@ -20,6 +20,15 @@ const HALTED: u64 = 1 << 63;
 #[derive(Debug)]
 pub struct Published(AtomicU64);
 
+/// One look at the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The last commit that was published.
+    pub commit: CommitId,
+    /// Whether reading has ended.
+    pub halted: bool,
+}
+
 impl Published {
     /// A word that begins at this commit.
     #[must_use]
@@ -48,11 +57,18 @@ impl Published {
         if word & HALTED == 0 { Some(CommitId(word)) } else { None }
     }
 
+    /// The last commit that was published, and whether reading has ended.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        // ORDERING: Acquire as in `readable`.
+        let word = self.0.load(Ordering::Acquire);
+        Seen { commit: CommitId(word & !HALTED), halted: word & HALTED != 0 }
+    }
+
     /// The last commit that was published, halted or not: for the status, not for reading.
     #[must_use]
     pub fn commit(&self) -> CommitId {
-        // ORDERING: Acquire as in `readable`.
-        CommitId(self.0.load(Ordering::Acquire) & !HALTED)
+        self.seen().commit
     }
 }
 

@@ -290,6 +290,9 @@ reasons! {
     DecisionTooLarge 78 "decision.too_large" Change
         "The command or transaction looks up more keys, or larger values, than one decision may; nothing was written."
         "Split it, or read outside of the transaction."
+    ReadHistoryUnknown 79 "read.history_unknown" Change
+        "Whether this node's history is the one that the client knows can't be told: the log there is no longer kept, or can't be read."
+        "Name a later point, or read without naming one."
     BackupExists 80 "backup.exists" Change
         "The place for the backup exists already; nothing is overwritten."
         "Choose a path that does not exist."
@@ -318,11 +321,14 @@ reasons! {
         "The directory is that of a replica whose bootstrap is not complete: there is no data in it yet."
         "Start it with `aerodb replica --bootstrap snapshot`."
     ReadBootstrapping 89 "read.bootstrapping" Later
-        "This replica fetches a snapshot: there is no data to read yet."
-        "Wait: INFO shows how much of it is here. Or read from another node."
+        "This node is fetching a snapshot: there is nothing to read yet."
+        "Wait: INFO shows how far it is. Or read from the primary."
     ReadRecovering 90 "read.recovering" Later
-        "This node opens its directory: what is in it is not proven yet."
-        "Wait: INFO shows which step of recovery it takes. Or read from another node."
+        "This node is proving and replaying what its directory holds: there is nothing to read yet."
+        "Wait: INFO shows how far it is. Or read from the primary."
+    ReadAuthorityUnknown 91 "read.authority_unknown" Operator
+        "Whose directory this is can't be told, so nothing is read from it."
+        "See what the identity file was refused with; restore the directory from a backup."
     ServerListenFailed 92 "server.listen_failed" Later
         "The operating system refused the server its address or a socket."
         "Stop what has the address, or listen on another."
@@ -389,9 +395,6 @@ reasons! {
     HaltOther 115 "halt.other" Change
         "The replica is not halted by what was named."
         "Name the halt that is shown, as CODE@POSITION."
-    ReadBlocked 116 "read.blocked" Later
-        "This replica does not answer reads: nothing proves yet that they are safe."
-        "Read from the primary."
     BootstrapRequired 117 "bootstrap.required" Change
         "The directory is new, and no policy says how it may be filled."
         "Say --bootstrap snapshot to begin with a snapshot, --bootstrap log to fetch the whole log, or name the directory of a replica."
@@ -410,6 +413,15 @@ reasons! {
     IdentityOtherPrimary 122 "identity.other_primary" Operator
         "Another node serves this log than the one that this replica has followed."
         "Find out which of the two is the primary; to follow this one from here on, clear the halt with `aerodb resume`."
+    ReadBehind 123 "read.behind" Later
+        "This node has not applied as much as the read asks for."
+        "Wait for it (WAIT, AERO.WAITFOR), read from the primary, or ask for less."
+    ReadOtherHistory 124 "read.other_history" Operator
+        "The history of this node is not the one that the client knows: what the client has seen is not part of it."
+        "Find out which node is right with `aerodb compare`; to read from this history all the same, forget the point."
+    ReadUnproven 125 "read.unproven" Operator
+        "What is applied here is not proven to be the primary's."
+        "Stop the node and verify its directory with `aerodb verify`; report this, with what is shown."
 }
 
 impl fmt::Display for Reason {

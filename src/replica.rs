@@ -9,7 +9,7 @@
 //! the front: the Receiver ends, then the Validator behind the last chunk, then the Applier behind the last proven record. A replica that was halted opens,
 //! proves what it holds, shows what halted it, and does no more.
 //!
-//! Reads are refused: what proves them safe comes with the read gate.
+//! It answers reads at what is applied, if the gate admits them (`gate`): whether it is connected plays no part in that.
 
 pub(crate) mod parts;
 
@@ -21,6 +21,7 @@ use crate::committer::Retention;
 use crate::database::{self, Body, Database, refused};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
+use crate::gate::Wish;
 use crate::identity::{Identity, Parameters, Role};
 use crate::limits;
 use crate::observed::{Observation, Observed};
@@ -91,6 +92,8 @@ pub struct ReplicaStatus {
     pub halt: Option<Halt>,
     /// What it has recovered from by itself.
     pub recoveries: Recoveries,
+    /// Why the newest view is refused, if it is.
+    pub reads: Option<Error>,
     /// The database: its store and maintenance.
     pub database: database::Status,
 }
@@ -162,7 +165,7 @@ impl ReplicaStatus {
             word(self.halt.as_ref().map(Halt::to_string)),
             word(self.halt.as_ref().map(|halt| halt.evidence.clone())),
             word(self.fault.as_ref().map(ToString::to_string)),
-            Reason::ReadBlocked.name().to_owned(),
+            self.reads.as_ref().map_or("safe", |refusal| refusal.reason().name()).to_owned(),
             known(|origin| origin.target.position.to_string()),
             known(|origin| origin.durable.position.to_string()),
             known(|origin| origin.durable.history.to_string()),
@@ -246,6 +249,7 @@ impl Shared {
     fn proven(&self) {
         let shown = self.stages.shown();
         let (oldest, durable) = (shown.received.get().oldest, shown.validated.get().point);
+        self.store.prove_to(durable.commit);
         self.extent.set(Extent { oldest, durable, ..self.extent.get() });
         self.stages.moved();
     }
@@ -416,7 +420,7 @@ impl Replica {
         Ok(())
     }
 
-    /// The database, for who serves it. It makes no history and answers no reads.
+    /// The database, for who reads or serves it. It makes no history.
     #[must_use]
     pub fn database(&self) -> &Arc<Database> {
         self.database.as_ref().expect("it is there until the replica is closed")
@@ -456,6 +460,7 @@ impl Replica {
             fault: self.shared.stages.fault(),
             halt: sync::lock(&self.shared.halt).clone(),
             recoveries: self.recoveries.clone(),
+            reads: self.database().refusal(&Wish::newest()),
             database: self.database().status(),
         }
     }

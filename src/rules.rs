@@ -508,6 +508,17 @@ pub const RULES: &[Rule] = &[
         Bootstrap,
         "Recovery is one machine of ordered steps, each with what it found, proved and dropped; doing it twice changes nothing.",
     ),
+    rule("READ-AT-LEAST", Reads, "A read that asks for a commit is answered at that commit or a later one, or refused as behind."),
+    rule(
+        "READ-HISTORY",
+        Reads,
+        "A read that names a point of a history is answered from the history that has this point, or refused.",
+    ),
+    rule(
+        "READ-GATE",
+        Reads,
+        "Whether a read is admitted is decided from published facts by one table of rules, the same for every way to ask.",
+    ),
     rule(
         "A-SECTOR",
         Ground,

@@ -253,7 +253,7 @@ fn status_shows_what_the_server_says_of_itself() {
 fn a_refusal_is_that_of_the_code_it_names() {
     let at = (
         "AERO.AT 1 GET k",
-        "-ERR view.below_floor The view lies below the floor: older versions may be gone. [view=1, floor=2] Read at the floor or above it.\r\n",
+        "-UNSAFE view.below_floor The view lies below the floor: older versions may be gone. [view=1, floor=2] Read at the floor or above it.\r\n",
     );
     let told = refused(&[HELLO, at], &["get", "--at", "1", "k"], Reason::ViewBelowFloor);
     assert!(told.contains(", told=view=1, floor=2]\nremedy"), "{told}");

@@ -361,7 +361,7 @@ fn exec_is_null_if_the_floor_has_passed_the_watch_resp_watch() {
         assert_eq!(talk.ask(client, "EXEC"), expected, "floor {floor}");
     }
     assert_eq!(talk.ask(client, "AERO.FLOOR"), ":3¶");
-    assert!(talk.ask(client, "AERO.AT 2 GET k").starts_with("-ERR view.below_floor "));
+    assert!(talk.ask(client, "AERO.AT 2 GET k").starts_with("-UNSAFE view.below_floor "));
 }
 
 /// Two clients, whose decisions are carried out in one group.

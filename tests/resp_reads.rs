@@ -390,8 +390,7 @@ fn reads_at_a_commit_show_it_and_only_it() {
     let durable = talk.database.status().durable;
     let point = format!("*3¶:4¶:{}¶$16¶{}¶", durable.position, durable.history);
     assert_eq!(talk.ask(client, "aero.last point"), point);
-    let unknown =
-        "-ERR AERO.AT reads with GET, MGET, EXISTS, STRLEN, TYPE, SCAN or RANGE and their arguments, not with";
+    let unknown = "-ERR AERO.AT and AERO.READ read with GET, MGET, EXISTS, STRLEN, TYPE, SCAN or RANGE and their arguments, not with";
     for (request, expected) in [
         ("AERO.COMMITID", ":4"),
         ("AERO.LAST", ":4"),
@@ -456,7 +455,7 @@ fn waiting_for_a_commit_ends_when_it_can_be_read() {
     // The loop wakes it also when nothing will come any more.
     assert_eq!(talk.send(reader, words("AERO.WAITFOR 9")), Waits::ForCommit(CommitId(9)));
     talk.go_on(reader);
-    assert!(shown(&talk.received(reader)).starts_with("-ERR view.beyond_applied "));
+    assert!(shown(&talk.received(reader)).starts_with("-UNSAFE view.beyond_applied "));
 }
 
 /// What a session holds for its client is counted, so that the loop can bound it.

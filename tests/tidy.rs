@@ -76,6 +76,30 @@ fn rule_table(of: impl Fn(&Rule) -> bool) -> String {
     docs::table(&["Id", "Rule", "Stage"], &RULES.iter().filter(|rule| of(rule)).map(cells).collect::<Vec<_>>())
 }
 
+/// The rules of the gate in the order in which they are applied, and what each refuses with.
+fn gate_table() -> String {
+    use aerodb::gate::{Authority, Check, Facts, Line, Phase, Prefix};
+    use aerodb::{CommitId, Position};
+    let facts = |line| Facts {
+        authority: Authority::Follower,
+        phase: Phase::Open,
+        halted: false,
+        prefix: Prefix::Own,
+        applied: CommitId::NONE,
+        floor: CommitId::NONE,
+        line: Some(line),
+    };
+    let lines = [Line::Other(None), Line::Behind(Position::GENESIS), Line::Unread].map(facts);
+    let cells = |check: &Check| {
+        let mut reasons: Vec<String> = lines.iter().map(|facts| format!("`{}`", check.reason(facts))).collect();
+        reasons.dedup();
+        let sentence = aerodb::rules::lookup(check.name()).map_or("", |rule| rule.sentence);
+        vec![check.to_string(), check.holds_where().to_owned(), reasons.join(", "), sentence.to_owned()]
+    };
+    let rows: Vec<_> = Check::ALL.iter().map(cells).collect();
+    docs::table(&["Rule", "Holds where", "Refused with", "What it is there for"], &rows)
+}
+
 fn reason_table() -> String {
     let cells = |reason: &Reason| {
         let number = reason.number().to_string();
@@ -175,6 +199,7 @@ fn generated_tables_of_the_documents_are_those_of_the_program() {
     let differing = [
         docs::generated(root(), "docs/reasons.md", "reasons", &reason_table()),
         docs::generated(root(), "docs/config.md", "settings", &setting_table()),
+        docs::generated(root(), "docs/read-semantics.md", "gate", &gate_table()),
         docs::generated(root(), "docs/operations.md", "statuses", &status_table()),
         model("P5", &family("P5-")),
         model("R", &family("R-")),
@@ -185,6 +210,7 @@ fn generated_tables_of_the_documents_are_those_of_the_program() {
         model("WIRE", &family("WIRE-")),
         model("REPL", &family("REPL-")),
         model("SNAP", &family("SNAP-")),
+        model("READ", &family("READ-")),
         model("RC", &family("RC-")),
         model("A", &family("A-")),
         model("limits", &limit_table()),

@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::disk::{Disk, SimDisk};
-    use crate::identity::{Id, Parameters};
+    use crate::identity::{Id, Parameters, Role};
     use crate::position::Position;
     use crate::queue::{Sender, TryRecv, bounded};
     use crate::record::{Content, Purpose, Record};
@@ -335,6 +335,7 @@ mod tests {
     /// A store with one commit, that calls maintenance over this queue.
     fn world(calls: Option<Sender<()>>) -> (Applier, Maintenance) {
         let store = Store::open(options(), &empty(), calls).unwrap();
+        store.open_reads(Role::Standalone);
         let mut batch = Batch::new();
         batch.put(b"key", b"value").unwrap();
         let mut applier = Applier::new(&store);

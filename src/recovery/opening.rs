@@ -308,6 +308,7 @@ impl Replay {
             self.unless_diverged(room)?;
         }
         self.applier.publish();
+        self.store.open_reads(self.role);
         if let Some(fault) = &self.diverged {
             step.found("diverged", fault);
             self.store.halt(fault);

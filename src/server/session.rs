@@ -15,6 +15,7 @@ use crate::commit_id::CommitId;
 use crate::committer::{Decision, Order};
 use crate::database::Database;
 use crate::error::{Error, Result};
+use crate::gate::Wish;
 use crate::position::LogPoint;
 use crate::reason::Reason;
 use crate::resp::{Out, Request, Version};
@@ -386,18 +387,35 @@ impl Session {
         Step::UntilCommit(commit)
     }
 
+    /// Carries a request out once a commit can be read.
+    pub(super) fn until_then(&mut self, commit: CommitId, words: Words<'_>, out: &mut Vec<u8>) -> Step {
+        match table::find(words) {
+            Ok(command) => {
+                self.kept = Some(Kept::Request(command, words.iter().collect()));
+                Step::UntilCommit(commit)
+            }
+            Err(text) => self.refuse(&text, out),
+        }
+    }
+
     /// A commit has come that was waited for, or none will come.
-    fn waited(&self, commit: CommitId, context: &Context<'_>, out: &mut Vec<u8>) -> Step {
+    fn waited(&mut self, commit: CommitId, context: &Context<'_>, out: &mut Vec<u8>) -> Step {
         let newest = context.database.published();
         if newest >= commit {
             self.out(out).count(newest.0);
             return Step::Replied;
         }
-        let error = match context.database.status().write_fault {
-            Some(fault) => Error::new(Reason::CommitStopped).with("failure", fault),
-            None => Error::new(Reason::ViewBeyondApplied).with("view", commit).with("newest", newest),
+        let wish = Wish::at_least(commit);
+        let error = match context.database.write_fault() {
+            Some(fault) if context.database.refusal(&Wish::newest()).is_none() => {
+                Some(Error::new(Reason::CommitStopped).with("failure", fault))
+            }
+            Some(_) | None => context.database.refusal(&wish),
         };
-        self.fail(&error, out)
+        match error {
+            Some(error) => self.fail(&error, out),
+            None => self.until(commit, context, out),
+        }
     }
 
     /// Reads or writes keys.
@@ -433,7 +451,7 @@ impl Session {
                 }
             }
             (0, _) => {
-                let reads = Reads::new(context, None, vec![Queued::data(data, std::mem::take(request))], false);
+                let reads = Reads::new(context, &Wish::newest(), vec![Queued::data(data, std::mem::take(request))], false);
                 self.begin(reads.map(Job::Reads), context, out)
             }
             (_, 0..=2) => {

@@ -51,10 +51,11 @@ pub use view::View;
 use crate::commit_id::CommitId;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::identity::{Id, Parameters};
+use crate::gate::{self, Authority, Check, Facts, Line, Phase, Prefix, Wish};
+use crate::identity::{Id, Parameters, Role};
 use crate::limits;
 use crate::position::{LogPoint, Position};
-use crate::published::{Cell, FirstFault, Published, Signal};
+use crate::published::{Cell, FirstFault, Published, Seen, Signal};
 use crate::queue::Sender;
 use crate::reason::Reason;
 use crate::record::Proof;
@@ -89,8 +90,10 @@ pub struct Store {
     published: Published,
     halted: FirstFault,
     stopped: FirstFault,
-    /// Why nothing is read here, on a node whose reads are not proven safe.
-    read_block: OnceLock<Error>,
+    /// The role under which it is read; none before it is recovered.
+    role: OnceLock<Role>,
+    /// The last commit whose record is proven to be the primary's, on a node that follows one.
+    proven: Published,
     changed: Signal,
     holds: Holds,
     cache: Arc<Cache>,
@@ -140,7 +143,8 @@ impl Store {
             published: Published::new(manifest.point.commit),
             halted: FirstFault::new(),
             stopped: FirstFault::new(),
-            read_block: OnceLock::new(),
+            role: OnceLock::new(),
+            proven: Published::new(manifest.point.commit),
             changed: Signal::new(),
             holds: Holds::default(),
             cache,
@@ -207,9 +211,17 @@ impl Store {
     /// A view at a commit, or at the newest one.
     ///
     /// # Errors
-    /// `view.beyond_applied`, `view.below_floor`; after a halt, the fault that halted the node.
+    /// `view.beyond_applied`, `view.below_floor`; after a halt, the fault that halted the node; `read.recovering`.
     pub fn view(self: &Arc<Self>, at: Option<CommitId>) -> Result<View> {
-        let (commit, state) = self.admit(at)?;
+        self.read(&Wish::at(at), None)
+    }
+
+    /// A view that is as it is asked for; `line` is what the log says of the point that is named.
+    ///
+    /// # Errors
+    /// What the gate refuses with; after a halt, the fault that halted the node.
+    pub fn read(self: &Arc<Self>, wish: &Wish, line: Option<Line>) -> Result<View> {
+        let (commit, state) = self.admit(wish, line)?;
         Ok(View::new(self, commit, state))
     }
 
@@ -219,47 +231,66 @@ impl Store {
         Newest { store: self, admitted: None }
     }
 
-    /// Refuses every read from here on: nothing proves that they are safe.
-    pub(crate) fn block_reads(&self, refusal: Error) {
-        // The first refusal says what the others would.
-        let _ = self.read_block.set(refusal);
+    /// Lets it be read from here on: everything that is published is recovered and, on a node that follows another, proven.
+    pub fn open_reads(&self, role: Role) {
+        self.prove_to(self.commit());
+        // It is opened once: the role of a directory never changes.
+        let _ = self.role.set(role);
     }
 
-    /// The commit to read at and a state that holds it.
+    /// Every commit up to this one is proven to be the primary's. Said before any of them is applied.
+    pub fn prove_to(&self, commit: CommitId) {
+        self.proven.publish(commit);
+    }
+
+    /// What the gate decides on, as it is now.
+    #[must_use]
+    pub fn facts(&self, line: Option<Line>) -> Facts {
+        let seen = self.published.seen();
+        self.facts_at(seen, self.state.look(|state| state.floor), line)
+    }
+
+    /// The facts of one look: the floor, and what is proven, are looked at behind the commit, which never passes them.
+    fn facts_at(&self, seen: Seen, floor: CommitId, line: Option<Line>) -> Facts {
+        let (phase, authority, prefix) = match self.role.get() {
+            None => (Phase::Recovering, Authority::Unknown, Prefix::Own),
+            Some(role) if role.writes() => (Phase::Open, Authority::Writer, Prefix::Own),
+            Some(_) => (Phase::Open, Authority::Follower, Prefix::Proven(self.proven.commit())),
+        };
+        Facts { authority, phase, halted: seen.halted, prefix, applied: seen.commit, floor, line }
+    }
+
+    /// The commit to read at and a state that holds it, if the gate admits it.
     ///
     /// The published commit is read first: a state that is loaded later holds it. A floor above the newest commit that was read means
     /// that a newer one has been published since, because a floor is only ever raised to a published commit; so the newest view looks
-    /// again, and each time it does the writer has moved on.
-    fn admit(&self, at: Option<CommitId>) -> Result<(CommitId, Pin<State>)> {
-        if let Some(refusal) = self.read_block.get() {
-            return Err(refusal.clone().with("applied_commit", self.published.commit()));
-        }
+    /// again, and each time it does the writer has moved on (F-RS2).
+    fn admit(&self, wish: &Wish, line: Option<Line>) -> Result<(CommitId, Pin<State>)> {
         // Each look finds the floor of the last one published, so the loop ends when the writer stops.
         let mut floor_seen = CommitId::NONE;
         loop {
-            let (newest, state) = if seeded("the state is loaded before the commit is read") {
+            let (seen, state) = if seeded("the state is loaded before the commit is read") {
                 let state = self.state.load();
-                (self.published.readable(), state)
+                (self.published.seen(), state)
             } else {
-                (self.published.readable(), self.state.load())
+                (self.published.seen(), self.state.load())
             };
-            let Some(newest) = newest else {
-                let fault = self.halted.get();
-                return Err(fault.unwrap_or_else(|| Error::new(Reason::StoreBlockCorrupt)));
-            };
-            debug_assert!(newest >= floor_seen, "a floor is only ever raised to a published commit");
-            let commit = at.unwrap_or(newest);
-            if commit > newest {
-                return Err(Error::new(Reason::ViewBeyondApplied).with("view", commit).with("newest", newest));
+            debug_assert!(seen.commit >= floor_seen, "a floor is only ever raised to a published commit");
+            let floor = if seeded("a view below the floor is admitted") { CommitId::NONE } else { state.floor };
+            let facts = self.facts_at(seen, floor, line);
+            match gate::decide(&facts, wish) {
+                Ok(commit) => return Ok((commit, state)),
+                Err(Check::Floor) if wish.at.is_none() => floor_seen = state.floor,
+                Err(check) => return Err(self.refused(check, &facts, wish)),
             }
-            if commit >= state.floor || seeded("a view below the floor is admitted") {
-                return Ok((commit, state));
-            }
-            if at.is_some() {
-                return Err(Error::new(Reason::ViewBelowFloor).with("view", commit).with("floor", state.floor));
-            }
-            floor_seen = state.floor;
         }
+    }
+
+    /// A read that the gate refuses. What halted the node says more than that it has.
+    #[cold]
+    fn refused(&self, check: Check, facts: &Facts, wish: &Wish) -> Error {
+        let fault = if check == Check::Halt { self.halted.get() } else { None };
+        fault.unwrap_or_else(|| check.refusal(facts, wish))
     }
 
     /// Halts the node if a read found corruption; hands the outcome on (D-CORRUPT).
@@ -460,7 +491,9 @@ mod tests {
             cache_bytes: 0,
             pinned_bytes_max: 0,
         };
-        Store::open(options, &Manifest::empty(Id([7; 16]), LogPoint::default()), None).unwrap()
+        let store = Store::open(options, &Manifest::empty(Id([7; 16]), LogPoint::default()), None).unwrap();
+        store.open_reads(Role::Standalone);
+        store
     }
 
     fn counted(store: &Store) -> impl Fn() -> usize {

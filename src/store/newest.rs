@@ -7,6 +7,7 @@ use super::Store;
 use super::pinned::Pinned;
 use crate::commit_id::CommitId;
 use crate::error::Result;
+use crate::gate::Wish;
 
 /// A reader of the newest values.
 pub struct Newest<'a> {
@@ -25,7 +26,7 @@ impl Newest<'_> {
         let (commit, state) = match self.admitted.take() {
             Some(admitted) if newest == Some(admitted.0) => admitted,
             _ => {
-                let (commit, state) = self.store.admit(None)?;
+                let (commit, state) = self.store.admit(&Wish::newest(), None)?;
                 (commit, Pinned::new(self.store, state))
             }
         };

@@ -65,6 +65,30 @@ pub fn segment_start(log: &LogOptions, first: Position) -> Result<LogPoint> {
     SegmentReader::open(log.disk.as_ref(), &log.directory, first, log.lineage, first).map(|(_, start)| start)
 }
 
+/// The log at a position of one that ends so, for certain: found by walking from the beginning of its segment. `None` where no record ends there.
+///
+/// # Errors
+/// `wal.retired`, `wal.beyond_end`; `read.history_unknown` where more would have to be read; those of the walk.
+pub fn point_at(log: &LogOptions, at: Position, end: LogPoint, read_bytes_max: usize) -> Result<Option<LogPoint>> {
+    if at == end.position {
+        return Ok(Some(end));
+    }
+    let segments = segments_before(log, end.position)?;
+    let before = segments.partition_point(|first| *first <= at).checked_sub(1);
+    // Where the segment is gone, this says so.
+    let first = before.and_then(|index| segments.get(index)).copied().unwrap_or(at);
+    let Some(mut headers) = LogHeaders::open(log, first, end)? else { return Ok(None) };
+    while headers.point().position < at {
+        if headers.read_bytes() > read_bytes_max {
+            return Err(Error::new(Reason::ReadHistoryUnknown).with("position", at).with("read_bytes_max", read_bytes_max));
+        }
+        if headers.next_header()?.is_none() {
+            break;
+        }
+    }
+    Ok(Some(headers.point()).filter(|point| point.position == at))
+}
+
 impl LogHeaders {
     /// Begins at a position of a log that ends so; `None` where no record begins.
     ///

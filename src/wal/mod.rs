@@ -36,7 +36,7 @@ pub use adopt::adopt;
 pub use cursor::LogCursor;
 #[cfg(feature = "replication")]
 pub use follower::FollowedLog;
-pub use headers::{LogHeaders, segment_start, segments_before};
+pub use headers::{LogHeaders, point_at, segment_start, segments_before};
 pub use mark::{MARK_FILE, Mark};
 pub use open::{Cover, Inspection, LogReport, TailProof, examine, inspect, open, outline};
 pub use segment::{

@@ -10,13 +10,9 @@ use crate::source::Source;
 const LAYERS: &[(&str, bool, &[&str])] = &[
     ("words", true, &["position", "commit_id", "id", "reason", "rules", "error", "limits", "config"]),
     ("doors", true, &["sync", "queue", "published", "observed", "clock", "disk", "entropy", "wire"]),
-    ("formats", true, &["codec", "frame", "chunk", "record", "batch", "snapshot_format", "resp", "json"]),
+    ("formats", true, &["codec", "frame", "chunk", "record", "batch", "gate", "resp", "json"]),
     ("stores", false, &["wal", "store", "identity", "replica_state"]),
-    (
-        "components",
-        false,
-        &["committer", "maintenance", "feeder", "receiver", "validator", "applier", "gate", "bootstrap"],
-    ),
+    ("components", false, &["committer", "maintenance", "feeder", "receiver", "validator", "applier", "bootstrap"]),
     (
         "composition",
         true,

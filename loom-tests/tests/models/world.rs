@@ -6,7 +6,7 @@
 use aerodb::batch::Batch;
 use aerodb::commit_id::CommitId;
 use aerodb::disk::{Disk, SimDisk};
-use aerodb::identity::{Id, Parameters};
+use aerodb::identity::{Id, Parameters, Role};
 use aerodb::maintenance::Maintenance;
 use aerodb::position::{LogPoint, Position};
 use aerodb::queue::Sender;
@@ -55,6 +55,7 @@ impl World {
             pinned_bytes_max,
         };
         let store = Store::open(options, manifest, call).expect("the manifest names no run");
+        store.open_reads(Role::Standalone);
         World { applier: Applier::new(&store), store }
     }
 

@@ -5,7 +5,9 @@
 
 use crate::commit_id::CommitId;
 use crate::error::Error;
+use crate::gate::Wish;
 use crate::limits;
+use crate::position::{History, LogPoint, Position};
 use crate::reason::Reason;
 use crate::resp::Out;
 use crate::server::commands::data::Data;
@@ -64,9 +66,64 @@ pub(super) fn wait_for(session: &mut Session, words: Words<'_>, context: &mut Co
 
 /// `AERO.AT commit GET|MGET|EXISTS|STRLEN|TYPE|SCAN|AERO.RANGE …`
 pub(super) fn at(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
-    const SKIPPED: usize = 2;
-    let Some(commit) = at_least(words.at(1), 0).map(CommitId) else { return session.refuse(NOT_AN_INTEGER, out) };
-    let read = words.behind(SKIPPED);
+    match at_least(words.at(1), 0).map(CommitId) {
+        Some(commit) => carry_out(session, &Wish::at(Some(commit)), words.behind(2), context, out),
+        None => session.refuse(NOT_AN_INTEGER, out),
+    }
+}
+
+/// `AERO.READ [AT commit] [ATLEAST commit] [ON commit position history] [WAIT] GET|MGET|EXISTS|STRLEN|TYPE|SCAN|RANGE …` (READ-AT-LEAST, READ-HISTORY)
+pub(super) fn read(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    let (wish, waits, read) = match wish(words) {
+        Ok(asked) => asked,
+        Err(text) => return session.refuse(text, out),
+    };
+    let needed = [wish.at, wish.at_least, wish.on.map(|point| point.commit)].into_iter().flatten().max();
+    // Where nothing more will be applied, the gate says why.
+    let may_come = context.database.write_fault().is_none();
+    match needed.filter(|needed| waits && may_come && *needed > context.database.published()) {
+        Some(needed) => session.until_then(needed, words, out),
+        None => carry_out(session, &wish, read, context, out),
+    }
+}
+
+/// What is asked of a read, whether it waits for it, and the command that reads.
+fn wish(words: Words<'_>) -> std::result::Result<(Wish, bool, Words<'_>), &'static str> {
+    let commit = |at: usize| at_least(words.at(at), 0).map(CommitId).ok_or(NOT_AN_INTEGER);
+    let (mut wish, mut waits, mut at) = (Wish::newest(), false, 1_usize);
+    loop {
+        let value = at.saturating_add(1);
+        let taken = if words.is(at, "AT") && wish.at.is_none() {
+            wish.at = Some(commit(value)?);
+            2
+        } else if words.is(at, "ATLEAST") && wish.at_least.is_none() {
+            wish.at_least = Some(commit(value)?);
+            2
+        } else if words.is(at, "ON") && wish.on.is_none() {
+            let position = at_least(words.at(at.saturating_add(2)), 0).map(Position).ok_or(NOT_AN_INTEGER)?;
+            let history = str::from_utf8(words.at(at.saturating_add(3))).ok().filter(|text| text.len() == 16);
+            let history = history.and_then(|text| u64::from_str_radix(text, 16).ok()).map(History);
+            let history = history.ok_or("ERR a history has 16 hexadecimal digits")?;
+            wish.on = Some(LogPoint { commit: commit(value)?, position, history });
+            4
+        } else if words.is(at, "WAIT") && !waits {
+            waits = true;
+            1
+        } else {
+            return Ok((wish, waits, words.behind(at)));
+        };
+        at = at.saturating_add(taken);
+    }
+}
+
+/// Carries a reading command out as it is wished.
+fn carry_out(
+    session: &mut Session,
+    wish: &Wish,
+    read: Words<'_>,
+    context: &mut Context<'_>,
+    out: &mut Vec<u8>,
+) -> Step {
     let data = [Data::Get, Data::Mget, Data::Exists, Data::Strlen, Data::Type].into_iter();
     let names = ["get", "mget", "exists", "strlen", "type"].into_iter();
     if let Some((data, name)) = data.zip(names).find(|(_, name)| read.is(0, name)) {
@@ -75,33 +132,33 @@ pub(super) fn at(session: &mut Session, words: Words<'_>, context: &mut Context<
             return session.refuse(&format!("ERR wrong number of arguments for '{name}' command"), out);
         }
         let queue = vec![Queued::data(data, read.iter().collect())];
-        let job = Reads::new(context, Some(commit), queue, false).map(Job::Reads);
+        let job = Reads::new(context, wish, queue, false).map(Job::Reads);
         return session.begin(job, context, out);
     }
     if read.is(0, "scan") && read.len() >= 2 {
-        return scan_at(session, Some(commit), read, context, out);
+        return scan_at(session, wish, read, context, out);
     }
     if (read.is(0, "range") || read.is(0, "aero.range")) && read.len() >= 3 {
-        return range_at(session, Some(commit), read, context, out);
+        return range_at(session, wish, read, context, out);
     }
     let name = quoted(read.at(0), 128);
-    let text = format!("ERR AERO.AT reads with GET, MGET, EXISTS, STRLEN, TYPE, SCAN or RANGE and their arguments, not with '{name}'");
+    let text = format!("ERR AERO.AT and AERO.READ read with GET, MGET, EXISTS, STRLEN, TYPE, SCAN or RANGE and their arguments, not with '{name}'");
     session.refuse(&text, out)
 }
 
 /// `AERO.RANGE start end [LIMIT n] [REV] [AT commit]`
 pub(super) fn range(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
-    range_at(session, None, words, context, out)
+    range_at(session, &Wish::newest(), words, context, out)
 }
 
 fn range_at(
     session: &mut Session,
-    mut commit: Option<CommitId>,
+    wish: &Wish,
     words: Words<'_>,
     context: &mut Context<'_>,
     out: &mut Vec<u8>,
 ) -> Step {
-    let (mut limit, mut direction) = (None, Direction::Forward);
+    let (mut limit, mut direction, mut wish) = (None, Direction::Forward, *wish);
     let mut at = 3;
     while at < words.len() {
         let value = words.get(at.saturating_add(1));
@@ -115,8 +172,8 @@ fn range_at(
                 Some(rows) => limit = Some(rows),
                 None => return session.refuse("ERR value is out of range, must be positive", out),
             },
-            Some(value) if words.is(at, "AT") && commit.is_none() => match at_least(value, 0) {
-                Some(asked) => commit = Some(CommitId(asked)),
+            Some(value) if words.is(at, "AT") && wish.at.is_none() => match at_least(value, 0) {
+                Some(asked) => wish.at = Some(CommitId(asked)),
                 None => return session.refuse(NOT_AN_INTEGER, out),
             },
             _ => return session.refuse(SYNTAX_ERROR, out),
@@ -130,6 +187,6 @@ fn range_at(
     let end = Some(words.at(2)).filter(|end| !end.is_empty());
     let bounds =
         (Bound::Included(words.at(1).to_vec()), end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_vec())));
-    let job = Rows::new(context, commit, bounds, direction, limit).map(Job::Rows);
+    let job = Rows::new(context, &wish, bounds, direction, limit).map(Job::Rows);
     session.begin(job, context, out)
 }

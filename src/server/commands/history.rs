@@ -1,7 +1,7 @@
 //! The log as its node has it: which segments, which records, which runs (`AERO.SEGMENTS`, `AERO.LOG`, …), for who compares two nodes.
 //!
-//! What they say is of the log and not of the data: positions, kinds, commits, lengths, histories and hashes. So a replica answers too, though it
-//! refuses reads; it knows of its log what is proven, and says no more. `AERO.RECORD` shows what a record says, which is data: it is refused where a
+//! What they say is of the log and not of the data: positions, kinds, commits, lengths, histories and hashes. So a replica answers them also where
+//! reads are refused; it knows of its log what is proven, and says no more. `AERO.RECORD` shows what a record says, which is data: it is refused where a
 //! read would be.
 //!
 //! A point is three values: commit, position, history, as in AERO.LAST POINT. What is read from the disk for one command in one turn is bounded

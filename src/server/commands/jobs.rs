@@ -6,8 +6,8 @@
 //! again, from the same view.
 
 use crate::codec::SECTOR_BYTES;
-use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
+use crate::gate::Wish;
 use crate::limits;
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
@@ -82,8 +82,8 @@ impl Reads {
     ///
     /// # Errors
     /// Those of the view.
-    pub fn new(context: &Context<'_>, at: Option<CommitId>, queue: Vec<Queued>, exec: bool) -> Result<Reads> {
-        let view = Opened(context.database.view(at)?);
+    pub fn new(context: &Context<'_>, wish: &Wish, queue: Vec<Queued>, exec: bool) -> Result<Reads> {
+        let view = Opened(context.database.read(wish)?);
         Ok(Reads { view, queue, exec, at: None, progress: Progress::default() })
     }
 
@@ -204,7 +204,7 @@ impl Count {
     /// # Errors
     /// Those of the view.
     pub fn new(context: &Context<'_>) -> Result<Count> {
-        Ok(Count { walk: walk(context, None, Bound::Unbounded)?, keys: 0 })
+        Ok(Count { walk: walk(context, &Wish::newest(), Bound::Unbounded)?, keys: 0 })
     }
 
     fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
@@ -220,8 +220,8 @@ impl Count {
     }
 }
 
-fn walk(context: &Context<'_>, at: Option<CommitId>, from: Bound<Vec<u8>>) -> Result<Walk> {
-    let view = Opened(context.database.view(at)?);
+fn walk(context: &Context<'_>, wish: &Wish, from: Bound<Vec<u8>>) -> Result<Walk> {
+    let view = Opened(context.database.read(wish)?);
     Ok(Walk { view, from, to: Bound::Unbounded, direction: Direction::Forward })
 }
 
@@ -253,7 +253,7 @@ impl Scan {
     ///
     /// # Errors
     /// `cursor.unknown`, those of the view.
-    pub fn new(context: &mut Context<'_>, at: Option<CommitId>, cursor: u64, options: ScanOptions) -> Result<Scan> {
+    pub fn new(context: &mut Context<'_>, wish: &Wish, cursor: u64, options: ScanOptions) -> Result<Scan> {
         let from = match cursor {
             0 => Bound::Unbounded,
             cursor => {
@@ -261,7 +261,7 @@ impl Scan {
                 Bound::Excluded(after.ok_or_else(|| Error::new(Reason::CursorUnknown).with("cursor", cursor))?)
             }
         };
-        Ok(Scan { walk: walk(context, at, from)?, options, cursor, found: Vec::new(), keys: 0 })
+        Ok(Scan { walk: walk(context, wish, from)?, options, cursor, found: Vec::new(), keys: 0 })
     }
 
     fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
@@ -324,12 +324,12 @@ impl Rows {
     /// Those of the view.
     pub fn new(
         context: &Context<'_>,
-        at: Option<CommitId>,
+        wish: &Wish,
         (from, to): (Bound<Vec<u8>>, Bound<Vec<u8>>),
         direction: Direction,
         limit: Option<usize>,
     ) -> Result<Rows> {
-        let view = Opened(context.database.view(at)?);
+        let view = Opened(context.database.read(wish)?);
         let begin = (from.clone(), to.clone());
         let walk = Walk { view, from, to, direction };
         let limit = (limit.unwrap_or(limits::RANGE_ROWS_MAX), limit.is_some());

@@ -25,6 +25,7 @@ pub mod table;
 pub mod transactions;
 
 use crate::error::Error;
+use crate::gate;
 use crate::reason::Reason;
 use crate::resp::{Request, integer};
 use crate::server::clients::ClientId;
@@ -110,7 +111,7 @@ pub fn refusal(error: &Error) -> String {
         "READONLY"
     } else if matches!(reason, Reason::ReadBootstrapping | Reason::ReadRecovering) {
         "LOADING"
-    } else if matches!(reason, Reason::StoreBlockCorrupt | Reason::ReadBlocked | Reason::ReplicaHalted) {
+    } else if reason == Reason::StoreBlockCorrupt || gate::refuses_with(reason) {
         "UNSAFE"
     } else {
         "ERR"

@@ -4,7 +4,7 @@
 //! key that is there from the first page to the last is returned exactly once, whatever is written meanwhile. COUNT is the number
 //! of keys to look at; a page ends earlier where its keys are long.
 
-use crate::commit_id::CommitId;
+use crate::gate::Wish;
 use crate::limits;
 use crate::resp::{Glob, integer};
 use crate::server::commands::jobs::{Count, Job, Scan, ScanOptions};
@@ -15,20 +15,20 @@ const COUNT: usize = 10;
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
 pub(super) fn scan(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
-    scan_at(session, None, words, context, out)
+    scan_at(session, &Wish::newest(), words, context, out)
 }
 
-/// The same at a commit.
+/// The same as it is wished.
 pub(super) fn scan_at(
     session: &mut Session,
-    at: Option<CommitId>,
+    wish: &Wish,
     words: Words<'_>,
     context: &mut Context<'_>,
     out: &mut Vec<u8>,
 ) -> Step {
     match options(words) {
         Ok((cursor, options)) => {
-            let job = Scan::new(context, at, cursor, options).map(Job::Scan);
+            let job = Scan::new(context, wish, cursor, options).map(Job::Scan);
             session.begin(job, context, out)
         }
         Err(text) => session.refuse(text, out),

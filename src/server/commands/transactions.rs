@@ -8,6 +8,7 @@
 
 use crate::commit_id::CommitId;
 use crate::committer::{Decision, Latest};
+use crate::gate::Wish;
 use crate::error::Error;
 use crate::limits;
 use crate::reason::Reason;
@@ -200,7 +201,7 @@ impl Session {
         if ordered {
             return self.decide(multi.queue, true, watched, context);
         }
-        let reads = Reads::new(context, None, multi.queue, true);
+        let reads = Reads::new(context, &Wish::newest(), multi.queue, true);
         self.begin(reads.map(Job::Reads), context, out)
     }
 
