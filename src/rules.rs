@@ -508,7 +508,7 @@ pub const RULES: &[Rule] = &[
         Bootstrap,
         "Recovery is one machine of ordered steps, each with what it found, proved and dropped; doing it twice changes nothing.",
     ),
-    rule("READ-AT-LEAST", Reads, "A read that asks for a commit is answered at that commit or a later one, or refused as behind."),
+    rule("READ-LEAST", Reads, "A read that asks for a commit is answered at that commit or a later one, or refused as behind."),
     rule(
         "READ-HISTORY",
         Reads,

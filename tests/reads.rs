@@ -86,7 +86,7 @@ fn at_every_commit_a_replica_reads_what_its_primary_reads() {
     world.finish(&["r"]);
 }
 
-/// READ-AT-LEAST, P5-I12, F-N1, F-RS1: a client that knows of a commit is refused, with both numbers, where it has not come; or waits for it. Whoever asks for
+/// READ-LEAST, P5-I12, F-N1, F-RS1: a client that knows of a commit is refused, with both numbers, where it has not come; or waits for it. Whoever asks for
 /// no more than there is gets it, though nothing comes any more.
 #[test]
 fn whoever_needs_a_commit_is_refused_or_waits_until_it_is_there() {
@@ -106,7 +106,7 @@ fn whoever_needs_a_commit_is_refused_or_waits_until_it_is_there() {
     assert_eq!(behind.reason(), Reason::ReadBehind);
     assert_eq!(
         (behind.fact("view"), behind.fact("at_least"), behind.fact("rule")),
-        (Some("1"), Some("2"), Some("READ-AT-LEAST"))
+        (Some("1"), Some("2"), Some("READ-LEAST"))
     );
     assert_eq!(
         behind.to_string(),
@@ -118,7 +118,7 @@ fn whoever_needs_a_commit_is_refused_or_waits_until_it_is_there() {
         assert_eq!(asking.ask("AERO.READ ATLEAST 1 GET k"), Value::Bulk(b"old".to_vec()));
         let text = unsafe_text(asking.ask("AERO.READ ATLEAST 2 GET k"));
         assert!(
-            text.starts_with("UNSAFE read.behind ") && text.contains("[view=1, at_least=2, rule=READ-AT-LEAST]"),
+            text.starts_with("UNSAFE read.behind ") && text.contains("[view=1, at_least=2, rule=READ-LEAST]"),
             "{text}"
         );
         assert!(unsafe_text(asking.ask("AERO.READ AT 2 GET k")).starts_with("UNSAFE view.beyond_applied "));

@@ -13,26 +13,18 @@ mod world;
 
 use aerodb::backup::{self, RestoreOptions};
 use aerodb::committer::Retention;
-use aerodb::compare::{CompareOptions, Comparison, Local, Relation, Side, compare};
-use aerodb::disk::{Disk, RealDisk};
+use aerodb::compare::{Relation, Side};
 use aerodb::frame::{Frame, Segment};
 use aerodb::receiver::machine::State as ReceiverState;
-use aerodb::replica::{self, Replica, ReplicaOptions, ReplicaStatus};
+use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::resp::Value;
 use aerodb::server::{self, Server};
 use aerodb::supervisor::{Reconnect, Recoveries, machine::State};
-use aerodb::{
-    Batch, CommitId, Database, Error, Init, Node, Options, Parameters, Position, Reason, Result, Role, applier,
-    validator,
-};
-use following::{
-    World, check_law, compared, copy, files, halted, real, sealed, serve, settle, small, some_batch, try_compare,
-};
-use proxy::Proxy;
-use served::{Client, Served};
+use aerodb::{CommitId, Database, Error, Init, Options, Position, Reason, Result, Role, applier, validator};
+use following::{World, check_law, compared, copy, halted, real, sealed, small, some_batch, try_compare};
+use served::Client;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use world::Dice;
 

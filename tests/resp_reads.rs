@@ -433,7 +433,8 @@ fn reads_at_a_commit_show_it_and_only_it() {
         ("AERO.AT 3 SCAN 1", Reason::CursorUnknown),
     ] {
         let reply = talk.ask(client, request);
-        assert!(reply.starts_with(&format!("-ERR {reason} ")) && reply.ends_with('¶'), "{request}: {reply}");
+        let prefix = if reason == Reason::ViewBeyondApplied { "UNSAFE" } else { "ERR" };
+        assert!(reply.starts_with(&format!("-{prefix} {reason} ")) && reply.ends_with('¶'), "{request}: {reply}");
     }
     // A cursor is a place among the keys, whatever the commit.
     let (cursor, keys) = page(&talk.ask_bytes(client, words("AERO.AT 1 SCAN 0 COUNT 1")));
@@ -455,7 +456,7 @@ fn waiting_for_a_commit_ends_when_it_can_be_read() {
     // The loop wakes it also when nothing will come any more.
     assert_eq!(talk.send(reader, words("AERO.WAITFOR 9")), Waits::ForCommit(CommitId(9)));
     talk.go_on(reader);
-    assert!(shown(&talk.received(reader)).starts_with("-UNSAFE view.beyond_applied "));
+    assert!(shown(&talk.received(reader)).starts_with("-UNSAFE read.behind "));
 }
 
 /// What a session holds for its client is counted, so that the loop can bound it.

@@ -26,7 +26,7 @@ words! {
         /// The view does not lie below the floor.
         Floor "M-FLOOR"
         /// The view is as new as the client needs it.
-        AtLeast "READ-AT-LEAST"
+        AtLeast "READ-LEAST"
         /// The history is the one that the client knows.
         History "READ-HISTORY"
     }

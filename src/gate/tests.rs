@@ -91,7 +91,7 @@ fn every_small_world_is_decided_as_the_oracle_decides_it() {
         ("P5-I4", Reason::ReadUnproven.name()),
         ("P5-I8", Reason::ReadBootstrapping.name()),
         ("R-AUTHORITY", Reason::ReadAuthorityUnknown.name()),
-        ("READ-AT-LEAST", Reason::ReadBehind.name()),
+        ("READ-LEAST", Reason::ReadBehind.name()),
         ("READ-HISTORY", Reason::ReadBehind.name()),
         ("READ-HISTORY", Reason::ReadHistoryUnknown.name()),
         ("READ-HISTORY", Reason::ReadOtherHistory.name()),

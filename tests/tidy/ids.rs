@@ -1,6 +1,6 @@
 //! The ids of rules in a text.
 //!
-//! An id is a family (`P5-I`, `R-`, `M-`, `D-`, `F-`, `FMT-`, `RESP-`, `WIRE-`, `REPL-`, `SNAP-`, `RC-`, `A-`) and capitals or digits behind it, not part of a longer
+//! An id is a family (`P5-I`, `R-`, `M-`, `D-`, `F-`, `FMT-`, `RESP-`, `WIRE-`, `REPL-`, `SNAP-`, `READ-`, `EXPL-`, `HTTP-`, `RC-`, `A-`) and capitals or digits behind it, not part of a longer
 //! word. A test may also cite one in its name: `d_ack` for the rule on acknowledgements; but not one that begins with an `A`,
 //! which in the name of a test is a word of its own.
 
@@ -9,7 +9,10 @@ use crate::source::in_word;
 /// Every id in a text, with its offset.
 pub(crate) fn ids(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
-    for family in ["P5-I", "R-", "M-", "D-", "F-", "FMT-", "RESP-", "WIRE-", "REPL-", "SNAP-", "RC-", "A-"] {
+    for family in [
+        "P5-I", "R-", "M-", "D-", "F-", "FMT-", "RESP-", "WIRE-", "REPL-", "SNAP-", "READ-", "EXPL-", "HTTP-", "RC-",
+        "A-",
+    ] {
         for (at, _) in text.match_indices(family) {
             let name = &text[at + family.len()..];
             let length = name.bytes().take_while(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).count();

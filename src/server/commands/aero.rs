@@ -72,7 +72,7 @@ pub(super) fn at(session: &mut Session, words: Words<'_>, context: &mut Context<
     }
 }
 
-/// `AERO.READ [AT commit] [ATLEAST commit] [ON commit position history] [WAIT] GET|MGET|EXISTS|STRLEN|TYPE|SCAN|RANGE …` (READ-AT-LEAST, READ-HISTORY)
+/// `AERO.READ [AT commit] [ATLEAST commit] [ON commit position history] [WAIT] GET|MGET|EXISTS|STRLEN|TYPE|SCAN|RANGE …` (READ-LEAST, READ-HISTORY)
 pub(super) fn read(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
     let (wish, waits, read) = match wish(words) {
         Ok(asked) => asked,
