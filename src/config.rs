@@ -499,9 +499,11 @@ settings! {
     listen "listen" SocketAddr, "127.0.0.1:6380", None,
         "Where clients connect. Port 0 lets the operating system choose one."
     remote "allow-remote-without-authentication" bool, "false", None,
-        "Listen elsewhere than on loopback, for clients and replicas. There is no authentication yet: whoever reaches the address reads everything, and clients write everything."
+        "Listen elsewhere than on loopback, for clients, replicas and HTTP. There is no authentication yet: whoever reaches the address reads everything, and clients write everything."
     replication "replication" Option<SocketAddr>, "", None,
         "Where replicas connect; the directory must be that of a primary, and a new one is made so. Port 0 lets the operating system choose one."
+    http "http" Option<SocketAddr>, "", None,
+        "Where the node shows itself over HTTP, to be read only; without it, it does not. Port 0 lets the operating system choose one."
     serve_rate "serve-rate" Option<Bytes>, "", Some(limits::SERVE_RATE_BYTES),
         "For a primary: most bytes in a second of all snapshots that it sends; without it they take what the turns of its loop allow."
     primary "primary" Option<Endpoint>, "", None,
@@ -597,9 +599,12 @@ impl Config {
     }
 
     fn check_addresses(&self) -> Result<()> {
-        let (clients, replicas) = (&self.listen, &self.replication);
-        let addresses =
-            [("listen", Some(clients.value), &clients.origin), ("replication", replicas.value, &replicas.origin)];
+        let Config { listen, replication, http, .. } = self;
+        let addresses = [
+            ("listen", Some(listen.value), &listen.origin),
+            ("replication", replication.value, &replication.origin),
+            ("http", http.value, &http.origin),
+        ];
         for (setting, address, origin) in addresses {
             let Some(address) = address.filter(|address| !address.ip().is_loopback() && !self.remote.value) else {
                 continue;

@@ -61,7 +61,7 @@
 //! | formats | [`codec`], [`record`], [`batch`], [`gate`], [`json`], `frame`, `chunk`, `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
 //! | components | [`committer`], [`maintenance`], `feeder`, `receiver`, `validator`, `applier`, `bootstrap` | one another |
-//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], [`compare`], `server`, `supervisor`, `begin`, `replica` | |
+//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], [`compare`], `server`, `http`, `supervisor`, `begin`, `replica` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
 
@@ -138,6 +138,8 @@ pub mod entropy;
 pub mod feeder;
 #[cfg(feature = "replication")]
 pub mod follower_node;
+#[cfg(feature = "server")]
+pub mod http;
 pub mod maintenance;
 pub mod node;
 pub mod observed;

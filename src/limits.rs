@@ -158,3 +158,12 @@ pub const REPLICAS_TURN_BYTES: usize = 2 << 20;
 pub const REPLICA_OUTPUT_BYTES: usize = 256 * 1024;
 /// Most bytes of the words that are kept with a halt.
 pub const HALT_EVIDENCE_BYTES_MAX: usize = 2048;
+
+/// Longest head of a request of HTTP.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Most headers of a request of HTTP.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Connections of HTTP at a time; who comes then takes the place of who was answered the longest ago.
+pub const HTTP_SEATS: usize = 1024;
+/// Most bytes of all responses of HTTP that were not sent; past it the one that was begun the longest ago is cut off.
+pub const HTTP_RESPONSES_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -7,6 +7,7 @@
 //! * P5-I…: what replication preserves. R-…, M-…, D-…: the model of history, of visibility, of durability.
 //! * F-…: what happens when something fails, and the one outcome that is required then.
 //! * FMT-…: what the bytes on disk look like (`docs/formats.md`). RESP-…: what clients send and receive (`docs/resp.md`).
+//!   HTTP-…: what is shown to people and programs (`docs/http.md`).
 //! * A-…: what is assumed of the machine.
 //!
 //! Pure: no rule is evaluated here. Who evaluates one cites its id.
@@ -371,6 +372,31 @@ pub const RULES: &[Rule] = &[
         "RESP-END",
         Server,
         "Whatever ends, a client's side, a connection, the committer or the server: what was ordered is carried out or told.",
+    ),
+    rule(
+        "HTTP-REQUEST",
+        Server,
+        "A request only reads, and is read the same in whatever pieces it arrives; what is none, or could be read in two ways, is refused by name and ends the connection.",
+    ),
+    rule(
+        "HTTP-BOUND",
+        Server,
+        "Seats, heads and unread responses are bounded; where one is wanted, who was answered the longest ago gives way, and no clock decides.",
+    ),
+    rule(
+        "HTTP-HOST",
+        Server,
+        "A node that listens on loopback answers only to names of loopback, and no answer may be read by the page of another origin.",
+    ),
+    rule(
+        "HTTP-ENVELOPE",
+        Server,
+        "An answer says of which moment it is, in a stable order and without a time: the same state is the same bytes.",
+    ),
+    rule(
+        "HTTP-OFF",
+        Server,
+        "HTTP shows and changes nothing: without its setting nothing listens, and files and answers to clients are the same bytes either way.",
     ),
     rule(
         "WIRE-FRAME",

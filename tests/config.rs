@@ -129,7 +129,12 @@ fn what_a_server_would_be_refused_for_is_refused_by_the_check() {
         place.refused(&["config", "check", "--data", "d", "--listen", "0.0.0.0:1"], Reason::ConfigNoAuthentication);
     assert!(told.contains("no authentication yet"), "{told}");
     place.ok(&["config", "check", "--data", "d", "--listen", "0.0.0.0:1", "--allow-remote-without-authentication"]);
-    place.refused(&["config", "check", "--data", "d", "--replication", "0.0.0.0:1"], Reason::ConfigNoAuthentication);
+    for setting in ["--replication", "--http"] {
+        let told =
+            place.refused(&["config", "check", "--data", "d", setting, "0.0.0.0:1"], Reason::ConfigNoAuthentication);
+        assert!(told.contains(&format!("setting={}", &setting[2..])), "{told}");
+        place.refused(&["config", "check", "--data", "d", setting, "localhost:1"], Reason::ConfigMalformed);
+    }
 }
 
 #[test]

@@ -24,8 +24,8 @@ use proxy::Proxy;
 use rustix::process::{Pid, Signal, kill_process};
 use served::{Client, bulk, ok};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -424,6 +424,27 @@ fn the_threads_of_a_replica_are_its_stages() {
     let mut client = Client::connect(replica.clients);
     let Value::Error(refused) = client.ask("SET a b") else { panic!("a replica makes no history") };
     assert!(String::from_utf8(refused).unwrap().starts_with("READONLY "));
+}
+
+/// HTTP-OFF: a replica is shown as a primary is, on one thread more.
+#[test]
+fn a_replica_is_shown_over_http() {
+    let place = Place::new();
+    let primary = Running::primary(&place);
+    let from = ["--primary", &primary.replication().to_string(), "--bootstrap", "log", "--http", "127.0.0.1:0"];
+    let arguments = [&["replica", "--data", "r", "--listen", "127.0.0.1:0"][..], &from].concat();
+    let replica = Running::start(&place, &arguments);
+    assert_eq!(replica.threads(7), ["aerodb", "applier", "http", "maintenance", "receiver", "supervisor", "validator"]);
+    let shown = replica.line.split_whitespace().skip_while(|word| *word != "HTTP").nth(2).unwrap();
+    let mut stream = TcpStream::connect(shown).unwrap();
+    stream.write_all(b"GET /v1/status HTTP/1.0\r\n\r\n").unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    let status: serde_json::Value = serde_json::from_str(told.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(status["data"]["identity"]["role"], "replica");
+    assert_eq!(status["data"]["replica"]["primary"], primary.replication().to_string());
+    assert!(status["data"]["replica"]["applied"]["position_string"].is_string(), "{status}");
+    assert_eq!(replica.end(), Some(0));
 }
 
 /// R-AUTHORITY, P5-I16: what a directory is decides who may open it, and nothing is made that no policy allows.

@@ -309,6 +309,55 @@ fn a_build_without_replication_serves_no_replicas() {
     assert!(!place.path("d").exists());
 }
 
+/// The names of the threads of a server. A thread that was just begun has the name of its process until it gives itself its own.
+fn threads(server: &Running) -> Vec<String> {
+    let nameless = |names: &Vec<String>| names.iter().filter(|name| *name == "aerodb").count() > 1;
+    let mut looks = 0..10_000;
+    looks.find_map(|_| Some(names(server)).filter(|names| !nameless(names))).unwrap_or_else(|| names(server))
+}
+
+fn names(server: &Running) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+    let name = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap().trim_end().to_owned()
+    };
+    let mut names: Vec<String> = tasks.map(name).collect();
+    names.sort();
+    names
+}
+
+/// HTTP-OFF: the thread of HTTP, and its address, are there when they are asked for, and only then.
+#[test]
+fn a_node_is_shown_over_http_only_if_that_is_asked_for() {
+    let place = Place::new();
+    let server = Running::start(&mut place.command(&SERVE));
+    assert!(!server.line.contains("HTTP"), "{}", server.line);
+    assert_eq!(threads(&server), ["aerodb", "committer", "maintenance"]);
+    assert_eq!(server.end(Signal::TERM).0, Some(0));
+
+    let server = Running::start(&mut place.command(&[&SERVE[..], &["--http", "127.0.0.1:0"]].concat()));
+    assert_eq!(threads(&server), ["aerodb", "committer", "http", "maintenance"]);
+    let words: Vec<&str> = server.line.split_whitespace().collect();
+    assert_eq!(words[3..7], ["and", "for", "HTTP", "on"]);
+    let mut stream = TcpStream::connect(words[7]).unwrap();
+    stream.write_all(b"GET /v1/status HTTP/1.0\r\n\r\n").unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    let (head, body) = told.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    let status: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(status["data"]["identity"]["role"], "standalone");
+    // Somebody who has not asked yet holds nothing up.
+    let mut open = TcpStream::connect(words[7]).unwrap();
+    let (status, log) = server.end(Signal::TERM);
+    assert_eq!(status, Some(0), "{log}");
+    assert_eq!(open.read(&mut [0]).unwrap_or(0), 0);
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refused(&mut place.command(&[&SERVE[..], &["--http", &address]].concat()), Reason::ServerListenFailed);
+}
+
 /// P5-I16: replicas cost a primary no thread, neither the wish to serve them nor they themselves.
 #[cfg(feature = "replication")]
 #[test]
@@ -317,23 +366,6 @@ fn a_primary_has_the_threads_of_a_standalone_node_however_many_replicas_it_serve
     use aerodb::frame::Frame;
     use feeding::{Came, encoded, fetch, hello};
     use std::io::Write;
-
-    /// The names of the threads of a server. A thread that was just begun has the name of its process until it gives itself its own.
-    fn threads(server: &Running) -> Vec<String> {
-        let nameless = |names: &Vec<String>| names.iter().filter(|name| *name == "aerodb").count() > 1;
-        let mut looks = 0..10_000;
-        looks.find_map(|_| Some(names(server)).filter(|names| !nameless(names))).unwrap_or_else(|| names(server))
-    }
-
-    fn names(server: &Running) -> Vec<String> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
-        let name = |task: std::io::Result<std::fs::DirEntry>| {
-            std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap().trim_end().to_owned()
-        };
-        let mut names: Vec<String> = tasks.map(name).collect();
-        names.sort();
-        names
-    }
 
     let place = Place::new();
     let server = Running::start(&mut place.command(&["serve", "--data", "s", "--listen", "127.0.0.1:0"]));

@@ -7,12 +7,11 @@ mod world;
 
 use aerodb::Database;
 use aerodb::disk::SimDisk;
+use aerodb::http::{self, Pages, Refused, Request, Response};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use served::{Client, Served, ok, pong};
 use std::fs::File;
-#[cfg(feature = "replication")]
 use std::io::{Read, Write};
-#[cfg(feature = "replication")]
 use std::net::TcpStream;
 use world::{init_options, options};
 
@@ -66,6 +65,41 @@ fn thousands_of_idle_clients_cost_the_others_nothing_and_when_files_run_out_the_
 
     #[cfg(feature = "replication")]
     who_waits_for_a_file_comes_in_when_anybody_has_gone();
+    who_waits_for_a_file_is_shown_the_node_when_somebody_has_gone();
+}
+
+/// HTTP-BOUND: where files run out those that are connected are answered, and who comes waits until one of them has gone.
+fn who_waits_for_a_file_is_shown_the_node_when_somebody_has_gone() {
+    struct Short;
+    impl Pages for Short {
+        fn answer(&self, _: &Request) -> Result<Response, Refused> {
+            Ok(Response::text("ok"))
+        }
+    }
+    let http = http::Server::bind(http::Options::new("127.0.0.1:0".parse().unwrap()), Box::new(Short)).unwrap();
+    let http = http.start().unwrap();
+    let connect = || TcpStream::connect(http.local_addr()).unwrap();
+    let ask = |stream: &mut TcpStream| stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let answer = |stream: &mut TcpStream| {
+        let mut bytes = vec![0; http::Response::text("ok").encode(http::Method::Get, true).len()];
+        stream.read_exact(&mut bytes).unwrap();
+        assert!(bytes.ends_with(b"\r\n\r\nok"));
+    };
+    let (mut first, mut second) = (connect(), connect());
+    for stream in [&mut first, &mut second] {
+        ask(stream);
+        answer(stream);
+    }
+    let files = all_files_but_one();
+    let mut waiting = connect();
+    ask(&mut waiting);
+    for _ in 0..10 {
+        ask(&mut first);
+        answer(&mut first);
+    }
+    drop(second);
+    answer(&mut waiting);
+    drop(files);
 }
 
 /// RESP-FLOW, WIRE-BOUND: a client that has gone makes room for a replica, and a replica for a client.

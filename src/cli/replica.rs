@@ -18,6 +18,7 @@ use aerodb::begin::{self, BeginOptions};
 use aerodb::bootstrap::{Transfer, machine::State, worker};
 use aerodb::config::{Again, Bootstrap, Config};
 use aerodb::disk::{Disk, RealDisk, room};
+use aerodb::http;
 use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::replica_state::{Halt, Origin};
 use aerodb::server::lobby::{Board, Lobby};
@@ -37,7 +38,7 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let primary = config.check_replica()?;
     logs::start(config.log_level.value, config.log_format.value);
     let dir = config.directory()?;
-    serve::check_open_files(room::open_files(), config.max_clients.value, 0)?;
+    serve::check_open_files(room::open_files(), config.max_clients.value, 0, serve::http_files(&config))?;
     let order = args::word(matches, "rebootstrap").map(Halt::parse).transpose()?;
     let mut lobby = serve::lobby(&config, config.listen.value, Some(primary))?;
     let address = lobby.local_addr();
@@ -81,15 +82,18 @@ fn follow(
         ..server::Options::new(Arc::clone(replica.database()))
     };
     let server = Server::take_over(options, lobby.close()?)?;
+    let http = serve::http(config, || http::pages::Node::Replica(Arc::clone(&replica)))?;
     let (address, commit) = (server.local_addr(), replica.commit());
     let Identity { database_id, .. } = *replica.identity();
     let halt = replica.status().halt.map(|halt| halt.to_string());
-    let line = format!("listening on {address} (replica of {primary}, database {database_id}, commit {commit})");
+    let shown = serve::http_told(http.as_ref());
+    let line = format!("listening on {address}{shown} (replica of {primary}, database {database_id}, commit {commit})");
     // Whoever waited for the start has read it.
     if recoveries.count() == 0 {
         out.answer(&line, || {
             json!({
                 "listening": address.to_string(),
+                "http": http.as_ref().map(|http| http.local_addr().to_string()),
                 "role": "replica",
                 "primary": primary,
                 "database": database_id.to_string(),
@@ -113,6 +117,8 @@ fn follow(
     if failed.is_none() {
         serve::tell(notify::State::Stopping);
     }
+    // It holds the replica too.
+    drop(http);
     let closed = Arc::into_inner(replica).expect("the server has let go of the replica").close();
     match (stop, failed) {
         // Its failure is what is recovered from.

@@ -15,6 +15,7 @@ use crate::cli::{args, logs, settings};
 use aerodb::committer::Retention;
 use aerodb::config::{Bytes, Config, Given, Origin, Retained};
 use aerodb::disk::{Disk, RealDisk, room};
+use aerodb::http;
 use aerodb::recovery::Progress;
 use aerodb::server::lobby::{Board, Lobby, LobbyOptions};
 use aerodb::server::{self, Server, feeds};
@@ -33,7 +34,7 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     logs::start(config.log_level.value, config.log_format.value);
     let dir = config.directory()?;
     let replicas = if config.replication.value.is_some() { feeds::FILES } else { 0 };
-    check_open_files(room::open_files(), config.max_clients.value, replicas)?;
+    check_open_files(room::open_files(), config.max_clients.value, replicas, http_files(&config))?;
     let lobby = lobby(&config, config.listen.value, None)?;
     prepare(&config, dir, lobby.board())?;
 
@@ -52,15 +53,18 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
         ..server::Options::new(Arc::clone(&database))
     };
     let server = Server::take_over(options, lobby.close()?)?;
+    let http = http(&config, || http::pages::Node::Writer(Arc::clone(&database)))?;
     let (address, commit) = (server.local_addr(), database.status().commit);
     let Identity { role, database_id, .. } = *database.identity();
     let replication = server.replication_addr().map(|address| address.to_string());
     let also = replication.as_ref().map_or_else(String::new, |address| format!(" and for replicas on {address}"));
-    let line = format!("listening on {address}{also} ({role}, database {database_id}, commit {commit})");
+    let shown = http_told(http.as_ref());
+    let line = format!("listening on {address}{also}{shown} ({role}, database {database_id}, commit {commit})");
     out.answer(&line, || {
         json!({
             "listening": address.to_string(),
             "replication": &replication,
+            "http": http.as_ref().map(|http| http.local_addr().to_string()),
             "role": role.name(),
             "database": database_id.to_string(),
             "commit": commit.0,
@@ -73,6 +77,8 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
 
     let stop = server.run();
     tell(State::Stopping);
+    // It holds the database too.
+    drop(http);
     let closed = Arc::into_inner(database).expect("the server has let go of the database").close();
     match (stop, closed) {
         (Ok(stop), closed) => {
@@ -86,6 +92,27 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
             Err(failure)
         }
     }
+}
+
+/// Shows the node over HTTP, if that is wanted.
+pub(super) fn http(config: &Config, node: impl FnOnce() -> http::pages::Node) -> Result<Option<http::Running>> {
+    let Some(listen) = config.http.value else { return Ok(None) };
+    let options = http::Options {
+        allow_remote: config.remote.value,
+        tcp_keepalive: config.tcp_keepalive.value,
+        ..http::Options::new(listen)
+    };
+    http::Server::bind(options, Box::new(node()))?.start().map(Some)
+}
+
+/// Where it does, in the line that says that the node listens.
+pub(super) fn http_told(http: Option<&http::Running>) -> String {
+    http.map_or_else(String::new, |http| format!(" and for HTTP on {}", http.local_addr()))
+}
+
+/// The open files that it needs.
+pub(super) fn http_files(config: &Config) -> u64 {
+    config.http.value.map_or(0, |_| http::server::FILES)
 }
 
 /// Tells the service manager, if there is one that wants to know.
@@ -136,13 +163,14 @@ fn tell_progress(seen: &Progress) {
 }
 
 /// Refuses more clients and replicas than there may be open files, rather than failing in the middle of a commit that needs one.
-pub(super) fn check_open_files(limit: u64, clients: u32, replicas: u64) -> Result<()> {
-    let needed = limits::NODE_FILES.saturating_add(clients.into()).saturating_add(replicas);
+pub(super) fn check_open_files(limit: u64, clients: u32, replicas: u64, http: u64) -> Result<()> {
+    let needed = limits::NODE_FILES.saturating_add(clients.into()).saturating_add(replicas).saturating_add(http);
     if needed <= limit {
         return Ok(());
     }
     let refused = Error::new(Reason::ProcessFileLimit).with("limit", limit).with("needed", needed);
-    Err(refused.with("max-clients", clients).with("replicas", replicas).with("node", limits::NODE_FILES))
+    let refused = refused.with("max-clients", clients).with("replicas", replicas).with("http", http);
+    Err(refused.with("node", limits::NODE_FILES))
 }
 
 /// Refuses a file system that a node would fill at once: the segment it writes and the next, and every table that may be waiting to
@@ -224,8 +252,8 @@ mod tests {
     #[test]
     fn clients_and_node_must_fit_into_the_limit_of_open_files() {
         let needed = limits::NODE_FILES + 100;
-        check_open_files(needed, 70, 30).unwrap();
-        let error = check_open_files(needed - 1, 70, 30).unwrap_err();
+        check_open_files(needed, 60, 30, 10).unwrap();
+        let error = check_open_files(needed - 1, 60, 30, 10).unwrap_err();
         assert_eq!(error.reason(), Reason::ProcessFileLimit);
         let facts = (error.fact("limit"), error.fact("needed"));
         assert_eq!(facts, (Some((needed - 1).to_string().as_str()), Some(needed.to_string().as_str())));

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, bool, &[&str])] = &[
             "status",
             "supervisor",
             "server",
+            "http",
             "explain",
             "begin",
             "replica",
