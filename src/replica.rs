@@ -7,10 +7,11 @@
 //!
 //! Each stage has its thread, and a bounded queue before it. What a stage hands on it has finished with, so a stop goes through them from
 //! the front: the Receiver ends, then the Validator behind the last chunk, then the Applier behind the last proven record. A replica that was halted opens,
-//! proves what it holds, shows what halted it, and does no more.
+//! proves what it holds, shows what halted it, and does no more. One that halts because the logs part asks where (`forks`); nothing waits for that.
 //!
 //! It answers reads at what is applied, if the gate admits them (`gate`): whether it is connected plays no part in that.
 
+mod forks;
 pub(crate) mod parts;
 
 use crate::applier;
@@ -29,6 +30,7 @@ use crate::position::{LogPoint, Position};
 use crate::published::{Fact, Signal};
 use crate::queue::{self, Sender};
 use crate::reason::Reason;
+use crate::receiver::fork::Own;
 use crate::receiver::{self, Progress, Received, worker::Order};
 use crate::recovery::{self, Init, Options};
 use crate::replica_state::{Halt, StateStore};
@@ -40,6 +42,7 @@ use crate::validator;
 use crate::wal::{Extent, LogWriter};
 use crate::wire::Waker;
 use crate::wire::link::TcpLink;
+use forks::Forks;
 use parts::{Following, Parts, close_reads};
 use std::path::Path;
 
@@ -225,6 +228,10 @@ struct Shared {
     applier_hook: sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// The Applier was started, and has not ended.
     applies: Fact<bool>,
+    /// Where it is asked where the logs part.
+    forks: Forks,
+    /// The log, for who asks: how it ends is known once it has halted.
+    own: Own,
     /// Raised behind each look of the Supervisor, so behind every change of what is shown.
     looked: Signal,
 }
@@ -317,6 +324,9 @@ impl Replica {
         let maintained = |base, log: &LogWriter| Database::maintained(base, log, calls, &sync::spawn);
         let (mut database, parts) = Parts::open(&options, &following, Some(call), maintained)?;
         database.follow(&primary);
+        let identity = *database.identity();
+        let log = recovery::log_options(&options.disk, &options.dir, &identity, options.extend_bytes);
+        let own = Own { identity, log, end: LogPoint::default() };
         let halted = parts.is_halted();
         let Parts { receiver, validator, applier, supervisor, .. } = parts;
         let (link, waker) = TcpLink::new(&primary, tcp_keepalive)
@@ -336,6 +346,8 @@ impl Replica {
             retention: options.retention,
             applier_hook: sync::Mutex::new(None),
             applies: Fact::new(false),
+            forks: Forks::new(&primary, tcp_keepalive),
+            own,
             looked: Signal::new(),
         });
         let (orders, inbox) = queue::bounded(4);
@@ -380,6 +392,7 @@ impl Replica {
                     || shared.stages.facts(),
                     || shared.stages.fault(),
                     |action, supervisor| shared.act(action, supervisor, &orders),
+                    |supervisor| shared.attend(supervisor),
                     || shared.looked.raise(),
                 )
             };
@@ -549,6 +562,7 @@ impl Replica {
         if let Some(supervisor) = self.supervisor.take() {
             outcome = outcome.and(ended("supervisor", supervisor));
         }
+        self.shared.forks.end();
         // Whoever else has it closes it when they let go of it.
         let closed = self.database.take().and_then(Arc::into_inner).map_or(Ok(()), Database::close);
         outcome.and(closed)
@@ -564,13 +578,26 @@ impl Drop for Replica {
 }
 
 impl Shared {
-    fn act(&self, action: Action, supervisor: &Supervisor, orders: &Sender<Order>) {
+    /// Has the halt say what was found of it since.
+    fn attend(&self, supervisor: &mut Supervisor) {
+        if let Some(found) = self.forks.found() {
+            supervisor.tell(&found);
+            *sync::lock(&self.halt) = supervisor.halt().cloned();
+        }
+    }
+
+    fn act(self: &Arc<Self>, action: Action, supervisor: &Supervisor, orders: &Sender<Order>) {
         let order = match action {
             Action::Connect(after_seconds) => Order::Connect { after_seconds },
             Action::Halt => {
                 // Reads end before anybody is shown what ended them.
                 close_reads(&self.store, supervisor.halt());
                 *sync::lock(&self.halt) = supervisor.halt().cloned();
+                if supervisor.halt().is_some_and(|halt| halt.reason == Reason::HistoryDiverged) {
+                    let end = self.stages.shown().validated.get().point;
+                    let shared = Arc::clone(self);
+                    self.forks.ask(Own { end, ..self.own.clone() }, move || shared.stages.call());
+                }
                 Order::Stop
             }
             Action::Stop => Order::Stop,

@@ -11,9 +11,11 @@
 //! byte counts as received when it is durable (P5-I5).
 //!
 //! * [`Receiver`]: the core, without a thread or a socket; the simulator uses it as it is.
+//! * [`fork`]: where a log that is not the primary's parts from it, asked once the replica has halted.
 //! * [`machine`]: its states. [`worker`]: the thread, over a [`worker::Link`].
 
 mod core;
+pub mod fork;
 mod incoming;
 strict! { machine }
 pub mod worker;

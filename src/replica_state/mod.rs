@@ -271,6 +271,18 @@ impl StateStore {
         self.put_in_both(ReplicaState { halt, ..self.newest.state.clone() }).map(|()| true)
     }
 
+    /// Puts what was found out since before the evidence of the halt that is kept. Its name stays what it is.
+    ///
+    /// # Errors
+    /// `replication.stopped` after an earlier failure; those of the disk.
+    pub fn tell(&mut self, found: &str) -> Result<()> {
+        self.check_usable()?;
+        let Some(halt) = self.newest.state.halt.clone() else { return Ok(()) };
+        let evidence = format!("{found}; {}", halt.evidence);
+        let evidence = codec::shortened(&evidence, limits::HALT_EVIDENCE_BYTES_MAX).to_owned();
+        self.put_in_both(ReplicaState { halt: Some(Halt { evidence, ..halt }), ..self.newest.state.clone() })
+    }
+
     /// The halt that is kept, if it has this name.
     ///
     /// # Errors

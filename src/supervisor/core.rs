@@ -122,6 +122,13 @@ impl Supervisor {
         self.kept.state().halt.as_ref()
     }
 
+    /// More is known of what halted it. That it halted does not depend on it; nor does what is lost where it can't be kept.
+    pub fn tell(&mut self, found: &str) {
+        if let Err(error) = self.kept.tell(found) {
+            log::error!(target: "replica", code = error.reason().name(); "what was found of the halt is not kept: {error}");
+        }
+    }
+
     /// What it failed at itself: nobody else can say so.
     #[must_use]
     pub fn fault(&self) -> Option<&Error> {

@@ -1,7 +1,7 @@
 //! The Supervisor's thread: it waits to be called, looks, and acts.
 //!
 //! A call that is pending counts for all that come before it is taken, so nobody waits to call. When the last caller is gone it ends. Behind
-//! each look it says that it has looked: whoever waits for something that is shown looks then.
+//! each look it attends to what else is there, and says that it has looked: whoever waits for something that is shown looks then.
 
 use super::core::{Action, Facts, Supervisor};
 use crate::error::{Error, Result};
@@ -18,6 +18,7 @@ pub fn run(
     facts: impl Fn() -> Facts,
     fault: impl Fn() -> Option<Error>,
     mut act: impl FnMut(Action, &Supervisor),
+    mut attend: impl FnMut(&mut Supervisor),
     looked: impl Fn(),
 ) -> Result<()> {
     if seeded("the supervisor waits before it has looked") && calls.recv().is_err() {
@@ -30,6 +31,7 @@ pub fn run(
             act(action, &core);
         }
         core.acted();
+        attend(&mut core);
         looked();
         if calls.recv().is_err() {
             break;

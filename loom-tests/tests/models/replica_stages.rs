@@ -146,7 +146,7 @@ fn a_rejection_ends_a_receiver_that_sleeps_and_is_kept() {
                     Action::Halt => stages.order(&orders, Order::Stop),
                     Action::Stop => unreachable!("a rejection halts"),
                 };
-                supervisor::worker::run(supervisor, &calls, || stages.facts(), || stages.fault(), act, || ())
+                supervisor::worker::run(supervisor, &calls, || stages.facts(), || stages.fault(), act, |_| (), || ())
             }
         });
         let validating = start({

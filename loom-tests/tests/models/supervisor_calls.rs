@@ -38,7 +38,7 @@ fn supervise(
             seen(&facts);
             facts
         };
-        worker::run(supervisor, &calls, facts, || stages.fault(), act, || ())
+        worker::run(supervisor, &calls, facts, || stages.fault(), act, |_| (), || ())
     })
 }
 
