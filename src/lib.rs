@@ -61,7 +61,7 @@
 //! | formats | [`codec`], [`record`], [`batch`], [`gate`], [`json`], `frame`, `chunk`, `resp` | disks and threads; they never panic |
 //! | stores | [`identity`], [`wal`], [`store`], `replica_state` | who calls them |
 //! | components | [`committer`], [`maintenance`], `feeder`, `receiver`, `validator`, `applier`, `bootstrap` | one another |
-//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], [`compare`], `server`, `http`, `supervisor`, `begin`, `replica` | |
+//! | composition | [`recovery`], [`node`], [`database`], [`verify`], [`backup`], [`compare`], [`explain`], `server`, `http`, `supervisor`, `begin`, `replica` | |
 //!
 //! Every rule has an id, in [`rules`] and in `docs/`; every refusal has a [`Reason`].
 
@@ -134,6 +134,7 @@ pub mod compare;
 pub mod database;
 pub mod disk;
 pub mod entropy;
+pub mod explain;
 #[cfg(feature = "replication")]
 pub mod feeder;
 #[cfg(feature = "replication")]

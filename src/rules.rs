@@ -546,6 +546,12 @@ pub const RULES: &[Rule] = &[
         "Whether a read is admitted is decided from published facts by one table of rules, the same for every way to ask.",
     ),
     rule(
+        "EXPL-TABLE",
+        Reads,
+        "An explanation is made of what decided, by the tables that decided; what is missing is undetermined, never inferred.",
+    ),
+    rule("EXPL-BYTES", Reads, "The same state gives an explanation of the same bytes."),
+    rule(
         "A-SECTOR",
         Ground,
         "A crash leaves an aligned sector of 512 bytes as it was or as it was written, never a mixture.",

@@ -212,6 +212,7 @@ fn generated_tables_of_the_documents_are_those_of_the_program() {
         model("REPL", &family("REPL-")),
         model("SNAP", &family("SNAP-")),
         model("READ", &family("READ-")),
+        model("EXPL", &family("EXPL-")),
         model("RC", &family("RC-")),
         model("A", &family("A-")),
         model("limits", &limit_table()),

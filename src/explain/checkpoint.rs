@@ -1,0 +1,106 @@
+//! Why the checkpoint is where it is: what the runs hold durably, what a restart would replay, and what stands between.
+//!
+//! A checkpoint is never built on what may be lost: it holds what the log has made durable, and the log behind it is replayed at a start.
+
+use super::{Applied, Conclusion, Explanation, Kind, fact};
+use crate::database::{Database, Status};
+use crate::error::Error;
+
+/// Explains the checkpoint of a node that runs.
+#[must_use]
+pub fn checkpoint(database: &Database) -> Explanation {
+    let Status { checkpoint, durable, commit, floor, log_oldest, runs, proofs, maintenance, .. } = database.status();
+    let status = database.status();
+    let behind = durable.position.since(checkpoint.position);
+    let run_bytes = runs.iter().fold(0_u64, |bytes, run| bytes.saturating_add(run.size));
+    let first = runs.first().map_or_else(|| "none".to_owned(), |run| run.id.first.to_string());
+    let last = runs.last().map_or_else(|| "none".to_owned(), |run| run.id.last.to_string());
+    let whole = runs.last().is_none_or(|run| run.id.last <= checkpoint.commit);
+    let fault = status.write_fault.clone();
+    let blocked = maintenance.blocked.clone().unwrap_or_else(|| "nothing".to_owned());
+    let rules = vec![
+        Applied::new(
+            "D-ACK",
+            checkpoint.position <= durable.position,
+            vec![fact("checkpoint_position", checkpoint.position), fact("durable_position", durable.position)],
+        ),
+        Applied::new(
+            "R-CUT",
+            whole,
+            vec![
+                fact("checkpoint_commit", checkpoint.commit),
+                fact("runs", runs.len()),
+                fact("run_bytes", run_bytes),
+                fact("first_commit", first),
+                fact("last_commit", last),
+            ],
+        ),
+        Applied::new(
+            "P5-I11",
+            log_oldest <= checkpoint.position,
+            vec![
+                fact("log_oldest", log_oldest),
+                fact("replay_from", checkpoint.position),
+                fact("replay_to", durable.position),
+                fact("replay_bytes", behind),
+            ],
+        ),
+        Applied::new(
+            "REPL-PROOF",
+            true,
+            vec![
+                fact("logged", proofs.logged),
+                fact("compared", proofs.compared),
+                fact("waiting", proofs.waiting),
+                fact("missed", proofs.missed),
+                fact("owed", proofs.owed),
+            ],
+        ),
+        Applied::new(
+            "D-FSYNC",
+            fault.is_none(),
+            vec![
+                fact("maintenance", maintenance.state),
+                fact("blocked", blocked),
+                fact("sealed_tables", status.sealed_tables),
+                fact("merges_due", status.merges_due),
+                fact("pinned", status.checkpoints),
+            ],
+        ),
+    ];
+    let observed = vec![
+        fact("role", status.identity.role),
+        fact("commit", commit),
+        fact("floor", floor),
+        fact("durable", durable),
+        fact("checkpoint", checkpoint),
+        fact("views", status.views),
+    ];
+    Explanation {
+        kind: Kind::Checkpoint,
+        observed,
+        inputs: Vec::new(),
+        rules,
+        conclusion: conclusion(fault, checkpoint.commit, behind),
+        missing: Vec::new(),
+    }
+}
+
+fn conclusion(fault: Option<Error>, commit: crate::CommitId, behind: u64) -> Conclusion {
+    match fault {
+        Some(error) => Conclusion {
+            outcome: "stopped",
+            sentence: format!(
+                "Everything up to commit {commit} is in the runs; no further checkpoint is made before a restart."
+            ),
+            error: Some(error),
+        },
+        None => Conclusion {
+            outcome: "durable",
+            sentence: format!(
+                "Everything up to commit {commit} is in the runs; a restart would replay {behind} bytes of log."
+            ),
+            error: None,
+        },
+    }
+}

@@ -1,0 +1,53 @@
+//! An explanation as lines for a person.
+//!
+//! The same facts in the same order as for programs: what was concluded first, because that is what is looked for at three in the morning, then the rules
+//! that do not hold, and then all the rest.
+
+use super::{Conclusion, Explanation, Facts};
+use crate::gate::Evaluation;
+use std::fmt;
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Conclusion { outcome, sentence, error } = &self.conclusion;
+        writeln!(f, "{}: {outcome}", self.kind)?;
+        writeln!(f, "  {sentence}")?;
+        if let Some(error) = error {
+            writeln!(f, "  code      {}", error.reason())?;
+            writeln!(f, "  evidence  {}", line(&error.evidence().to_vec()))?;
+            writeln!(f, "  do        {}", error.reason().remedy())?;
+        }
+        for missing in &self.missing {
+            writeln!(f, "  missing   {missing}")?;
+        }
+        if !self.inputs.is_empty() {
+            writeln!(f, "asked       {}", line(&self.inputs))?;
+        }
+        writeln!(f, "rules")?;
+        for applied in &self.rules {
+            let word = match applied.evaluation {
+                Evaluation::Holds => "holds",
+                Evaluation::Fails => "FAILS",
+                Evaluation::Undetermined(_) => "unknown",
+            };
+            let subject = if applied.subject.is_empty() { String::new() } else { format!("{}: ", applied.subject) };
+            writeln!(f, "  {word:8}  {:14}  {subject}{}", applied.rule, applied.description())?;
+            if let Evaluation::Undetermined(why) = applied.evaluation {
+                writeln!(f, "{:28}{why}", "")?;
+            }
+            if !applied.evidence.is_empty() {
+                writeln!(f, "{:28}{}", "", line(&applied.evidence))?;
+            }
+        }
+        writeln!(f, "observed")?;
+        for (name, value) in &self.observed {
+            writeln!(f, "  {name:26}{value}")?;
+        }
+        Ok(())
+    }
+}
+
+fn line(facts: &Facts) -> String {
+    let facts: Vec<String> = facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    facts.join(", ")
+}
