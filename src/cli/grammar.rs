@@ -4,6 +4,7 @@
 //! examples that work as they stand.
 
 use crate::cli::{bytes, settings};
+use aerodb::explain::Kind;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::ffi::OsString;
@@ -43,6 +44,7 @@ pub(crate) fn grammar(server: bool) -> Command {
             del(server),
             scan(server),
             status(server),
+            explain(server),
             checkpoint(),
             floor(),
             wal(),
@@ -199,6 +201,27 @@ fn status(server: bool) -> Command {
         "  aerodb status data\n  aerodb status data --json\n  aerodb status --addr localhost:6380",
     ))
     .arg(json())
+}
+
+fn explain(server: bool) -> Command {
+    let key = Arg::new("KEY").value_parser(value_parser!(OsString)).allow_negative_numbers(true);
+    on_node(server, command(
+        "explain",
+        "Explain, with the rules and their evidence, why a node is what it is",
+        "  aerodb explain data                        (would it open, and if not, why)\n  aerodb explain data read apple --at 17\n  \
+         aerodb explain --addr localhost:6380       (does it follow, may it be read)\n  aerodb explain --addr localhost:6380 read apple --json",
+    ))
+    .arg(
+        Arg::new("TOPIC")
+            .value_parser(PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name())))
+            .help("What is to be explained [default: recovery of a directory, replication of a server]"),
+    )
+    .arg(key.help("The key of a read, with escapes"))
+    .args([
+        at(),
+        option("at-least", "N", "Read at commit N or a later one"),
+        json(),
+    ])
 }
 
 fn checkpoint() -> Command {

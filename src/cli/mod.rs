@@ -13,7 +13,7 @@
 //! Deliberately absent: decisions. What may be written, read or opened is the library's to say.
 //!
 //! * `grammar`: commands, options and their help. `args`, `bytes`: what the arguments mean.
-//! * `edit`, `read`, `status`, `records`, `tools`, `compare`, `registry`, `demo`, `bench`: the commands.
+//! * `edit`, `read`, `status`, `explain`, `records`, `tools`, `compare`, `registry`, `demo`, `bench`: the commands.
 //! * `session`: a node for the length of a command. `remote`: a server in its place. `node`: a server that is compared.
 //! * `settings`, `serve`: a node for clients, and what it is started with.
 //! * `output`: standard output. `failure`: how a refusal is told. `logs`: what is said meanwhile.
@@ -24,6 +24,7 @@ mod bytes;
 mod compare;
 mod demo;
 mod edit;
+mod explain;
 mod failure;
 mod grammar;
 mod logs;
@@ -91,6 +92,7 @@ fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Resul
         "get" => read::get(matches, out),
         "scan" => read::scan(matches, out),
         "status" => status::status(matches, out),
+        "explain" => explain::explain(matches, out),
         "wal" => records::wal(matches, out),
         "verify" => tools::verify(matches, out),
         "compare" => compare::compare(matches, out),

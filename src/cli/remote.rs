@@ -7,10 +7,11 @@
 //! Used by `read`, `edit`, `status` and, of a running node that is compared, `node`. What a server may send is bounded by `resp`; a range is taken row by row.
 
 use crate::cli::bytes;
+use aerodb::explain::Kind;
 use aerodb::resp::encode_request;
 use aerodb::resp::response::{Bounds, Piece, Responses, Value};
 use aerodb::wire::blocking::Connection;
-use aerodb::{CommitId, Direction, Error, History, LogPoint, Position, Range, Reason, Result};
+use aerodb::{CommitId, Direction, Error, History, LogPoint, Position, Range, Reason, Result, Wish};
 use std::fmt;
 use std::ops::{self, Bound, RangeBounds};
 
@@ -78,6 +79,25 @@ impl Server {
     pub(crate) fn get(&mut self, key: &[u8], at: CommitId) -> Result<Option<Vec<u8>>> {
         let value = self.ask(&[b"AERO.AT", at.to_string().as_bytes(), b"GET", key])?;
         if value == Value::Null { Ok(None) } else { self.bytes(value).map(Some) }
+    }
+
+    /// What the server explains.
+    ///
+    /// # Errors
+    /// Those of the connection, and what the server refuses.
+    pub(crate) fn explain(&mut self, kind: Kind, key: Option<&[u8]>, wish: &Wish, json: bool) -> Result<String> {
+        let [at, at_least] = [wish.at, wish.at_least].map(|commit| commit.map(|commit| commit.to_string()));
+        let mut request: Vec<&[u8]> = vec![b"AERO.EXPLAIN", kind.name().as_bytes()];
+        request.extend(key);
+        for (word, commit) in [("AT", &at), ("ATLEAST", &at_least)] {
+            request.extend(commit.iter().flat_map(|commit| [word.as_bytes(), commit.as_bytes()]));
+        }
+        if json {
+            request.push(b"JSON");
+        }
+        let value = self.ask(&request)?;
+        let text = self.bytes(value)?;
+        String::from_utf8(text).map_err(|_| self.not_understood("an explanation that is no text"))
     }
 
     /// The rows of a range at a commit, each as it arrives.

@@ -12,12 +12,14 @@
 //! Deliberately absent: decisions. Nothing in the product depends on an explanation, and making one changes nothing (P5-I15).
 
 mod checkpoint;
+#[cfg(feature = "replication")]
+mod followed;
 mod read;
 mod recovery;
 mod replication;
-#[cfg(feature = "replication")]
 mod segment;
 mod text;
+mod topic;
 
 pub use checkpoint::checkpoint;
 pub use read::{VERSIONS_MAX, read};
@@ -25,6 +27,7 @@ pub use recovery::{examined, recovery};
 pub use replication::replication;
 #[cfg(feature = "replication")]
 pub use segment::segment;
+pub use topic::{Topic, of};
 
 use crate::error::Error;
 use crate::gate::Evaluation;

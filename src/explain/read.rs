@@ -31,7 +31,7 @@ pub fn read(database: &Database, key: &[u8], wish: &Wish) -> Explanation {
         Some(error) => error,
         None => check.refusal(&facts, wish),
     });
-    let conclusion = match (versions(database, key, facts.applied), refused) {
+    let conclusion = match (versions(database, key, facts.applied, facts.floor), refused) {
         (Ok(versions), refused) => {
             let visible = visible(&mut rules, &versions, view);
             if versions.len() == VERSIONS_MAX {
@@ -62,13 +62,20 @@ pub fn read(database: &Database, key: &[u8], wish: &Wish) -> Explanation {
 /// A version: the commit that wrote it, and how long it is, unless it says that the key is gone.
 type Version = (CommitId, Option<usize>);
 
-/// The versions of a key, the newest first.
-fn versions(database: &Database, key: &[u8], newest: CommitId) -> Result<Vec<Version>> {
+/// The versions of a key that have to be kept, the newest first. What the floor lets go, older versions and a tombstone behind which nothing is left, may be
+/// there still or not: that says when maintenance worked, and nothing about the read.
+fn versions(database: &Database, key: &[u8], newest: CommitId, floor: CommitId) -> Result<Vec<Version>> {
     let view = database.view(None)?;
     let (mut versions, mut at) = (Vec::new(), Some(newest.min(view.commit())));
     while let Some(commit) = at.filter(|_| versions.len() < VERSIONS_MAX) {
         let Some(version) = view.version(key, commit)? else { break };
-        versions.push(version);
+        let (commit, len) = version;
+        if commit > floor || len.is_some() {
+            versions.push(version);
+        }
+        if commit <= floor {
+            break;
+        }
         at = version.0.0.checked_sub(1).map(CommitId);
     }
     Ok(versions)
@@ -104,7 +111,7 @@ fn found(visible: Option<Version>, view: CommitId) -> Conclusion {
             ("value", format!("At commit {view} the key has the {len} bytes that commit {commit} wrote."))
         }
         Some((commit, None)) => ("absent", format!("At commit {view} the key is absent: commit {commit} deleted it.")),
-        None => ("absent", format!("At commit {view} the key is absent: nothing that is kept wrote it before.")),
+        None => ("absent", format!("At commit {view} the key is absent: nothing that has to be kept wrote it.")),
     };
     Conclusion { outcome, sentence, error: None }
 }

@@ -3,13 +3,19 @@
 //! The Receiver and the Validator say what did not prove itself, where, and by which fact; that is kept with the halt, over restarts. Here it is put beside the
 //! rules that a segment has to obey. What was not reached is not evaluated: the first that fails ends the proof.
 
-use super::{Applied, Conclusion, Explanation, Facts, Kind, fact};
-use crate::gate::Evaluation;
-use crate::reason::Reason;
-use crate::replica::ReplicaStatus;
-use crate::replica_state::Halt;
+use super::{Conclusion, Explanation, Kind, fact};
+use crate::database::Database;
+#[cfg(feature = "replication")]
+use {
+    super::{Applied, Facts},
+    crate::gate::Evaluation,
+    crate::reason::Reason,
+    crate::replica::ReplicaStatus,
+    crate::replica_state::Halt,
+};
 
 /// The rules of a segment in the order in which they are proven, and what breaks each.
+#[cfg(feature = "replication")]
 const PROOF: [(&str, &[Reason]); 5] = [
     ("WIRE-FRAME", &[Reason::ProtocolMalformed]),
     ("WIRE-PULL", &[Reason::ProtocolUnexpected, Reason::ReplicationNotAsked]),
@@ -18,9 +24,27 @@ const PROOF: [(&str, &[Reason]); 5] = [
     ("F-D1", &[Reason::HistoryDiverged, Reason::HistoryAhead, Reason::StateDiverged]),
 ];
 
+/// Of a node that follows nobody.
+pub(super) fn no_log_is_received(database: &Database) -> Explanation {
+    Explanation {
+        kind: Kind::Segment,
+        observed: vec![fact("role", database.identity().role)],
+        inputs: Vec::new(),
+        rules: Vec::new(),
+        conclusion: Conclusion {
+            outcome: "none received",
+            sentence: "This node makes its own log and receives none.".to_owned(),
+            error: None,
+        },
+        missing: Vec::new(),
+    }
+}
+
 /// Explains what was rejected, if anything was.
+#[cfg(feature = "replication")]
 #[must_use]
-pub fn segment(status: &ReplicaStatus) -> Explanation {
+pub fn segment(database: &Database, replica: Option<&ReplicaStatus>) -> Explanation {
+    let Some(status) = replica else { return no_log_is_received(database) };
     let halt = status.halt.as_ref();
     let broken = halt.and_then(|halt| PROOF.iter().position(|(_, reasons)| reasons.contains(&halt.reason)));
     let rules = PROOF.iter().enumerate().map(|(index, (rule, _))| match (halt, broken) {
@@ -31,6 +55,7 @@ pub fn segment(status: &ReplicaStatus) -> Explanation {
         _ => Applied::new(rule, true, Vec::new()),
     });
     let observed = vec![
+        fact("role", database.identity().role),
         fact("received_position", status.received.received),
         fact("seen_position", status.validated.seen),
         fact("validated", status.validated.point),
@@ -51,16 +76,11 @@ pub fn segment(status: &ReplicaStatus) -> Explanation {
             error: None,
         },
     };
-    Explanation {
-        kind: Kind::Segment,
-        observed,
-        inputs: Vec::new(),
-        rules: rules.collect(),
-        conclusion,
-        missing: Vec::new(),
-    }
+    let (kind, inputs, missing) = (Kind::Segment, Vec::new(), Vec::new());
+    Explanation { kind, observed, inputs, rules: rules.collect(), conclusion, missing }
 }
 
+#[cfg(feature = "replication")]
 fn evidence(halt: &Halt) -> Facts {
     vec![fact("code", halt.reason), fact("position", halt.position), fact("evidence", &halt.evidence)]
 }

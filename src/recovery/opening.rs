@@ -57,6 +57,15 @@ impl Kept {
         let _ = end;
         Ok(())
     }
+
+    /// What halted an earlier run stays in force: nothing is read before that is cleared.
+    fn bar_reads(&self, store: &Store) {
+        #[cfg(feature = "replication")]
+        if let Some(halt) = self.0.as_ref().and_then(|kept| kept.state().halt.as_ref()) {
+            store.bar_reads(Error::new(Reason::ReplicaHalted).with("halt", halt).with("evidence", &halt.evidence));
+        }
+        let _ = store;
+    }
 }
 
 /// A directory whose lock is held, and of which it is known whose it is.
@@ -199,6 +208,7 @@ impl Entered<'_> {
             kept.check_log(found.end)?;
             Ok((log, found))
         })?;
+        kept.bar_reads(&replay.store);
         steps.take(State::Publishing, |step, _| replay.publish(step))?;
         let Replay { store, applier, maintenance, records: records_replayed, .. } = replay;
         let floor = store.state().floor;

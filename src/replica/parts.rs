@@ -83,6 +83,10 @@ fn recover(
 
 /// Ends reading: the replica has halted. What is proven and not applied is in the log, and the next start applies it.
 pub(crate) fn close_reads(store: &Store, halt: Option<&Halt>) {
-    let halt = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
-    store.halt(&Error::new(Reason::ReplicaHalted).with("halt", halt));
+    let named = halt.map_or_else(|| "not kept".to_owned(), Halt::to_string);
+    let halted = Error::new(Reason::ReplicaHalted).with("halt", named);
+    store.halt(&match halt {
+        Some(halt) => halted.with("evidence", &halt.evidence),
+        None => halted,
+    });
 }

@@ -90,6 +90,8 @@ pub struct Store {
     published: Published,
     halted: FirstFault,
     stopped: FirstFault,
+    /// What an earlier run was halted by: nothing is read, and all else goes on.
+    barred: OnceLock<Error>,
     /// The role under which it is read; none before it is recovered.
     role: OnceLock<Role>,
     /// The last commit whose record is proven to be the primary's, on a node that follows one.
@@ -143,6 +145,7 @@ impl Store {
             published: Published::new(manifest.point.commit),
             halted: FirstFault::new(),
             stopped: FirstFault::new(),
+            barred: OnceLock::new(),
             role: OnceLock::new(),
             proven: Published::new(manifest.point.commit),
             changed: Signal::new(),
@@ -238,6 +241,13 @@ impl Store {
         let _ = self.role.set(role);
     }
 
+    /// Refuses every read from here on: an earlier run of this node was halted, and nobody has cleared that.
+    #[cfg(feature = "replication")]
+    pub(crate) fn bar_reads(&self, fault: Error) {
+        // The first says what the others would.
+        let _ = self.barred.set(fault);
+    }
+
     /// Every commit up to this one is proven to be the primary's. Said before any of them is applied.
     pub fn prove_to(&self, commit: CommitId) {
         self.proven.publish(commit);
@@ -257,7 +267,8 @@ impl Store {
             Some(role) if role.writes() => (Phase::Open, Authority::Writer, Prefix::Own),
             Some(_) => (Phase::Open, Authority::Follower, Prefix::Proven(self.proven.commit())),
         };
-        Facts { authority, phase, halted: seen.halted, prefix, applied: seen.commit, floor, line }
+        let halted = seen.halted || self.barred.get().is_some();
+        Facts { authority, phase, halted, prefix, applied: seen.commit, floor, line }
     }
 
     /// The commit to read at and a state that holds it, if the gate admits it.
@@ -289,7 +300,7 @@ impl Store {
     /// A read that the gate refuses. What halted the node says more than that it has.
     #[cold]
     fn refused(&self, check: Check, facts: &Facts, wish: &Wish) -> Error {
-        let fault = if check == Check::Halt { self.halted.get() } else { None };
+        let fault = if check == Check::Halt { self.halted.get().or_else(|| self.barred.get().cloned()) } else { None };
         fault.unwrap_or_else(|| check.refusal(facts, wish))
     }
 

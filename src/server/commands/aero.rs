@@ -5,11 +5,11 @@
 
 use crate::commit_id::CommitId;
 use crate::error::Error;
+use crate::explain::{self, Kind, Topic};
 use crate::gate::Wish;
 use crate::limits;
 use crate::position::{History, LogPoint, Position};
 use crate::reason::Reason;
-use crate::resp::Out;
 use crate::server::commands::data::Data;
 use crate::server::commands::jobs::{Job, Reads, Rows};
 use crate::server::commands::scan::scan_at;
@@ -51,9 +51,38 @@ pub(super) fn floor(session: &mut Session, _: Words<'_>, context: &mut Context<'
     Step::Replied
 }
 
-/// AERO.EXPLAIN
-pub(super) fn explain(_: Words<'_>, out: &mut Out<'_>) {
-    out.error("ERR AERO.EXPLAIN is not supported yet: INFO aerodb shows the state of this node");
+/// `AERO.EXPLAIN REPLICATION|READ|RECOVERY|CHECKPOINT|SEGMENT [key] [AT commit] [ATLEAST commit] [ON commit position history] [JSON]`
+pub(super) fn explain(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+    let (topic, json) = match topic(words) {
+        Ok(asked) => asked,
+        Err(text) => return session.refuse(text, out),
+    };
+    // What it may look up is that of one command that reads as much as a turn may.
+    context.count_read(limits::TURN_BYTES / 8);
+    #[cfg(feature = "replication")]
+    let explanation = {
+        let status = context.options.replica.as_ref().map(|replica| replica.status());
+        explain::of(&topic, context.database, status.as_ref())
+    };
+    #[cfg(not(feature = "replication"))]
+    let explanation = explain::of(&topic, context.database);
+    let text = if json { explanation.json().to_string() } else { explanation.to_string() };
+    session.out(out).bulk(text.as_bytes());
+    Step::Replied
+}
+
+/// What is to be explained, and whether as JSON.
+fn topic(words: Words<'_>) -> std::result::Result<(Topic, bool), &'static str> {
+    const UNKNOWN: &str = "ERR AERO.EXPLAIN explains REPLICATION, READ key, RECOVERY, CHECKPOINT or SEGMENT";
+    let kind = Kind::ALL.iter().find(|kind| words.is(1, kind.name())).ok_or(UNKNOWN)?;
+    let reads = *kind == Kind::Read;
+    let (key, behind) = if reads { (Some(words.get(2).ok_or(UNKNOWN)?), 2) } else { (None, 1) };
+    let (wish, waits, rest) = wish(words.behind(behind))?;
+    let json = rest.len() == 1 && rest.is(0, "JSON");
+    if waits || (!reads && wish != Wish::newest()) || !(json || rest.is_empty()) {
+        return Err(SYNTAX_ERROR);
+    }
+    Topic::of(*kind, key, wish).map(|topic| (topic, json)).ok_or(UNKNOWN)
 }
 
 /// `AERO.WAITFOR commit`

@@ -213,11 +213,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "aero.explain",
-        syntax: "AERO.EXPLAIN …",
-        arity: -1,
-        summary: "Comes with explanations",
-        reply: "refused for now",
-        run: Run::Pure(aero::explain),
+        syntax: "AERO.EXPLAIN REPLICATION|READ key [AT commit] [ATLEAST commit] [ON commit position history]|RECOVERY|CHECKPOINT|SEGMENT [JSON]",
+        arity: -2,
+        summary: "Explain, with the rules and their evidence: whether this node follows and may be read, what a read of a key finds, what opening found, what a restart would replay, why log was rejected",
+        reply: "text, or JSON",
+        run: Run::AfterOrders(aero::explain),
         ..AERO
     },
     Command {

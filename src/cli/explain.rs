@@ -1,0 +1,62 @@
+//! `aerodb explain`: why a node is what it is, with the rules and their evidence.
+//!
+//! A running node explains itself (`AERO.EXPLAIN`). Of a directory the recovery is explained by looking only: nothing is opened, written or removed, so it
+//! works where the node does not start (F-RC2). The other topics open the directory, as any command does.
+
+use crate::cli::args::{self, Place};
+use crate::cli::failure::printable;
+use crate::cli::output::Output;
+use crate::cli::remote::Server;
+use aerodb::explain::{self, Explanation, Kind, Topic};
+use aerodb::resp::response::Bounds;
+use aerodb::{Database, Result, Wish, recovery};
+use clap::ArgMatches;
+
+/// `aerodb explain`.
+pub(crate) fn explain(matches: &ArgMatches, out: &mut Output) -> Result<()> {
+    let place = Place::read(matches)?;
+    let kind = args::word(matches, "TOPIC").and_then(|word| Kind::ALL.iter().find(|kind| kind.name() == word));
+    let kind = kind.copied().unwrap_or(match place {
+        Place::Directory(_) => Kind::Recovery,
+        Place::Server(_) => Kind::Replication,
+    });
+    let key = args::key(matches, "KEY")?;
+    let wish = Wish { at: args::commit(matches, "at")?, at_least: args::commit(matches, "at-least")?, on: None };
+    if kind != Kind::Read && wish != Wish::newest() {
+        return Err(args::usage("--at and --at-least belong to a read"));
+    }
+    let topic = Topic::of(kind, key.as_deref(), wish);
+    let topic = topic.ok_or_else(|| args::usage("the topic read needs a key, and no other topic has one"))?;
+    match place {
+        Place::Directory(target) if kind == Kind::Recovery => {
+            tell(&explain::examined(&recovery::examine(target.options())), out)
+        }
+        Place::Directory(target) => {
+            let database = Database::open(target.options().clone())?;
+            let explained = tell(&explained(&topic, &database), out);
+            explained.and(database.close())
+        }
+        Place::Server(address) => {
+            let mut server = Server::reach(&address, Bounds::default())?;
+            let told = server.explain(kind, key.as_deref(), &wish, out.is_json())?;
+            told.trim_end().lines().try_for_each(|line| out.line(printable(line)))
+        }
+    }
+}
+
+#[cfg(feature = "replication")]
+fn explained(topic: &Topic, database: &Database) -> Explanation {
+    explain::of(topic, database, None)
+}
+
+#[cfg(not(feature = "replication"))]
+fn explained(topic: &Topic, database: &Database) -> Explanation {
+    explain::of(topic, database)
+}
+
+fn tell(explanation: &Explanation, out: &mut Output) -> Result<()> {
+    if out.is_json() {
+        return out.line(explanation.json());
+    }
+    explanation.to_string().lines().try_for_each(|line| out.line(printable(line)))
+}
