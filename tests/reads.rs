@@ -10,6 +10,7 @@ mod served;
 mod world;
 
 use aerodb::committer::Retention;
+use aerodb::explain::{self, Topic};
 use aerodb::frame::Frame;
 use aerodb::replica::Replica;
 use aerodb::resp::Value;
@@ -121,6 +122,25 @@ fn whoever_needs_a_commit_is_refused_or_waits_until_it_is_there() {
             text.starts_with("UNSAFE read.behind ") && text.contains("[view=1, at_least=2, rule=READ-LEAST]"),
             "{text}"
         );
+        // It explains the same: in text and in JSON, by the rule that refused.
+        let told = |reply: Value| match reply {
+            Value::Bulk(text) => String::from_utf8(text).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let text = told(asking.ask("AERO.EXPLAIN READ k ATLEAST 2"));
+        assert!(text.starts_with("read: refused\n") && text.contains("FAILS     READ-LEAST"), "{text}");
+        let json = told(asking.ask("AERO.EXPLAIN read k ATLEAST 2 JSON"));
+        let wish = Wish::at_least(unseen);
+        let expected = explain::of(&Topic::Read { key: b"k".to_vec(), wish }, db, Some(&replica.status()));
+        assert_eq!(json, expected.json().to_string());
+        for topic in ["REPLICATION", "RECOVERY", "CHECKPOINT", "SEGMENT"] {
+            assert!(told(asking.ask(&format!("AERO.EXPLAIN {topic}"))).starts_with(&topic.to_lowercase()));
+            assert!(told(asking.ask(&format!("AERO.EXPLAIN {topic} JSON"))).starts_with("{\"type\":"));
+        }
+        for malformed in ["READ", "READ k WAIT", "REPLICATION k", "RECOVERY AT 1", "READ k AT x", "READ k JSON JSON"] {
+            let reply = asking.ask(&format!("AERO.EXPLAIN {malformed}"));
+            assert!(matches!(&reply, Value::Error(text) if text.starts_with(b"ERR ")), "{malformed}: {reply:?}");
+        }
         assert!(unsafe_text(asking.ask("AERO.READ AT 2 GET k")).starts_with("UNSAFE view.beyond_applied "));
         waiting.request(&["AERO.READ", "ATLEAST", "2", "WAIT", "GET", "k"]);
         assert_eq!(asking.ask("GET k"), Value::Bulk(b"old".to_vec()), "nobody waits for who waits");

@@ -421,7 +421,7 @@ fn reads_at_a_commit_show_it_and_only_it() {
         ("AERO.AT 1 GET a b", "-ERR wrong number of arguments for 'get' command"),
         ("AERO.WAITFOR x", "-ERR value is not an integer or out of range"),
         ("AERO.WAITFOR 3", ":4"),
-        ("AERO.EXPLAIN x", "-ERR AERO.EXPLAIN is not supported yet: INFO aerodb shows the state of this node"),
+        ("AERO.EXPLAIN x", "-ERR AERO.EXPLAIN explains REPLICATION, READ key, RECOVERY, CHECKPOINT or SEGMENT"),
     ] {
         assert_eq!(talk.ask(client, request), format!("{expected}¶"), "{request}");
     }
