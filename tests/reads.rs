@@ -123,9 +123,9 @@ fn whoever_needs_a_commit_is_refused_or_waits_until_it_is_there() {
             "{text}"
         );
         // It explains the same: in text and in JSON, by the rule that refused.
-        let told = |reply: Value| match reply {
-            Value::Bulk(text) => String::from_utf8(text).unwrap(),
-            other => panic!("{other:?}"),
+        let told = |reply: Value| {
+            let Value::Bulk(text) = reply else { panic!("{reply:?}") };
+            String::from_utf8(text).unwrap()
         };
         let text = told(asking.ask("AERO.EXPLAIN READ k ATLEAST 2"));
         assert!(text.starts_with("read: refused\n") && text.contains("FAILS     READ-LEAST"), "{text}");
