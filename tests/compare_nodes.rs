@@ -188,6 +188,36 @@ fn nodes_that_parted_show_what_they_wrote() {
     assert_eq!(found["log"]["a"]["wrote"], primaries["log"]["a"]["wrote"]);
 }
 
+/// EXPL-TABLE, EXPL-BYTES: a node that runs, its replica and, once it has ended, its directory explain the same read in the same words.
+#[test]
+fn a_running_node_and_its_directory_explain_a_read_alike() {
+    let place = Place::new();
+    place.ok(&["init", "p", "--role", "primary"]);
+    place.ok(&["put", "p", "k", "old"]);
+    place.ok(&["put", "p", "k", "new"]);
+    let primary = Running::primary(&place, "p");
+    let replica = Running::replica(&place, "r", &primary.replication());
+    replica.reach(2);
+    let (p, r) = (primary.address(), replica.address());
+    let read = ["read", "k", "--at", "1", "--json"];
+    let explained = |node: &str| -> Json {
+        serde_json::from_str(&place.ok(&[&["explain", "--addr", node][..], &read].concat())).unwrap()
+    };
+    let (running, following) = (explained(&p), explained(&r));
+    assert_eq!((&running["conclusion"]["outcome"], &running["complete"]), (&"value".into(), &true.into()), "{running}");
+    assert_eq!(running["conclusion"], following["conclusion"]);
+    assert_eq!(following["observed"]["authority"], "follower");
+    let text = place.ok(&["explain", "--addr", &r]);
+    assert!(text.starts_with("replication: ") && text.contains("Reads are answered at commit 2."), "{text}");
+    place.run(&["explain", "--addr", &p, "read"]).is(Reason::CliUsage);
+    place.run(&["explain", "p"]).is(Reason::DirLocked);
+    drop((primary, replica));
+    let stopped: Json = serde_json::from_str(&place.ok(&[&["explain", "p"][..], &read].concat())).unwrap();
+    assert_eq!(stopped, running);
+    assert!(place.ok(&["explain", "p"]).starts_with("recovery: opens"));
+    place.run(&["explain", "nowhere"]).is(Reason::DirNotFound);
+}
+
 /// Numbers and text of a flat array.
 fn flat(value: Value) -> Vec<Value> {
     let Value::Array(values) = value else { panic!("{value:?}") };

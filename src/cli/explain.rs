@@ -29,7 +29,12 @@ pub(crate) fn explain(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let topic = topic.ok_or_else(|| args::usage("the topic read needs a key, and no other topic has one"))?;
     match place {
         Place::Directory(target) if kind == Kind::Recovery => {
-            tell(&explain::examined(&recovery::examine(target.options())), out)
+            let examined = recovery::examine(target.options());
+            match examined.refused {
+                // Nothing was looked at: there is nothing there, or somebody else has it, who can be asked.
+                Some(error) if examined.steps.len() <= 1 => Err(error),
+                _ => tell(&explain::examined(&examined), out),
+            }
         }
         Place::Directory(target) => {
             let database = Database::open(target.options().clone())?;

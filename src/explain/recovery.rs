@@ -88,10 +88,9 @@ fn rule(step: State) -> &'static str {
         State::Identity => "R-AUTHORITY",
         State::ReplicaState => "REPL-STATE",
         State::Install => "RC-INSTALL",
-        State::Directories | State::Done | State::Refused => "RC-STEPS",
+        State::Directories | State::Leftovers | State::Done | State::Refused => "RC-STEPS",
         State::Checkpoint => "R-CUT",
         State::Runs => "D-CORRUPT",
-        State::Leftovers => "F-S1",
         State::Log => "P5-I11",
         State::Publishing => "M-ATOMIC",
     }

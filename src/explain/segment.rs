@@ -5,6 +5,7 @@
 
 use super::{Conclusion, Explanation, Kind, fact};
 use crate::database::Database;
+use crate::gate::Wish;
 #[cfg(feature = "replication")]
 use {
     super::{Applied, Facts},
@@ -24,18 +25,18 @@ const PROOF: [(&str, &[Reason]); 5] = [
     ("F-D1", &[Reason::HistoryDiverged, Reason::HistoryAhead, Reason::StateDiverged]),
 ];
 
-/// Of a node that follows nobody.
+/// Of a node that follows nobody, or nobody follows for.
 pub(super) fn no_log_is_received(database: &Database) -> Explanation {
+    let (sentence, error) = match database.identity().role.writes() {
+        true => ("This node makes its own log and receives none.", None),
+        false => ("No log is received while the directory is open like this.", database.refusal(&Wish::newest())),
+    };
     Explanation {
         kind: Kind::Segment,
         observed: vec![fact("role", database.identity().role)],
         inputs: Vec::new(),
         rules: Vec::new(),
-        conclusion: Conclusion {
-            outcome: "none received",
-            sentence: "This node makes its own log and receives none.".to_owned(),
-            error: None,
-        },
+        conclusion: Conclusion { outcome: "none received", sentence: sentence.to_owned(), error },
         missing: Vec::new(),
     }
 }

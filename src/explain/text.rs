@@ -47,7 +47,19 @@ impl fmt::Display for Explanation {
     }
 }
 
+/// Facts in one line; those of one name together, behind it.
 fn line(facts: &Facts) -> String {
-    let facts: Vec<String> = facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    facts.join(", ")
+    let mut parts: Vec<String> = Vec::new();
+    for (index, (name, value)) in facts.iter().enumerate() {
+        let first = facts.iter().position(|(known, _)| known == name);
+        // What has names of its own inside follows the name like a list of one.
+        let lists = value.contains('=') || facts.iter().filter(|(known, _)| known == name).count() > 1;
+        if !lists {
+            parts.push(format!("{name}={value}"));
+        } else if first == Some(index) {
+            let same = facts.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+            parts.push(format!("{name} {}", same.collect::<Vec<_>>().join(" ")));
+        }
+    }
+    parts.join(", ")
 }
