@@ -719,3 +719,30 @@ fn a_failure_of_what_applies_leads_to_recovery_as_often_as_that_gets_further() {
     replica.close().unwrap();
     world.finish(&["r"]);
 }
+
+/// F-D2, P5-I14: a replica has applied all, and then its maintenance fails: it is not shown as ready any more.
+#[test]
+fn maintenance_that_fails_behind_an_idle_replica_is_shown() {
+    let mut world = World::new();
+    world.make_replica("r");
+    let (replica, gate) = gated_replica(&world);
+    gate.hold(".run.tmp");
+    // More than one table, and fewer than may wait.
+    let last = world.commit(40);
+    replica.wait_for(last).unwrap();
+    replica.wait_until(|status| status.replica.state == State::Ready);
+    gate.wait_for_held();
+    gate.fail(".run.tmp");
+    gate.open();
+    let status = replica.wait_until(|status| status.fault.is_some() && status.replica.state != State::Ready);
+    check_law(&status);
+    assert_eq!(status.replica.state, State::Failed);
+    assert_named(status.fault.as_ref(), "store", ".run.tmp");
+    assert_eq!(replica.commit(), last, "what was applied is there");
+    assert!(replica.applier_failed().is_some(), "opening the directory again is what may help");
+    replica.close().unwrap();
+    let replica = world.open("r");
+    assert_eq!(replica.commit(), last);
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}

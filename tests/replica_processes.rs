@@ -26,6 +26,7 @@ use served::{Client, bulk, ok};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -482,4 +483,55 @@ fn a_replica_that_is_given_the_port_of_clients_says_so_and_waits() {
     assert_eq!(lost.end(), Some(0));
     assert!(Client::connect(primary.clients).ask("SET key value") == aerodb::resp::Value::Simple(b"OK".to_vec()));
     Running::replica(&place, "r", primary.replication()).reach(1);
+}
+
+/// F-RC1, F-A1: a request to end that meets a replica while it proves and replays what it holds ends it as a crash does; the next start finds all.
+#[test]
+fn a_signal_in_recovery_ends_a_replica_as_a_crash_does() {
+    const COMMITS: u64 = 12;
+    let place = Place::new();
+    let listen = ["--listen", "127.0.0.1:0", "--replication", "127.0.0.1:0"];
+    // All of it fits into one table, so every start replays all of it.
+    let primary = Running::start(&place, &[&["serve", "--data", "p"][..], &listen].concat());
+    let mut client = Client::connect(primary.clients);
+    for number in 0..COMMITS {
+        let set = served::request(&[&b"SET"[..], key(0, number).as_bytes(), &vec![number as u8; 512 * 1024]]);
+        client.stream.write_all(&set).unwrap();
+        assert_eq!(client.next(), Some(ok()));
+    }
+    let replica = Running::replica(&place, "r", primary.replication());
+    replica.reach(COMMITS);
+    assert_eq!(replica.end(), Some(0));
+
+    let address = primary.replication().to_string();
+    let arguments = ["replica", "--data", "r", "--listen", "127.0.0.1:0", "--primary", &address];
+    let (mut rounds, mut in_recovery) = (0, 0);
+    while in_recovery < 3 {
+        rounds += 1;
+        assert!(rounds < 100, "it always listened before it was told to end");
+        let mut child = place.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let is_log = |path: std::path::PathBuf| path.extension().is_some_and(|end| end == "seg");
+        let has_its_log = |child: &Child| {
+            let open = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+            open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()).any(is_log)
+        };
+        while !has_its_log(&child) {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        }
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let mut said = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        let ended = child.wait().unwrap();
+        if said.is_empty() {
+            assert_eq!(ended.signal(), Some(Signal::TERM.as_raw()), "{ended}");
+            in_recovery += 1;
+        } else {
+            assert_eq!(ended.code(), Some(0), "{said}");
+        }
+        place.ok(&["verify", "r"]);
+    }
+    let replica = Running::replica(&place, "r", primary.replication());
+    assert_eq!(replica.commit(), COMMITS, "all that it had applied is there before it asks anybody");
+    assert_eq!((replica.end(), primary.end()), (Some(0), Some(0)));
+    place.ok(&["compare", "p", "r"]);
 }
