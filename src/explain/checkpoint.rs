@@ -5,6 +5,8 @@
 use super::{Applied, Conclusion, Explanation, Kind, fact};
 use crate::database::{Database, Status};
 use crate::error::Error;
+use crate::gate::Evaluation;
+use crate::reason::Reason;
 
 /// Explains the checkpoint of a node that runs.
 #[must_use]
@@ -18,6 +20,12 @@ pub fn checkpoint(database: &Database) -> Explanation {
     let whole = runs.last().is_none_or(|run| run.id.last <= checkpoint.commit);
     let fault = status.write_fault.clone();
     let blocked = maintenance.blocked.clone().unwrap_or_else(|| "nothing".to_owned());
+    let diverged = fault.as_ref().is_some_and(|fault| fault.reason() == Reason::StateDiverged);
+    let compared = match proofs.waiting {
+        _ if diverged => Evaluation::Fails,
+        0 => Evaluation::Holds,
+        _ => Evaluation::Undetermined("the log names runs that are not complete here"),
+    };
     let rules = vec![
         Applied::new(
             "D-ACK",
@@ -47,14 +55,8 @@ pub fn checkpoint(database: &Database) -> Explanation {
         ),
         Applied::new(
             "REPL-PROOF",
-            true,
-            vec![
-                fact("logged", proofs.logged),
-                fact("compared", proofs.compared),
-                fact("waiting", proofs.waiting),
-                fact("missed", proofs.missed),
-                fact("owed", proofs.owed),
-            ],
+            compared,
+            vec![fact("diverged", diverged), fact("waiting", proofs.waiting), fact("owed", proofs.owed)],
         ),
         Applied::new(
             "D-FSYNC",

@@ -83,9 +83,6 @@ pub(super) fn add(status: &ReplicaStatus, to: &mut Explanation) {
     rules.push(Applied::new("REPL-HALT", status.halt.is_none(), evidence));
     let fault = status.fault.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
     rules.push(Applied::new("P5-I10", status.fault.is_none(), vec![fact("fault", fault)]).to("replication"));
-    let blocked = status.receiver.blocked.as_deref().unwrap_or("nothing");
-    let connection = vec![fact("receiver", status.receiver.state), fact("blocked", blocked)];
-    rules.push(Applied::new("REPL-RECONNECT", true, connection).to("the connection decides nothing about reads"));
 }
 
 /// What a replica is doing, in a word and a sentence.

@@ -48,12 +48,14 @@ pub fn segment(database: &Database, replica: Option<&ReplicaStatus>) -> Explanat
     let Some(status) = replica else { return no_log_is_received(database) };
     let halt = status.halt.as_ref();
     let broken = halt.and_then(|halt| PROOF.iter().position(|(_, reasons)| reasons.contains(&halt.reason)));
+    let proven =
+        vec![fact("validated_position", status.validated.point.position), fact("seen_position", status.validated.seen)];
     let rules = PROOF.iter().enumerate().map(|(index, (rule, _))| match (halt, broken) {
         (Some(halt), Some(broken)) if index == broken => Applied::new(rule, Evaluation::Fails, evidence(halt)),
         (Some(_), Some(broken)) if index > broken => {
             Applied::new(rule, Evaluation::Undetermined("the proof ended before it"), Vec::new())
         }
-        _ => Applied::new(rule, true, Vec::new()),
+        _ => Applied::new(rule, true, proven.clone()),
     });
     let observed = vec![
         fact("role", database.identity().role),
