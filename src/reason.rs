@@ -109,7 +109,7 @@ reasons! {
         "Run the command with --help."
     CliInput 3 "cli.input" Change
         "A key, value or number on the command line cannot be read."
-        "Check the escapes (\\n \\t \\\\ \\xHH) and the file or standard input that was named."
+        "Give what is shown as expected. Keys and values have the escapes \\n \\t \\\\ \\xHH; a file that was named must be readable."
     CliOutput 4 "cli.output" Later
         "The output could not be written."
         "Check where standard output goes."
