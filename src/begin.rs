@@ -44,14 +44,17 @@ pub struct BeginOptions {
     pub order: Option<(Reason, Position)>,
     /// Bytes of the snapshot that may be asked for and not here.
     pub window_bytes: u64,
+    /// Whether SIGTERM and SIGINT end it, rather than the process.
+    pub catch_signals: bool,
 }
 
 impl BeginOptions {
-    /// What holds where nothing else is said: no order, and a lost connection stays lost.
+    /// What holds where nothing else is said: no order, no signals, and a lost connection stays lost.
     #[must_use]
     pub fn new(options: Options) -> BeginOptions {
         let window_bytes = limits::SNAPSHOT_WINDOW_BYTES;
-        BeginOptions { options, reconnect: Reconnect::Never, blank_seed: None, order: None, window_bytes }
+        let (reconnect, catch_signals) = (Reconnect::Never, false);
+        BeginOptions { options, reconnect, blank_seed: None, order: None, window_bytes, catch_signals }
     }
 }
 
@@ -150,7 +153,7 @@ pub fn look(options: &Options) -> Result<ReplicaState> {
     ReplicaState::read(options.disk.as_ref(), &options.dir, identity.database_id, identity.node_id)
 }
 
-/// Fills a directory with a snapshot of its primary, until that is in place, or the process is asked to end.
+/// Fills a directory with a snapshot of its primary, until that is in place, or the process is asked to end and this is to be caught.
 ///
 /// # Errors
 /// Those of [`snapshot_over`]; `replication.stopped` where the operating system refuses what that needs.
@@ -158,9 +161,12 @@ pub fn snapshot(options: &BeginOptions, primary: &str, tcp_keepalive: u32, watch
     let refused = |error| Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error);
     let (mut link, waker) = TcpLink::new(primary, tcp_keepalive).map_err(refused)?;
     let stop = Arc::new(Fact::new(false));
-    let requests = Requests::watch(Arc::clone(&stop), waker).map_err(refused)?;
+    let requests =
+        options.catch_signals.then(|| Requests::watch(Arc::clone(&stop), waker).map_err(refused)).transpose()?;
     let outcome = snapshot_over(options, &mut link, &stop, watch);
-    requests.end();
+    if let Some(requests) = requests {
+        requests.end();
+    }
     outcome
 }
 
@@ -177,7 +183,7 @@ pub fn snapshot_over<L: Link>(
     stop: &Fact<bool>,
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
-    let BeginOptions { options, reconnect, blank_seed, order, window_bytes } = options;
+    let BeginOptions { options, reconnect, blank_seed, order, window_bytes, catch_signals: _ } = options;
     let options = Options { role: Some(Role::Replica), ..options.clone() };
     recovery::check_extend(options.extend_bytes)?;
     let (_lock, identity) = recovery::enter(&options)?;

@@ -221,7 +221,7 @@ fn snapshot(
     if let Some((reason, position)) = order {
         log::warn!(halt:% = Halt { reason, position, evidence: String::new() }, primary; "the data of this replica is to be replaced");
     }
-    let begin = BeginOptions { reconnect: reconnect(config), order, ..BeginOptions::new(options) };
+    let begin = BeginOptions { reconnect: reconnect(config), order, catch_signals: true, ..BeginOptions::new(options) };
     let shown = RefCell::new(Shown::default());
     let watch = |state, transfer: Transfer| {
         board.bootstraps(state, transfer);

@@ -59,6 +59,12 @@ impl Init {
             disk: Arc::new(RealDisk),
         }
     }
+
+    /// The same as a primary, which may serve its log to replicas.
+    #[must_use]
+    pub fn primary(dir: &Path) -> Init {
+        Init { role: Role::Primary, ..Init::standalone(dir) }
+    }
 }
 
 pub(crate) fn check_extend(extend_bytes: u64) -> Result<()> {

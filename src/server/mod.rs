@@ -6,7 +6,7 @@
 //!                               └───────────── answers ◄───────────────────┘
 //! ```
 //!
-//! [`Server::run`] is the loop, on the thread that calls it. Reads are answered there, from what the committer has published; writes go
+//! [`Server::run`] is the loop, on the thread that calls it ([`Server::start`] gives it one). Reads are answered there, from what the committer has published; writes go
 //! to the committer, all of a turn in one message, and are answered once they are durable (D-ACK). The loop never waits for the
 //! committer, for a client or for a disk other than one that is read; nothing in it looks at a clock.
 //!
@@ -29,6 +29,7 @@ mod event_loop;
 pub mod feeds;
 pub mod lobby;
 mod orders;
+mod running;
 
 use crate::database::Database;
 use crate::entropy;
@@ -46,6 +47,7 @@ use cursors::Cursors;
 use deposit::Room;
 use event_loop::{EventLoop, LISTENER, REPLICAS, REQUESTS_TO_END, WAKER};
 use feeds::Feeds;
+pub use running::Running;
 use session::Service;
 use std::net::SocketAddr;
 
@@ -129,7 +131,7 @@ impl Server {
     /// # Errors
     /// `config.no_authentication`, `server.listen_failed`, `identity.other_role`, `role.compiled_out`.
     pub fn bind(options: Options) -> Result<Server> {
-        Server::start(options, None)
+        Server::listening(options, None)
     }
 
     /// The same where clients connect already: at what a [`lobby::Lobby`] gave back.
@@ -137,10 +139,10 @@ impl Server {
     /// # Errors
     /// Those of [`Server::bind`].
     pub fn take_over(options: Options, listener: Listener) -> Result<Server> {
-        Server::start(options, Some(listener))
+        Server::listening(options, Some(listener))
     }
 
-    fn start(options: Options, listener: Option<Listener>) -> Result<Server> {
+    fn listening(options: Options, listener: Option<Listener>) -> Result<Server> {
         for address in std::iter::once(options.listen).chain(options.replication) {
             check_address(address, options.allow_remote)?;
         }
