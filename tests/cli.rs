@@ -712,7 +712,7 @@ fn help_and_version_are_no_failures_and_help_has_examples() {
     let commands = help.split("Commands:\n").nth(1).unwrap().lines().map_while(|line| line.split_whitespace().next());
     let commands: Vec<&str> = commands.filter(|name| *name != "help").collect();
     let (served, replicated) = (cfg!(feature = "server"), cfg!(feature = "replication"));
-    assert_eq!(commands.len(), 18 + usize::from(served) + 2 * usize::from(replicated), "{commands:?}");
+    assert_eq!(commands.len(), 19 + usize::from(served) + 2 * usize::from(replicated), "{commands:?}");
     for name in commands {
         assert!(place.ok(&[name, "--help"]).contains("Examples:\n  aerodb "), "{name}");
     }

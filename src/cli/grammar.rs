@@ -3,7 +3,7 @@
 //! Values stay words here, so that what can't be read is refused by a reason of ours (`args.rs`). Each command's help ends with
 //! examples that work as they stand.
 
-use crate::cli::{bytes, settings};
+use crate::cli::{bytes, manual::FORMS, settings};
 use aerodb::explain::Kind;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
@@ -55,6 +55,7 @@ pub(crate) fn grammar(server: bool) -> Command {
             #[cfg(feature = "replication")]
             resume(),
             reasons(),
+            manual(),
             super::bench::command(),
             demo(),
         ])
@@ -384,6 +385,20 @@ fn reasons() -> Command {
         "  aerodb reasons\n  aerodb reasons --json",
     )
     .arg(json())
+}
+
+fn manual() -> Command {
+    command(
+        "manual",
+        "Print the manual page, or what completes commands in a shell",
+        "  aerodb manual man | man -l -\n  aerodb manual bash > /etc/bash_completion.d/aerodb\n  aerodb manual fish | source",
+    )
+    .arg(
+        Arg::new("FORM")
+            .required(true)
+            .value_parser(PossibleValuesParser::new(FORMS))
+            .help("The manual page, or a shell"),
+    )
 }
 
 fn demo() -> Command {

@@ -13,7 +13,7 @@
 //! Deliberately absent: decisions. What may be written, read or opened is the library's to say.
 //!
 //! * `grammar`: commands, options and their help. `args`, `bytes`: what the arguments mean.
-//! * `edit`, `read`, `status`, `explain`, `records`, `tools`, `compare`, `registry`, `demo`, `bench`: the commands.
+//! * `edit`, `read`, `status`, `explain`, `records`, `tools`, `compare`, `registry`, `manual`, `demo`, `bench`: the commands.
 //! * `session`: a node for the length of a command. `remote`: a server in its place. `node`: a server that is compared.
 //! * `settings`, `serve`: a node for clients, and what it is started with.
 //! * `output`: standard output. `failure`: how a refusal is told. `logs`: what is said meanwhile.
@@ -28,6 +28,7 @@ mod explain;
 mod failure;
 mod grammar;
 mod logs;
+mod manual;
 mod node;
 mod output;
 mod read;
@@ -100,6 +101,7 @@ fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Resul
         "restore" => tools::restore(matches, out),
         "config" => settings::run(matches, out),
         "reasons" => registry::reasons(out),
+        "manual" => manual::manual(matches, out),
         "demo" => demo::demo(out),
         "bench" => bench::run(matches),
         other => Err(args::usage(format!("there is no command {other}"))),
