@@ -165,5 +165,7 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Connections of HTTP at a time; who comes then takes the place of who was answered the longest ago.
 pub const HTTP_SEATS: usize = 1024;
+/// Most segments of the log that `/v1/wal` lists: the newest.
+pub const HTTP_SEGMENTS_SHOWN: usize = 1024;
 /// Most bytes of all responses of HTTP that were not sent; past it the one that was begun the longest ago is cut off.
 pub const HTTP_RESPONSES_BYTES_MAX: usize = 64 * 1024 * 1024;

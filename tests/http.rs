@@ -3,6 +3,7 @@
 #![cfg(feature = "server")]
 
 mod served;
+mod web;
 mod world;
 
 use aerodb::disk::SimDisk;
@@ -12,10 +13,11 @@ use aerodb::resp::Value;
 use aerodb::{Database, Parameters, Reason};
 use served::Served;
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use web::{Client, get, header};
 use world::{init_options, options, tiny};
 
 const LIVE: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -47,84 +49,8 @@ fn sized(seats: usize) -> Running {
 
 /// A node that shows itself.
 fn shown(database: &Arc<Database>) -> Running {
-    let pages = Box::new(Node::Writer(Arc::clone(database)));
+    let pages = Box::new(Node::Writer(Arc::clone(database), Arc::default()));
     Server::bind(Options::new(anywhere()), pages).unwrap().start().unwrap()
-}
-
-/// What came back.
-#[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-/// A client.
-struct Client {
-    stream: TcpStream,
-    received: Vec<u8>,
-}
-
-impl Client {
-    fn new(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { stream, received: Vec::new() }
-    }
-
-    fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).unwrap();
-    }
-
-    /// Reads some more; whether there was more.
-    fn read(&mut self) -> bool {
-        let mut buffer = [0; 4096];
-        let bytes = match self.stream.read(&mut buffer) {
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
-            outcome => outcome.unwrap(),
-        };
-        self.received.extend_from_slice(&buffer[..bytes]);
-        bytes > 0
-    }
-
-    /// The next answer; `None` at the end. That to HEAD has no body.
-    fn next(&mut self, head_only: bool) -> Option<Answer> {
-        loop {
-            let text = String::from_utf8(self.received.clone()).unwrap();
-            if let Some((head, rest)) = text.split_once("\r\n\r\n") {
-                let length = header(head, "Content-Length").unwrap().parse().unwrap();
-                let length = if head_only { 0 } else { length };
-                if rest.len() >= length {
-                    let body = rest[..length].to_owned();
-                    self.received.drain(..head.len() + 4 + length);
-                    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-                    return Some(Answer { status, head: head.to_owned(), body });
-                }
-            }
-            if !self.read() {
-                assert_eq!(text, "", "half an answer");
-                return None;
-            }
-        }
-    }
-
-    fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
-        self.send(request);
-        self.next(false).unwrap()
-    }
-
-    /// Waits for the end of the connection, which comes without another answer.
-    fn is_ended(&mut self) {
-        assert_eq!(self.next(false), None);
-    }
-}
-
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-}
-
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n")
 }
 
 /// HTTP-ENVELOPE: an answer names its moment, and is the same bytes as long as nothing has changed.

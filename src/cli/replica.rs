@@ -12,6 +12,7 @@
 //! which is recovery, as often as that gets further (REPL-RECOVER).
 
 use crate::cli::output::{Output, Progress};
+use crate::cli::serve::Http;
 use crate::cli::session::tell_recovery;
 use crate::cli::{args, logs, serve, settings};
 use aerodb::begin::{self, BeginOptions};
@@ -22,6 +23,7 @@ use aerodb::http;
 use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::replica_state::{Halt, Origin};
 use aerodb::server::lobby::{Board, Lobby};
+use aerodb::server::window::Window;
 use aerodb::server::{self, Server, Stop};
 use aerodb::supervisor::{Reconnect, Recoveries};
 use aerodb::sync::Arc;
@@ -42,15 +44,17 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let order = args::word(matches, "rebootstrap").map(Halt::parse).transpose()?;
     let mut lobby = serve::lobby(&config, config.listen.value, Some(primary))?;
     let address = lobby.local_addr();
+    let http = Http::start(&config, lobby.board())?;
     if prepare(&config, dir, primary, order, lobby.board())? == Outcome::Stopped {
         log::info!("asked to end before the snapshot was in place; the directory is what it was");
         return Ok(());
     }
     let mut recoveries = Recoveries::default();
-    while let Some((failure, at)) = follow(&config, dir, primary, lobby, out, &recoveries)? {
+    while let Some((failure, at)) = follow(&config, dir, primary, (lobby, http.as_ref()), out, &recoveries)? {
         log::warn!(position:% = at; "what applies failed; the directory is opened again: {failure}");
         recoveries.again(failure, at)?;
         lobby = serve::lobby(&config, address, Some(primary))?;
+        http.iter().for_each(|http| http.front.wait(Arc::clone(lobby.board())));
     }
     Ok(())
 }
@@ -60,7 +64,7 @@ fn follow(
     config: &Config,
     dir: &Path,
     primary: &str,
-    lobby: Lobby,
+    (lobby, http): (Lobby, Option<&Http>),
     out: &mut Output,
     recoveries: &Recoveries,
 ) -> Result<Option<(Error, Position)>> {
@@ -71,6 +75,7 @@ fn follow(
         ..ReplicaOptions::new(serve::options(config, dir, lobby.board()), primary)
     })?);
     tell_recovery(replica.database().report());
+    let (window, board) = (Arc::new(Window::default()), Arc::clone(lobby.board()));
     let options = server::Options {
         listen: lobby.local_addr(),
         allow_remote: config.remote.value,
@@ -78,22 +83,24 @@ fn follow(
         client_memory: config.client_memory.value.0,
         replica: Some(Arc::clone(&replica)),
         tcp_keepalive: config.tcp_keepalive.value,
+        window: http.map(|_| Arc::clone(&window)),
         catch_signals: true,
         ..server::Options::new(Arc::clone(replica.database()))
     };
     let server = Server::take_over(options, lobby.close()?)?;
-    let http = serve::http(config, || http::pages::Node::Replica(Arc::clone(&replica)))?;
+    http.iter()
+        .for_each(|http| http.front.serve(http::pages::Node::Replica(Arc::clone(&replica), Arc::clone(&window))));
     let (address, commit) = (server.local_addr(), replica.commit());
     let Identity { database_id, .. } = *replica.identity();
     let halt = replica.status().halt.map(|halt| halt.to_string());
-    let shown = serve::http_told(http.as_ref());
+    let shown = Http::told(http);
     let line = format!("listening on {address}{shown} (replica of {primary}, database {database_id}, commit {commit})");
     // Whoever waited for the start has read it.
     if recoveries.count() == 0 {
         out.answer(&line, || {
             json!({
                 "listening": address.to_string(),
-                "http": http.as_ref().map(|http| http.local_addr().to_string()),
+                "http": http.map(|http| http.address().to_string()),
                 "role": "replica",
                 "primary": primary,
                 "database": database_id.to_string(),
@@ -118,7 +125,8 @@ fn follow(
         serve::tell(notify::State::Stopping);
     }
     // It holds the replica too.
-    drop(http);
+    board.begins_again();
+    http.iter().for_each(|http| http.front.wait(Arc::clone(&board)));
     let closed = Arc::into_inner(replica).expect("the server has let go of the replica").close();
     match (stop, failed) {
         // Its failure is what is recovered from.

@@ -15,9 +15,10 @@ use crate::cli::{args, logs, settings};
 use aerodb::committer::Retention;
 use aerodb::config::{Bytes, Config, Given, Origin, Retained};
 use aerodb::disk::{Disk, RealDisk, room};
-use aerodb::http;
+use aerodb::http::{self, pages::Front};
 use aerodb::recovery::Progress;
 use aerodb::server::lobby::{Board, Lobby, LobbyOptions};
+use aerodb::server::window::Window;
 use aerodb::server::{self, Server, feeds};
 use aerodb::sync::Arc;
 use aerodb::wire::notify::{self, State};
@@ -36,12 +37,13 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let replicas = if config.replication.value.is_some() { feeds::FILES } else { 0 };
     check_open_files(room::open_files(), config.max_clients.value, replicas, http_files(&config))?;
     let lobby = lobby(&config, config.listen.value, None)?;
+    let http = Http::start(&config, lobby.board())?;
     prepare(&config, dir, lobby.board())?;
 
     let database = Arc::new(Database::open(options(&config, dir, lobby.board()))?);
     tell_recovery(database.report());
+    let window = Arc::new(Window::default());
     let options = server::Options {
-        database: Arc::clone(&database),
         listen: config.listen.value,
         replication: config.replication.value,
         serve_rate: config.serve_rate.value.map(|rate| rate.0),
@@ -49,22 +51,24 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
         max_clients: config.max_clients.value,
         client_memory: config.client_memory.value.0,
         tcp_keepalive: config.tcp_keepalive.value,
+        window: http.is_some().then(|| Arc::clone(&window)),
         catch_signals: true,
         ..server::Options::new(Arc::clone(&database))
     };
     let server = Server::take_over(options, lobby.close()?)?;
-    let http = http(&config, || http::pages::Node::Writer(Arc::clone(&database)))?;
+    http.iter()
+        .for_each(|http| http.front.serve(http::pages::Node::Writer(Arc::clone(&database), Arc::clone(&window))));
     let (address, commit) = (server.local_addr(), database.status().commit);
     let Identity { role, database_id, .. } = *database.identity();
     let replication = server.replication_addr().map(|address| address.to_string());
     let also = replication.as_ref().map_or_else(String::new, |address| format!(" and for replicas on {address}"));
-    let shown = http_told(http.as_ref());
+    let shown = Http::told(http.as_ref());
     let line = format!("listening on {address}{also}{shown} ({role}, database {database_id}, commit {commit})");
     out.answer(&line, || {
         json!({
             "listening": address.to_string(),
             "replication": &replication,
-            "http": http.as_ref().map(|http| http.local_addr().to_string()),
+            "http": http.as_ref().map(|http| http.address().to_string()),
             "role": role.name(),
             "database": database_id.to_string(),
             "commit": commit.0,
@@ -94,20 +98,35 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     }
 }
 
-/// Shows the node over HTTP, if that is wanted.
-pub(super) fn http(config: &Config, node: impl FnOnce() -> http::pages::Node) -> Result<Option<http::Running>> {
-    let Some(listen) = config.http.value else { return Ok(None) };
-    let options = http::Options {
-        allow_remote: config.remote.value,
-        tcp_keepalive: config.tcp_keepalive.value,
-        ..http::Options::new(listen)
-    };
-    http::Server::bind(options, Box::new(node()))?.start().map(Some)
+/// The node as it is shown over HTTP, at one address from the beginning of the process to its end.
+pub(super) struct Http {
+    pub(super) front: Arc<Front>,
+    running: http::Running,
 }
 
-/// Where it does, in the line that says that the node listens.
-pub(super) fn http_told(http: Option<&http::Running>) -> String {
-    http.map_or_else(String::new, |http| format!(" and for HTTP on {}", http.local_addr()))
+impl Http {
+    /// Shows the node, if that is wanted: at first that there is nothing to serve yet, and why.
+    pub(super) fn start(config: &Config, board: &Arc<Board>) -> Result<Option<Http>> {
+        let Some(listen) = config.http.value else { return Ok(None) };
+        let options = http::Options {
+            allow_remote: config.remote.value,
+            tcp_keepalive: config.tcp_keepalive.value,
+            ..http::Options::new(listen)
+        };
+        let front = Arc::new(Front::new(Arc::clone(board)));
+        let running = http::Server::bind(options, Box::new(Arc::clone(&front)))?.start()?;
+        log::info!(address:% = running.local_addr(); "shown over HTTP");
+        Ok(Some(Http { front, running }))
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.running.local_addr()
+    }
+
+    /// Where it is shown, in the line that says that the node listens.
+    pub(super) fn told(http: Option<&Http>) -> String {
+        http.map_or_else(String::new, |http| format!(" and for HTTP on {}", http.address()))
+    }
 }
 
 /// The open files that it needs.

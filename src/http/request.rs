@@ -58,6 +58,8 @@ pub enum Refused {
     HeadTooLarge,
     /// It is of another version of HTTP.
     Version,
+    /// Its query does not say what the page needs to know.
+    Query(&'static str),
 }
 
 impl Refused {
@@ -73,6 +75,7 @@ impl Refused {
             Refused::TargetTooLong => "http.target_too_long",
             Refused::HeadTooLarge => "http.head_too_large",
             Refused::Version => "http.version",
+            Refused::Query(_) => "http.query",
         }
     }
 }
@@ -92,6 +95,7 @@ impl fmt::Display for Refused {
                 write!(f, "The head of a request has at most {HTTP_HEAD_BYTES_MAX} bytes and {HTTP_HEADERS_MAX} headers.")
             }
             Refused::Version => f.write_str("Only HTTP/1.0 and HTTP/1.1 are spoken here."),
+            Refused::Query(problem) => write!(f, "The query can't be answered: {problem}."),
         }
     }
 }

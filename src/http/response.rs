@@ -59,7 +59,7 @@ impl Status {
 impl From<Refused> for Status {
     fn from(refused: Refused) -> Status {
         match refused {
-            Refused::Malformed(_) => Status::BadRequest,
+            Refused::Malformed(_) | Refused::Query(_) => Status::BadRequest,
             Refused::OtherHost => Status::MisdirectedRequest,
             Refused::NotFound => Status::NotFound,
             Refused::ReadOnly => Status::MethodNotAllowed,
@@ -78,15 +78,20 @@ pub struct Response {
     pub status: Status,
     /// What the bytes are.
     pub content_type: &'static str,
+    /// What a browser may do with it, beside showing it.
+    pub policy: &'static str,
     /// The bytes.
     pub body: Vec<u8>,
 }
+
+/// A browser loads nothing for it, runs nothing in it, and shows it in no frame.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 impl Response {
     /// Text.
     #[must_use]
     pub fn text(text: &str) -> Response {
-        Response { status: Status::Ok, content_type: "text/plain; charset=utf-8", body: text.into() }
+        Response { status: Status::Ok, content_type: "text/plain; charset=utf-8", policy: POLICY, body: text.into() }
     }
 
     /// What the node says of itself, seen at the moment that is named.
@@ -112,7 +117,8 @@ impl Response {
     }
 
     fn json(status: Status, object: &Object) -> Response {
-        Response { status, content_type: "application/json; charset=utf-8", body: format!("{object}\n").into_bytes() }
+        let body = format!("{object}\n").into_bytes();
+        Response { status, content_type: "application/json; charset=utf-8", policy: POLICY, body }
     }
 
     /// The bytes that are sent.
@@ -120,12 +126,12 @@ impl Response {
     pub fn encode(&self, method: Method, keep_alive: bool) -> Vec<u8> {
         let (number, words) = self.status.line();
         let allow = if self.status == Status::MethodNotAllowed { "Allow: GET, HEAD\r\n" } else { "" };
-        let (kind, length) = (self.content_type, self.body.len());
+        let (kind, policy, length) = (self.content_type, self.policy, self.body.len());
         let connection = if keep_alive { "keep-alive" } else { "close" };
         let head = format!(
             "HTTP/1.1 {number} {words}\r\n{allow}Content-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n\
              X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n\
-             Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nConnection: {connection}\r\n\r\n"
+             Content-Security-Policy: {policy}\r\nConnection: {connection}\r\n\r\n"
         );
         let mut bytes = head.into_bytes();
         if method == Method::Get {
@@ -155,6 +161,7 @@ mod tests {
     fn every_refusal_has_its_status_and_its_code_and_quotes_nothing_of_the_request() {
         let refusals = [
             (Refused::Malformed("two hosts"), 400, "http.malformed"),
+            (Refused::Query("no key"), 400, "http.query"),
             (Refused::NotFound, 404, "http.not_found"),
             (Refused::ReadOnly, 405, "http.read_only"),
             (Refused::Body, 413, "http.body"),

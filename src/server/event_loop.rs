@@ -120,6 +120,7 @@ impl EventLoop {
     /// # Errors
     /// The operating system ended the poll.
     pub(super) fn run(&mut self) -> io::Result<Stop> {
+        self.show();
         let mut turned = Ok(());
         while turned.is_ok() && !self.asked_to_end && !self.bell.is_to_end() {
             turned = self.turn();
@@ -138,7 +139,16 @@ impl EventLoop {
         self.hand_over();
         self.send(&turn);
         self.bound_memory();
+        self.show();
         Ok(())
+    }
+
+    /// Shows other threads what came of the turn, if any of them looks.
+    fn show(&self) {
+        let Service { options, clients, counters, feeds, .. } = &self.service;
+        if let Some(window) = &options.window {
+            window.show(counters, clients.len(), feeds.as_ref());
+        }
     }
 
     /// Waits until something is ready, and queues whom it concerns.

@@ -16,6 +16,7 @@
 //! * [`lobby`]: what clients are told while there is no database to serve.
 //! * [`feeds`]: the replicas that a primary serves, on the same thread.
 //! * [`session`]: what one client has, and what its requests do; pure over a [`session::Context`]. [`commands`]: every command.
+//! * [`window`]: what of it other threads see.
 //! * [`clients`], [`cursors`], [`counters`], [`deposit`]: what sessions share, on the loop's thread; deposits also with the committer's.
 //!
 //! Bounds: connections, the bytes of all their buffers together, what one has under way, what one leaves unread. Whoever exceeds one
@@ -30,6 +31,7 @@ pub mod feeds;
 pub mod lobby;
 mod orders;
 mod running;
+pub mod window;
 
 use crate::database::Database;
 use crate::entropy;
@@ -50,6 +52,7 @@ use feeds::Feeds;
 pub use running::Running;
 use session::Service;
 use std::net::SocketAddr;
+use window::Window;
 
 /// What a server is started with.
 #[derive(Clone)]
@@ -73,6 +76,8 @@ pub struct Options {
     pub replica: Option<Arc<Replica>>,
     /// Seconds of silence after which the operating system tries whether a client or a replica is still there; 0: never.
     pub tcp_keepalive: u32,
+    /// Where other threads see what the loop counts and whom it feeds, if any of them looks.
+    pub window: Option<Arc<Window>>,
     /// Whether SIGTERM and SIGINT end the server, rather than the process.
     pub catch_signals: bool,
 }
@@ -92,6 +97,7 @@ impl Options {
             #[cfg(feature = "replication")]
             replica: None,
             tcp_keepalive: 300,
+            window: None,
             catch_signals: false,
         }
     }

@@ -11,7 +11,9 @@ use aerodb::compare::{CompareOptions, Comparison, Local, Relation, compare};
 use aerodb::disk::{Disk, RealDisk};
 use aerodb::replica::{self, Replica, ReplicaOptions, ReplicaStatus};
 use aerodb::supervisor::{Reconnect, machine::State};
-use aerodb::{Batch, CommitId, Database, Init, Node, Options, Parameters, Position, Reason, Role};
+use aerodb::{
+    Batch, CommitId, Database, Init, Node, Options, Parameters, Position, Reason, Role, Status, committer, maintenance,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,6 +131,18 @@ pub fn compared(a: &Path, b: &Path, thorough: bool) -> Comparison {
 pub fn try_compare(a: &Path, b: &Path, thorough: bool) -> aerodb::Result<Comparison> {
     let (mut a, mut b) = (Local::open(&real(), a)?, Local::open(&real(), b)?);
     compare(&mut a, &mut b, &CompareOptions { thorough, scratch: None }, &mut |_, _| {})
+}
+
+/// Waits until a node that runs has nothing to do.
+pub fn rest(database: &Database) {
+    let busy = |status: Status| {
+        let idle = (committer::machine::State::Idle, maintenance::machine::State::Idle);
+        (status.committer.state, status.maintenance.state) != idle
+            || status.proofs.owed + status.merges_due as u64 + status.sealed_tables as u64 > 0
+    };
+    while busy(database.status()) {
+        std::thread::yield_now();
+    }
 }
 
 /// Does what maintenance has not done yet: when it is done is free.

@@ -141,8 +141,8 @@ fn replication(context: &Context<'_>, section: &mut Section) {
     if let Some(replica) = &context.options.replica {
         return followed(&replica.status(), section);
     }
-    let fed = context.feeds.map(Feeds::replicas).unwrap_or_default();
-    let replicas: Vec<_> = fed.into_iter().filter(|replica| replica.bytes.is_none()).collect();
+    let fed = context.feeds.into_iter().flat_map(Feeds::replicas);
+    let replicas: Vec<_> = fed.filter(|replica| replica.bytes.is_none()).collect();
     section.line("connected_slaves", replicas.len());
     for (number, replica) in replicas.iter().enumerate() {
         let (ip, port, sent) = (replica.address.ip(), replica.address.port(), replica.sent);
@@ -241,7 +241,7 @@ fn fed(feeds: &Feeds, counters: &Counters, section: &mut Section) {
     section.line("feeding_at", feeds.address());
     section.line("feeding_connections", counters.replica_connections);
     section.line("feeding_refused", counters.replicas_refused);
-    for (number, replica) in feeds.replicas().into_iter().enumerate() {
+    for (number, replica) in feeds.replicas().enumerate() {
         let mut line = |part: &str, value: &dyn Display| section.line(&format!("feed_{number}_{part}"), value);
         line("node", &replica.node);
         line("purpose", &replica.purpose);

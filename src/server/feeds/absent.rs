@@ -23,7 +23,7 @@ impl Feeds {
         match *self {}
     }
 
-    pub(in crate::server) fn replicas(&self) -> Vec<Replica> {
+    pub(in crate::server) fn replicas(&self) -> std::iter::Empty<Replica> {
         match *self {}
     }
 

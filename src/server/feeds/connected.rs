@@ -90,9 +90,9 @@ impl Feeds {
     }
 
     /// Who is served, in the order of the seats.
-    pub(in crate::server) fn replicas(&self) -> Vec<Replica> {
+    pub(in crate::server) fn replicas(&self) -> impl Iterator<Item = Replica> + '_ {
         let served = self.seats.iter().flatten().filter(|(_, seat)| seat.is_served());
-        let shown = served.filter_map(|(_, seat)| {
+        served.filter_map(|(_, seat)| {
             let session = seat.session();
             Some(Replica {
                 address: seat.address(),
@@ -104,8 +104,7 @@ impl Feeds {
                 bytes: session.snapshot_bytes(),
                 held_bytes: seat.held_bytes(),
             })
-        });
-        shown.collect()
+        })
     }
 
     /// What the poll said of the listener or of a connection.
@@ -413,7 +412,7 @@ mod tests {
             for (stream, _) in &mut replicas {
                 while let Some(1..) = stream.read(&mut buffer).unwrap() {}
             }
-            let sent: Vec<u64> = feeds.replicas().iter().map(|replica| replica.sent).collect();
+            let sent: Vec<u64> = feeds.replicas().map(|replica| replica.sent).collect();
             if let (Some(least), Some(most)) = (sent.iter().min(), sent.iter().max())
                 && sent.len() == REPLICAS
             {

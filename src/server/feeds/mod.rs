@@ -37,7 +37,7 @@ pub(super) const SOURCES: usize = 1 + SEATS;
 /// Open files that replicas may take: their connections and the listener, and a segment for each that follows or gets a snapshot.
 pub const FILES: u64 = (SOURCES + limits::REPLICAS_MAX + limits::SNAPSHOTS_MAX) as u64;
 
-/// A replica that is served, for INFO.
+/// A replica that is served, as it is shown.
 #[derive(Clone, Debug)]
 pub struct Replica {
     /// Where it comes from.

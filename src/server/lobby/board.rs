@@ -98,8 +98,29 @@ impl Board {
         sync::lock(&self.phase).clone()
     }
 
+    /// The node begins again: what it did before is not what it does now.
+    pub fn begins_again(&self) {
+        *sync::lock(&self.phase) = Phase::Recovering(None);
+    }
+
+    /// What the node does, and how far that is.
+    pub(crate) fn doing(&self) -> (&'static str, Vec<(&'static str, String)>) {
+        let phase = self.phase();
+        (phase.name(), phase.facts())
+    }
+
+    /// Whose directory it is, once that is known.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        *sync::lock(&self.identity)
+    }
+
+    /// Whom the node will follow.
+    pub(crate) fn primary(&self) -> Option<&str> {
+        self.primary.as_deref()
+    }
+
     /// Why nothing can be read, and how far the node is.
-    pub(super) fn refusal(&self) -> Error {
+    pub(crate) fn refusal(&self) -> Error {
         let phase = self.phase();
         phase.facts().into_iter().fold(Error::new(phase.reason()), |error, (name, value)| error.with(name, value))
     }

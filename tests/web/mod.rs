@@ -1,0 +1,82 @@
+//! A client of HTTP over real sockets, as strict as the server.
+
+#![allow(dead_code)]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+/// What came back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+/// A client.
+pub struct Client {
+    pub stream: TcpStream,
+    pub received: Vec<u8>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, received: Vec::new() }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Reads some more; whether there was more.
+    pub fn read(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let bytes = match self.stream.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            outcome => outcome.unwrap(),
+        };
+        self.received.extend_from_slice(&buffer[..bytes]);
+        bytes > 0
+    }
+
+    /// The next answer; `None` at the end. That to HEAD has no body.
+    pub fn next(&mut self, head_only: bool) -> Option<Answer> {
+        loop {
+            let text = String::from_utf8(self.received.clone()).unwrap();
+            if let Some((head, rest)) = text.split_once("\r\n\r\n") {
+                let length = header(head, "Content-Length").unwrap().parse().unwrap();
+                let length = if head_only { 0 } else { length };
+                if rest.len() >= length {
+                    let body = rest[..length].to_owned();
+                    self.received.drain(..head.len() + 4 + length);
+                    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+                    return Some(Answer { status, head: head.to_owned(), body });
+                }
+            }
+            if !self.read() {
+                assert_eq!(text, "", "half an answer");
+                return None;
+            }
+        }
+    }
+
+    pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
+        self.send(request);
+        self.next(false).unwrap()
+    }
+
+    /// Waits for the end of the connection, which comes without another answer.
+    pub fn is_ended(&mut self) {
+        assert_eq!(self.next(false), None);
+    }
+}
+
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+pub fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n")
+}
