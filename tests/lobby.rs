@@ -6,6 +6,7 @@
 #![cfg(feature = "server")]
 
 mod served;
+mod web;
 
 use aerodb::limits::CLIENT_OUTPUT_BYTES;
 use aerodb::recovery::machine::State;

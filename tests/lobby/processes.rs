@@ -7,6 +7,7 @@ mod proxy;
 
 use crate::info;
 use crate::served::{Client, bulk, ok, pong};
+use crate::web::{self, get};
 use aerodb::Reason;
 use binary::Place;
 use proxy::Proxy;
@@ -31,8 +32,16 @@ impl Process {
 
     /// Where it answers, before it serves.
     fn lobby(&mut self) -> SocketAddr {
-        let line =
-            self.log.by_ref().map(Result::unwrap).find(|line| line.contains("there is no database to serve yet"));
+        self.logged_address("there is no database to serve yet")
+    }
+
+    /// Where it is shown over HTTP, which is said behind that.
+    fn http(&mut self) -> SocketAddr {
+        self.logged_address("shown over HTTP")
+    }
+
+    fn logged_address(&mut self, what: &str) -> SocketAddr {
+        let line = self.log.by_ref().map(Result::unwrap).find(|line| line.contains(what));
         let line = line.expect("it answers");
         let (_, address) = line.split_once("address=").unwrap();
         address.trim_end_matches(']').parse().unwrap()
@@ -90,8 +99,9 @@ fn while_a_replica_bootstraps_it_says_how_far_it_is_and_then_it_serves_at_the_sa
     let proxy = Proxy::of(replicas);
     let address = proxy.address.to_string();
     let from = ["--primary", &address, "--bootstrap", "snapshot", "--reconnect", "1", "--listen", "127.0.0.1:0"];
-    let mut replica = Process::start(&place, &[&["replica", "--data", "r"][..], &from].concat());
-    let lobby = replica.lobby();
+    let shown = ["--http", "127.0.0.1:0"];
+    let mut replica = Process::start(&place, &[&["replica", "--data", "r"][..], &from, &shown].concat());
+    let (lobby, http) = (replica.lobby(), replica.http());
 
     let mut guest = Client::connect(lobby);
     let total = loop {
@@ -128,6 +138,18 @@ fn while_a_replica_bootstraps_it_says_how_far_it_is_and_then_it_serves_at_the_sa
         "{told}"
     );
 
+    // So does a browser, and a probe.
+    let mut browser = web::Client::new(http);
+    assert_eq!(browser.ask(get("/livez")).status, 200);
+    let probed = browser.ask(get("/readyz"));
+    assert_eq!(probed.status, 503);
+    let begin = r#"{"api_version":1,"error":{"code":"read.bootstrapping","#;
+    assert!(probed.body.starts_with(begin) && probed.body.contains(&total.to_string()), "{}", probed.body);
+    let status = browser.ask(get("/v1/status")).body;
+    assert!(status.contains(r#""phase":"bootstrapping","progress":{"bootstrap_state":"receiving","#), "{status}");
+    let page = browser.ask(get("/")).body;
+    assert!(page.contains("Bootstrapping, reads are refused") && page.contains(&total.to_string()), "{page}");
+
     // Another is asked to end: it does, at once.
     let mut other = Process::start(&place, &[&["replica", "--data", "other"][..], &from].concat());
     let mut waiting = Client::connect(other.lobby());
@@ -140,7 +162,9 @@ fn while_a_replica_bootstraps_it_says_how_far_it_is_and_then_it_serves_at_the_sa
     let (fast, clients, replicas) = primary(&place, &[]);
     proxy.lead_to(replicas);
     let line = replica.listens();
-    assert!(line.starts_with(&format!("listening on {lobby} (replica of ")), "{line}");
+    assert!(line.starts_with(&format!("listening on {lobby} and for HTTP on {http} (replica of ")), "{line}");
+    assert_eq!(browser.ask(get("/readyz")).status, 200, "on the same connection");
+    assert!(browser.ask(get("/")).body.contains("reads are answered"));
     assert_eq!(guest.next(), None);
     let mut guest = Client::connect(lobby);
     let text = info(&mut guest, "everything");
@@ -162,6 +186,9 @@ fn an_address_that_is_taken_is_refused_before_anything_is_made() {
     place.run(&["serve", "--data", "d", "--listen", &address]).is(Reason::ServerListenFailed);
     let from = ["--primary", "127.0.0.1:1", "--bootstrap", "snapshot"];
     place.run(&[&["replica", "--data", "d", "--listen", &address][..], &from].concat()).is(Reason::ServerListenFailed);
+    let shown = ["--listen", "127.0.0.1:0", "--http", &address];
+    place.run(&[&["serve", "--data", "d"][..], &shown].concat()).is(Reason::ServerListenFailed);
+    place.run(&[&["replica", "--data", "d"][..], &shown, &from].concat()).is(Reason::ServerListenFailed);
     assert!(!place.path("d").exists());
 }
 
