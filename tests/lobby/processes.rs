@@ -148,7 +148,7 @@ fn while_a_replica_bootstraps_it_says_how_far_it_is_and_then_it_serves_at_the_sa
     let status = browser.ask(get("/v1/status")).body;
     assert!(status.contains(r#""phase":"bootstrapping","progress":{"bootstrap_state":"receiving","#), "{status}");
     let page = browser.ask(get("/")).body;
-    assert!(page.contains("Bootstrapping, reads are refused") && page.contains(&total.to_string()), "{page}");
+    assert!(page.contains("Bootstrapping, reads are refused") && page.contains(&format!("max=\"{total}\"")), "{page}");
 
     // Another is asked to end: it does, at once.
     let mut other = Process::start(&place, &[&["replica", "--data", "other"][..], &from].concat());

@@ -26,7 +26,7 @@ const TEMPLATE: &str = include_str!("page.html");
 /// What the page may do: run its own script, which may ask this node, and look as its own style says.
 const POLICY: &str = "default-src 'none'; \
                       script-src 'sha256-JXOv+UTgt7l8neIT45jfArhtkatEuAuO1JO5x4VNsCc='; \
-                      style-src 'sha256-uUqFim1xgP11YKS7x/0iBYNVqtzM4vF2XylqJoKMldg='; \
+                      style-src 'sha256-DlV8GFLFNuAyn42O5Zeleo+dezGHlkM8hdDhioAjR5I='; \
                       img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How things are, in a word, a sign and a colour.
@@ -89,6 +89,10 @@ pub(super) fn response(seen: &Moment<'_>) -> Response {
     page(&format!("{headline} · {role}"), &role, &capitalized(&headline), &main)
 }
 
+/// What is counted before a node serves, and up to where.
+const PROGRESS: [(&str, &str); 2] =
+    [("bootstrap_bytes", "bootstrap_bytes_total"), ("recovery_replayed_position", "recovery_end_position")];
+
 /// The page of a node that does not serve yet.
 pub(super) fn waiting(board: &Board) -> Response {
     let (phase, facts) = board.doing();
@@ -101,7 +105,17 @@ pub(super) fn waiting(board: &Board) -> Response {
         refusal.reason(),
         "</code></p></section>",
     );
-    main.raw("<section aria-labelledby=\"progress\"><h2 id=\"progress\">How far it is</h2><dl>");
+    main.raw("<section aria-labelledby=\"progress\"><h2 id=\"progress\">How far it is</h2>");
+    let number =
+        |name: &str| facts.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.parse::<u64>().ok());
+    for (done, all) in PROGRESS {
+        if let (Some(done), Some(all @ 1..)) = (number(done), number(all)) {
+            main.element("<p><progress aria-labelledby=\"progress\" max=\"", all, "\" value=\"")
+                .element("", done, "\">");
+            main.element("", grouped(done), " of ").element("", grouped(all), "</progress></p>");
+        }
+    }
+    main.raw("<dl>");
     if let Some(identity) = board.identity() {
         for (name, value) in [("database", identity.database_id), ("node", identity.node_id)] {
             fact(name, value, &mut main);
