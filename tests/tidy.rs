@@ -332,3 +332,12 @@ fn links_of_the_documents_lead_somewhere() {
     let dead_ends = documents.iter().flat_map(|(name, text)| docs::dead_ends(root(), name, text));
     assert_none(&dead_ends.collect::<Vec<_>>());
 }
+
+#[test]
+fn every_claim_of_readiness_and_compatibility_names_what_proves_it() {
+    let documents = docs::documents(root());
+    let pages = ["docs/readiness.md", "docs/compatibility.md"];
+    let claims: Vec<_> = documents.iter().filter(|(name, _)| pages.contains(&name.as_str())).collect();
+    assert!(claims.len() == pages.len() && claims.iter().all(|(_, text)| text.matches(".rs::").count() > 20));
+    assert_none(&claims.iter().flat_map(|(name, text)| docs::unproven(name, text)).collect::<Vec<_>>());
+}

@@ -4,6 +4,7 @@
 //! environment it is rewritten; without it, one that differs is a failure that shows how it should be.
 
 use crate::ids::ids;
+use crate::source::{Source, words};
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -61,7 +62,7 @@ pub(crate) fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// Links of a document that lead nowhere, files of ours that it cites and that are not there, and paths in it that exist on one machine only.
+/// Links of a document that lead nowhere, files of ours that it cites and that are not there, or not the test that is named in them, and paths in it that exist on one machine only.
 pub(crate) fn dead_ends(root: &Path, document: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let folder = root.join(document).parent().map(Path::to_owned).unwrap_or_default();
@@ -75,8 +76,14 @@ pub(crate) fn dead_ends(root: &Path, document: &str, text: &str) -> Vec<String> 
     }
     for cited in quoted(text) {
         let is_path = ["src/", "tests/", "loom-tests/"].iter().any(|folder| cited.starts_with(folder));
-        if is_path && !cited.contains('*') && !root.join(cited).exists() {
-            found.push(format!("{document}: there is no `{cited}`"));
+        let (path, test) = cited.split_once("::").map_or((cited, None), |(path, test)| (path, Some(test)));
+        if is_path && !cited.contains('*') && !root.join(path).exists() {
+            found.push(format!("{document}: there is no `{path}`"));
+        } else if let (true, Some(test)) = (is_path, test) {
+            let source = Source::new(path, &fs::read_to_string(root.join(path)).expect(path));
+            if words(source.code(), test).is_empty() {
+                found.push(format!("{document}: `{path}` has no `{test}`"));
+            }
         }
     }
     for place in ["/home/", "/root/", "/Users/", "/work/", "/mnt/", "C:\\"] {
@@ -88,6 +95,19 @@ pub(crate) fn dead_ends(root: &Path, document: &str, text: &str) -> Vec<String> 
             {
                 found.push(format!("{document}: `{place}…` is a path of one machine"));
             }
+        }
+    }
+    found
+}
+
+/// The rows of tables with the head `Proven by` that name nothing there.
+pub(crate) fn unproven(document: &str, text: &str) -> Vec<String> {
+    let (mut found, mut proving) = (Vec::new(), false);
+    for line in text.lines() {
+        let last = line.strip_suffix('|').and_then(|row| row.rsplit('|').next()).map(str::trim);
+        proving = last.is_some() && (proving || last == Some("Proven by"));
+        if last.is_some_and(|cell| proving && !["Proven by", "---"].contains(&cell) && !cell.contains('`')) {
+            found.push(format!("{document}: nothing proves `{line}`"));
         }
     }
     found
@@ -118,6 +138,20 @@ fn a_dead_link_and_a_path_of_one_machine_are_found() {
     assert_eq!(found("[a](absent.md) in /home/somebody"), 2);
     assert_eq!(found("`src/lib.rs`, `tests/tidy`, `src/*/machine.rs`, `cargo test`"), 0);
     assert_eq!(found("`tests/absent.rs` and `src/absent/lib.rs`"), 2);
+    let (here, absent) = ("`tests/tidy/docs.rs::rows_are_read_as_they_are_written`", "`tests/tidy/docs.rs::nobody`");
+    assert_eq!((found(here), found(absent)), (0, 1));
+}
+
+#[test]
+fn a_claim_that_names_no_proof_is_found() {
+    let found = |text: &str| unproven("docs/readiness.md", text).len();
+    assert_eq!(
+        found(
+            "| Asked | Proven by |\n|---|---|\n| a | `tests/a.rs` |\n\n| Not here | Instead |\n|---|---|\n| b | c |\n"
+        ),
+        0
+    );
+    assert_eq!(found("| Asked | Proven by |\n|---|---|\n| a | `tests/a.rs` |\n| b | |\n| c | soon |\n"), 2);
 }
 
 #[test]
