@@ -352,24 +352,40 @@ impl Database {
         self.read(wish).err()
     }
 
-    /// What the gate decides a read on, as it is now.
+    /// The facts that a read is decided on, and the verdict, of one look.
+    ///
+    /// # Errors
+    /// As [`Database::read`], within.
+    #[must_use]
+    pub fn look(&self, wish: &Wish) -> (Facts, Result<View>) {
+        self.store.look(wish, self.line(wish))
+    }
+
+    /// What a read is decided on, as it is now.
     #[must_use]
     pub fn facts(&self, wish: &Wish) -> Facts {
-        self.store.facts(self.line(wish))
+        self.look(wish).0
     }
 
     /// What the log says of the point that is named (READ-HISTORY).
     fn line(&self, wish: &Wish) -> Option<Line> {
         let asked = wish.on?;
-        let Extent { oldest, durable, .. } = self.extent();
+        let durable = self.extent().durable;
         if asked.position > durable.position || asked.commit > self.published() {
             return Some(Line::Behind(durable.position));
         }
-        Some(match wal::point_at(&self.log, asked.position, durable, limits::LINE_READ_BYTES_MAX) {
+        let known = self.store.landmark(asked.position);
+        Some(match wal::point_at(&self.log, asked.position, known, durable, limits::LINE_READ_BYTES_MAX) {
             Ok(Some(here)) if here == asked => Line::Same,
             Ok(here) => Line::Other(here),
-            Err(error) if error.reason() == Reason::WalRetired || asked.position < oldest => Line::Dropped(oldest),
-            Err(_) => Line::Unread,
+            Err(error) => match self.extent().oldest {
+                oldest if asked.position < oldest || error.reason() == Reason::WalRetired => Line::Dropped(oldest),
+                _ if error.reason() == Reason::ReadHistoryUnknown => Line::Far,
+                _ => {
+                    log::warn!(code = error.reason().name(); "a point that a client named can't be looked up: {error}");
+                    Line::Unread
+                }
+            },
         })
     }
 
@@ -390,12 +406,14 @@ impl Database {
     /// What an operator sees.
     #[must_use]
     pub fn status(&self) -> Status {
+        // The oldest position before the checkpoint, which it never passes; the durable end behind it.
+        let log_oldest = self.extent.get().oldest;
         let state = self.store.state();
         Status {
             identity: self.identity,
             commit: self.store.commit(),
             durable: self.extent.get().durable,
-            log_oldest: self.extent.get().oldest,
+            log_oldest,
             floor: state.floor,
             checkpoint: state.checkpoint,
             committer: self.committer_seen.load(),

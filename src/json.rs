@@ -146,7 +146,10 @@ pub fn escape(bytes: &[u8]) -> String {
             b'\\' => text.push_str("\\\\"),
             b'-' if index == 0 => text.push_str("\\x2d"),
             b' '..=b'~' => text.push(char::from(*byte)),
-            _ => text.push_str(&format!("\\x{byte:02x}")),
+            _ => {
+                // A string takes whatever is written to it.
+                let _ = write!(text, "\\x{byte:02x}");
+            }
         }
     }
     text

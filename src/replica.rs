@@ -244,7 +244,9 @@ impl Shared {
         let look = move || {
             let Some(shared) = shared.upgrade() else { return };
             // That the replica has halted is no news here.
-            if let Some(fault) = shared.store.write_fault().filter(|fault| fault.reason() != Reason::ReplicaHalted) {
+            // Nor is what comes behind the first fault.
+            let fault = shared.store.write_fault().filter(|fault| fault.reason() != Reason::ReplicaHalted);
+            if let Some(fault) = fault.filter(|_| shared.stages.fault().is_none()) {
                 shared.failed("store", fault);
             }
         };
@@ -261,8 +263,22 @@ impl Shared {
         self.stages.moved();
     }
 
-    /// Keeps what ended a component, if it is the first, and says so.
+    /// The Supervisor has looked. Whoever waits at a server for a commit hears of it where none may come any more.
+    fn looked(&self) {
+        self.looked.raise();
+        let receiver = self.stages.shown().receiver.load().state;
+        if !self.applies.get() || receiver == receiver::machine::State::Disconnected {
+            self.store.tell();
+        }
+    }
+
+    /// Keeps what ended a component, if it is the first, and says so. What contradicts the state itself ends reads at once: that it is kept, and shown by
+    /// name, comes behind a write that may take as long as the disk likes.
     fn failed(&self, component: &'static str, error: Error) {
+        if error.reason() == Reason::StateDiverged {
+            let halted = Error::new(Reason::ReplicaHalted).with("halt", "not kept yet").with("evidence", &error);
+            self.store.bar_reads(halted);
+        }
         self.stages.failed(component, error);
         self.tell_applier_failure();
     }
@@ -393,7 +409,7 @@ impl Replica {
                     || shared.stages.fault(),
                     |action, supervisor| shared.act(action, supervisor, &orders),
                     |supervisor| shared.attend(supervisor),
-                    || shared.looked.raise(),
+                    || shared.looked(),
                 )
             };
             sync::caught(supervise).unwrap_or_else(|assertion| {
@@ -501,6 +517,14 @@ impl Replica {
             outcome.is_some()
         });
         outcome.unwrap_or_else(|| Ok(self.applied()))
+    }
+
+    /// Whether a commit may still come before the replica is opened again.
+    ///
+    /// # Errors
+    /// As [`Replica::wait_for`].
+    pub fn may_come(&self, commit: CommitId) -> Result<()> {
+        self.outcome(commit).map_or(Ok(()), |outcome| outcome.map(|_| ()))
     }
 
     /// What came of a commit; `None` as long as it may still come.

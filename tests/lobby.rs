@@ -55,7 +55,14 @@ fn while_a_node_recovers_it_says_how_far_it_is_and_nothing_is_read() {
     let mut early = Client::connect(address);
     let told = early.refused("GET key");
     let sentence = Reason::ReadRecovering.sentence();
-    assert!(told.starts_with(&format!("LOADING read.recovering {sentence} [recovery_step=none] ")), "{told}");
+    let evidence = "[phase=recovering, rule=P5-I11, recovery_step=none]";
+    assert!(told.starts_with(&format!("LOADING read.recovering {sentence} {evidence} ")), "{told}");
+    // It explains that too (F-O1).
+    let Value::Bulk(text) = early.ask("AERO.EXPLAIN REPLICATION") else { panic!("an explanation is text") };
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("replication: waits\n") && text.contains("FAILS     P5-I11"), "{text}");
+    let Value::Bulk(json) = early.ask("AERO.EXPLAIN REPLICATION JSON") else { panic!("an explanation is text") };
+    assert!(json.starts_with(b"{\"type\":\"replication\"") && json.ends_with(b"]}"), "{}", json.escape_ascii());
     assert!(!info(&mut early, "everything").contains("database:"));
 
     lobby.board().identified(&identity);
@@ -75,7 +82,12 @@ fn while_a_node_recovers_it_says_how_far_it_is_and_nothing_is_read() {
     at_log.recv().unwrap();
 
     let told = early.refused("GET key");
-    assert!(told.contains("[recovery_step=log, recovery_replayed_position=0, recovery_end_position="), "{told}");
+    assert!(
+        told.contains(
+            "[phase=recovering, rule=P5-I11, recovery_step=log, recovery_replayed_position=0, recovery_end_position="
+        ),
+        "{told}"
+    );
     for words in [
         "SET key other",
         "MGET key",

@@ -12,11 +12,14 @@ mod world;
 use aerodb::committer::Retention;
 use aerodb::explain::{self, Topic};
 use aerodb::frame::Frame;
+use aerodb::limits::LINE_READ_BYTES_MAX;
 use aerodb::replica::Replica;
 use aerodb::resp::Value;
 use aerodb::server::{self, Server};
 use aerodb::supervisor::machine::State;
-use aerodb::{Batch, CommitId, Database, History, LogPoint, Options, Position, Range, Reason, Result, View, Wish};
+use aerodb::{
+    Batch, CommitId, Database, History, Init, LogPoint, Options, Position, Range, Reason, Result, View, Wish,
+};
 use following::{World, halted};
 use served::Client;
 use std::sync::Arc;
@@ -228,6 +231,7 @@ fn a_halted_replica_answers_nothing() {
         waiting.request(&["AERO.READ", "ATLEAST", "2", "WAIT", "GET", "k"]);
         let mut waiting_too = connect();
         waiting_too.request(&["AERO.WAITFOR", "2"]);
+        connect().wait_for("blocked_clients", 2);
         assert_eq!(connect().ask("GET k"), Value::Bulk(b"old".to_vec()));
         world.proxy.edit(|frame, mut bytes| {
             if let (Frame::Segment(_), Some(last)) = (frame, bytes.last_mut()) {
@@ -258,4 +262,54 @@ fn a_halted_replica_answers_nothing() {
     let replica = world.open("r");
     assert_eq!(refused(replica.database().view(None)).reason(), Reason::ReplicaHalted);
     assert_eq!(replica.database().get(b"k").unwrap_err().reason(), Reason::ReplicaHalted);
+}
+
+/// READ-HISTORY: the points of a log that has longer segments than are read to look one up are found all the same, from what was applied since the start.
+#[test]
+fn points_are_found_in_long_segments() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("p");
+    Database::init(&Init::standalone(&dir)).unwrap();
+    let db = Database::open(Options::new(&dir)).unwrap();
+    let value = "v".repeat(1000);
+    let mut points = Vec::new();
+    for chunk in 0..24 {
+        for number in 0..500 {
+            let mut batch = Batch::new();
+            batch.put(format!("k{chunk}-{number}").as_bytes(), value.as_bytes()).unwrap();
+            db.submit(batch, |outcome| drop(outcome.unwrap())).unwrap();
+        }
+        put(&db, "k", "v");
+        points.push(db.extent().durable);
+    }
+    assert!(points.last().unwrap().position.0 > 2 * LINE_READ_BYTES_MAX as u64);
+    for point in &points {
+        assert!(db.read(&Wish::newest().on(*point)).is_ok(), "{point}");
+        let other = LogPoint { history: History(point.history.0 ^ 1), ..*point };
+        assert_eq!(refused(db.read(&Wish::newest().on(other))).reason(), Reason::ReadOtherHistory);
+    }
+    db.close().unwrap();
+}
+
+/// READ-LEAST, F-D2: whoever waits on a replica that has failed, or that will not connect again, is told that nothing more comes.
+#[test]
+fn nobody_waits_for_what_will_not_come() {
+    let world = World::new();
+    let last = put(world.db(), "k", "old");
+    let replica = Arc::new(world.once("r"));
+    replica.wait_for(last).unwrap();
+    serving(&replica, |connect| {
+        let [mut reading, mut waiting] = [connect(), connect()];
+        reading.request(&["AERO.READ", "ATLEAST", "2", "WAIT", "GET", "k"]);
+        waiting.request(&["AERO.WAITFOR", "2"]);
+        connect().wait_for("blocked_clients", 2);
+        world.proxy.cut();
+        assert!(unsafe_text(reading.reply()).starts_with("UNSAFE read.behind "));
+        let Value::Error(text) = waiting.reply() else { panic!("the commit never came") };
+        assert!(text.starts_with(b"ERR replication.disconnected "), "{}", text.escape_ascii());
+        assert_eq!(connect().ask("GET k"), Value::Bulk(b"old".to_vec()), "what is proven is read on");
+        assert!(unsafe_text(connect().ask("AERO.READ ATLEAST 2 WAIT GET k")).starts_with("UNSAFE read.behind "));
+        assert!(unsafe_text(connect().ask("AERO.READ AT 1 ATLEAST 2 WAIT GET k")).starts_with("UNSAFE read.behind "));
+    });
+    Arc::into_inner(replica).unwrap().close().unwrap();
 }

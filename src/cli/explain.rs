@@ -1,9 +1,10 @@
 //! `aerodb explain`: why a node is what it is, with the rules and their evidence.
 //!
 //! A running node explains itself (`AERO.EXPLAIN`). Of a directory the recovery is explained by looking only: nothing is opened, written or removed, so it
-//! works where the node does not start (F-RC2). The other topics open the directory, as any command does.
+//! works where the node does not start (F-RC2); so are the replication of a replica and what was rejected, as its directory keeps them. The other topics open the
+//! directory, as any command does.
 
-use crate::cli::args::{self, Place};
+use crate::cli::args::{self, Place, Target};
 use crate::cli::failure::printable;
 use crate::cli::output::Output;
 use crate::cli::remote::Server;
@@ -36,17 +37,27 @@ pub(crate) fn explain(matches: &ArgMatches, out: &mut Output) -> Result<()> {
                 _ => tell(&explain::examined(&examined), out),
             }
         }
-        Place::Directory(target) => {
-            let database = Database::open(target.options().clone())?;
-            let explained = tell(&explained(&topic, &database), out);
-            explained.and(database.close())
+        #[cfg(feature = "replication")]
+        Place::Directory(target) if matches!(kind, Kind::Replication | Kind::Segment) => {
+            match explain::at_rest(kind, target.options())? {
+                Some(explanation) => tell(&explanation, out),
+                None => opened(&target, &topic, out),
+            }
         }
+        Place::Directory(target) => opened(&target, &topic, out),
         Place::Server(address) => {
             let mut server = Server::reach(&address, Bounds::default())?;
             let told = server.explain(kind, key.as_deref(), &wish, out.is_json())?;
             told.trim_end().lines().try_for_each(|line| out.line(printable(line)))
         }
     }
+}
+
+/// Opens the directory as a node does, which finishes what a crash left unfinished.
+fn opened(target: &Target, topic: &Topic, out: &mut Output) -> Result<()> {
+    let database = Database::open(target.options().clone())?;
+    let told = tell(&explained(topic, &database), out);
+    told.and(database.close())
 }
 
 #[cfg(feature = "replication")]

@@ -11,8 +11,9 @@ use crate::reason::Reason;
 /// Explains the checkpoint of a node that runs.
 #[must_use]
 pub fn checkpoint(database: &Database) -> Explanation {
-    let Status { checkpoint, durable, commit, floor, log_oldest, runs, proofs, maintenance, .. } = database.status();
     let status = database.status();
+    let Status { checkpoint, durable, commit, floor, log_oldest, .. } = status;
+    let Status { runs, proofs, maintenance, .. } = &status;
     let behind = durable.position.since(checkpoint.position);
     let run_bytes = runs.iter().fold(0_u64, |bytes, run| bytes.saturating_add(run.size));
     let first = runs.first().map_or_else(|| "none".to_owned(), |run| run.id.first.to_string());
@@ -29,11 +30,13 @@ pub fn checkpoint(database: &Database) -> Explanation {
     let rules = vec![
         Applied::new(
             "D-ACK",
+            "the checkpoint holds durable log only",
             checkpoint.position <= durable.position,
             vec![fact("checkpoint_position", checkpoint.position), fact("durable_position", durable.position)],
         ),
         Applied::new(
             "R-CUT",
+            "the newest run ends at the checkpoint or before it",
             whole,
             vec![
                 fact("checkpoint_commit", checkpoint.commit),
@@ -45,6 +48,7 @@ pub fn checkpoint(database: &Database) -> Explanation {
         ),
         Applied::new(
             "P5-I11",
+            "the log behind the checkpoint is kept, so a restart finds all",
             log_oldest <= checkpoint.position,
             vec![
                 fact("log_oldest", log_oldest),
@@ -55,18 +59,19 @@ pub fn checkpoint(database: &Database) -> Explanation {
         ),
         Applied::new(
             "REPL-PROOF",
+            "no run differs from the one that the log names, and none waits to be compared",
             compared,
             vec![fact("diverged", diverged), fact("waiting", proofs.waiting), fact("owed", proofs.owed)],
         ),
         Applied::new(
             "D-FSYNC",
+            "nothing has stopped the writing of runs",
             fault.is_none(),
             vec![
                 fact("maintenance", maintenance.state),
                 fact("blocked", blocked),
                 fact("sealed_tables", status.sealed_tables),
                 fact("merges_due", status.merges_due),
-                fact("pinned", status.checkpoints),
             ],
         ),
     ];
@@ -76,7 +81,6 @@ pub fn checkpoint(database: &Database) -> Explanation {
         fact("floor", floor),
         fact("durable", durable),
         fact("checkpoint", checkpoint),
-        fact("views", status.views),
     ];
     Explanation {
         kind: Kind::Checkpoint,

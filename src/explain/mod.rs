@@ -17,6 +17,8 @@ mod followed;
 mod read;
 mod recovery;
 mod replication;
+#[cfg(feature = "replication")]
+mod rest;
 mod segment;
 mod text;
 mod topic;
@@ -26,11 +28,13 @@ pub use read::{VERSIONS_MAX, read};
 pub use recovery::{examined, recovery};
 pub use replication::replication;
 #[cfg(feature = "replication")]
+pub use rest::at_rest;
+#[cfg(feature = "replication")]
 pub use segment::segment;
 pub use topic::{Topic, of};
 
 use crate::error::Error;
-use crate::gate::Evaluation;
+use crate::gate::{self, Check, Evaluation, Wish};
 use crate::json::{Json, Object};
 use crate::rules;
 
@@ -60,7 +64,9 @@ pub struct Applied {
     pub rule: &'static str,
     /// What it was applied to, where that is one of many.
     pub subject: String,
-    /// Whether it holds.
+    /// What has to be true here.
+    pub condition: String,
+    /// Whether that is so.
     pub evaluation: Evaluation,
     /// What that was decided on.
     pub evidence: Facts,
@@ -69,8 +75,20 @@ pub struct Applied {
 impl Applied {
     /// A rule that was applied.
     #[must_use]
-    pub fn new(rule: &'static str, evaluation: impl Into<Evaluation>, evidence: Facts) -> Applied {
-        Applied { rule, subject: String::new(), evaluation: evaluation.into(), evidence }
+    pub fn new(
+        rule: &'static str,
+        condition: impl Into<String>,
+        evaluation: impl Into<Evaluation>,
+        evidence: Facts,
+    ) -> Applied {
+        let (condition, evaluation) = (condition.into(), evaluation.into());
+        Applied { rule, subject: String::new(), condition, evaluation, evidence }
+    }
+
+    /// A rule of the gate.
+    fn of_gate(check: Check, facts: &gate::Facts, wish: &Wish) -> Applied {
+        let evaluation = check.evaluation(facts, wish);
+        Applied::new(check.name(), check.holds_where(), evaluation, check.evidence(facts, wish))
     }
 
     /// The same, applied to one of many.
@@ -130,7 +148,10 @@ impl Explanation {
             if !applied.subject.is_empty() {
                 rule = rule.with("applied_to", applied.subject.as_str());
             }
-            rule = rule.with("description", applied.description()).with("evaluation", applied.evaluation.name());
+            rule = rule
+                .with("description", applied.description())
+                .with("condition", applied.condition.as_str())
+                .with("evaluation", applied.evaluation.name());
             if let Evaluation::Undetermined(why) = applied.evaluation {
                 rule = rule.with("because", why);
             }
@@ -172,4 +193,34 @@ pub fn facts(facts: &[(&'static str, String)]) -> Object {
 /// A fact.
 fn fact(name: &'static str, value: impl std::fmt::Display) -> (&'static str, String) {
     (name, value.to_string())
+}
+
+/// Explains the replication of a node that has nothing to read yet: it fetches a snapshot, or opens its directory.
+#[must_use]
+pub fn waiting(facts: &gate::Facts, observed: Facts, refused: Error) -> Explanation {
+    let newest = Wish::newest();
+    let rules = Check::ALL.iter().map(|check| {
+        let rule = Applied::of_gate(*check, facts, &newest).to("reads");
+        // Of what is behind it nothing is known before the directory is open.
+        match check {
+            Check::Bootstrap | Check::Recovery | Check::Authority => rule,
+            Check::Halt | Check::Prefix | Check::Applied | Check::Floor | Check::AtLeast | Check::History => Applied {
+                evaluation: Evaluation::Undetermined("the directory is not open yet"),
+                evidence: Vec::new(),
+                ..rule
+            },
+        }
+    });
+    Explanation {
+        kind: Kind::Replication,
+        observed,
+        inputs: Vec::new(),
+        rules: rules.collect(),
+        conclusion: Conclusion {
+            outcome: "waits",
+            sentence: refused.reason().sentence().to_owned(),
+            error: Some(refused),
+        },
+        missing: vec!["everything that is known once the directory is open".to_owned()],
+    }
 }

@@ -58,18 +58,20 @@ fn explanation(observed: Facts, steps: &[Step], refused: Option<&Error>, conclus
         if let Some(error) = refused.filter(|_| fails) {
             evidence.push(fact("refused", error));
         }
-        Applied::new(rule(step.step), !fails, evidence).to(step.step.name())
+        Applied::new(rule(step.step), condition(step.step), !fails, evidence).to(step.step.name())
     };
     let mut rules: Vec<Applied> = steps.iter().enumerate().map(applied).collect();
     let mut missing = Vec::new();
-    if refused.is_some() {
-        let mut state = steps.last().and_then(|step| machine::next(step.step, Event::Done));
-        while let Some(step) = state.filter(|state| *state != State::Done) {
-            let why = Evaluation::Undetermined("a step before it refused");
-            rules.push(Applied::new(rule(step), why, Vec::new()).to(step.name()));
-            missing.push(format!("step {step}: not reached"));
-            state = machine::next(step, Event::Done);
-        }
+    let why = match refused {
+        Some(_) => "a step before it refused",
+        None => "only opening the directory takes this step",
+    };
+    let mut state = steps.last().and_then(|step| machine::next(step.step, Event::Done));
+    while let Some(step) = state.filter(|state| *state != State::Done) {
+        let unknown = Evaluation::Undetermined(why);
+        rules.push(Applied::new(rule(step), condition(step), unknown, Vec::new()).to(step.name()));
+        missing.push(format!("step {step}: {why}"));
+        state = machine::next(step, Event::Done);
     }
     Explanation { kind: Kind::Recovery, observed, inputs: Vec::new(), rules, conclusion, missing }
 }
@@ -93,5 +95,22 @@ fn rule(step: State) -> &'static str {
         State::Runs => "D-CORRUPT",
         State::Log => "P5-I11",
         State::Publishing => "M-ATOMIC",
+    }
+}
+
+/// What it has to find.
+fn condition(step: State) -> &'static str {
+    match step {
+        State::Locking => "the directory is there, and no other process has it",
+        State::Identity => "the identity verifies, and is the one that is expected",
+        State::ReplicaState => "what the replica knows of itself verifies",
+        State::Install => "an install that was begun is finished, and there are data",
+        State::Directories => "every name is durable",
+        State::Checkpoint => "the manifest verifies",
+        State::Runs => "every run that the manifest names is there and verifies",
+        State::Leftovers => "what the manifest does not name is removed",
+        State::Log => "the log proves itself from the checkpoint to its end",
+        State::Publishing => "everything that is replayed is published at once",
+        State::Done | State::Refused => "",
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{Applied, Conclusion, Explanation, Kind, fact};
 use crate::database::Database;
-use crate::gate::{self, Wish};
+use crate::gate::{Check, Wish};
 #[cfg(feature = "replication")]
 use crate::replica::ReplicaStatus;
 
@@ -16,9 +16,8 @@ pub fn replication(
     #[cfg(feature = "replication")] replica: Option<&ReplicaStatus>,
 ) -> Explanation {
     let wish = Wish::newest();
-    let facts = database.facts(&wish);
-    let identity = database.identity();
-    let refused = database.refusal(&wish);
+    let (facts, verdict) = database.look(&wish);
+    let (identity, refused) = (database.identity(), verdict.err());
     let reads = match &refused {
         None => format!("Reads are answered at commit {}.", facts.applied),
         Some(error) => format!("Reads are refused: {}.", error.reason()),
@@ -48,10 +47,8 @@ pub fn replication(
     if let Some(status) = replica {
         super::followed::add(status, &mut explanation);
     }
-    let gated = gate::evaluate(&facts, &wish);
-    let reading =
-        |(check, holds): (gate::Check, _)| Applied::new(check.name(), holds, check.evidence(&facts, &wish)).to("reads");
-    explanation.rules.extend(gated.map(reading));
+    let gated = Check::ALL.iter().map(|check| Applied::of_gate(*check, &facts, &wish).to("reads"));
+    explanation.rules.extend(gated);
     let conclusion = &mut explanation.conclusion;
     conclusion.sentence = format!("{} {reads}", conclusion.sentence);
     conclusion.error = refused.or(conclusion.error.take());

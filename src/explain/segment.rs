@@ -1,43 +1,62 @@
 //! Why log that was received was rejected: what the halt, or the fault, says.
 //!
 //! The Receiver and the Validator say what did not prove itself, where, and by which fact; that is kept with the halt, over restarts. Here it is put beside the
-//! rules that a segment has to obey. What was not reached is not evaluated: the first that fails ends the proof.
+//! rules that a segment has to obey. What was not reached is not evaluated: the first that fails ends the proof; and where no log has come nothing is.
 
 use super::{Conclusion, Explanation, Kind, fact};
 use crate::database::Database;
-use crate::gate::Wish;
 #[cfg(feature = "replication")]
 use {
-    super::{Applied, Facts},
-    crate::gate::Evaluation,
-    crate::reason::Reason,
-    crate::replica::ReplicaStatus,
-    crate::replica_state::Halt,
+    super::Applied, crate::error::Error, crate::gate::Evaluation, crate::identity::Role, crate::position::Position,
+    crate::reason::Reason, crate::replica::ReplicaStatus, crate::replica_state::Halt,
 };
 
-/// The rules of a segment in the order in which they are proven, and what breaks each.
+/// The rules of a segment in the order in which they are proven, what each asks for, and what is said where it does not hold.
 #[cfg(feature = "replication")]
-const PROOF: [(&str, &[Reason]); 5] = [
-    ("WIRE-FRAME", &[Reason::ProtocolMalformed]),
-    ("WIRE-PULL", &[Reason::ProtocolUnexpected, Reason::ReplicationNotAsked]),
-    ("F-V2", &[Reason::ReplicationGap]),
-    ("F-V1", &[Reason::SegmentRejected]),
-    ("F-D1", &[Reason::HistoryDiverged, Reason::HistoryAhead, Reason::StateDiverged]),
+const PROOF: [(&str, &str, &[Reason]); 4] = [
+    ("WIRE-FRAME", "the frame proves its length, its kind and its fields", &[Reason::ProtocolMalformed]),
+    ("WIRE-PULL", "it was asked for", &[Reason::ProtocolUnexpected, Reason::ReplicationNotAsked]),
+    ("F-V2", "it continues what was received", &[Reason::ReplicationGap]),
+    ("F-V1", "each record proves itself, and its history continues the one before it", &[Reason::SegmentRejected]),
 ];
 
-/// Of a node that follows nobody, or nobody follows for.
+/// Of a node that makes its own log.
 pub(super) fn no_log_is_received(database: &Database) -> Explanation {
-    let (sentence, error) = match database.identity().role.writes() {
-        true => ("This node makes its own log and receives none.", None),
-        false => ("No log is received while the directory is open like this.", database.refusal(&Wish::newest())),
-    };
     Explanation {
         kind: Kind::Segment,
         observed: vec![fact("role", database.identity().role)],
         inputs: Vec::new(),
         rules: Vec::new(),
-        conclusion: Conclusion { outcome: "none received", sentence: sentence.to_owned(), error },
+        conclusion: Conclusion {
+            outcome: "none received",
+            sentence: "This node makes its own log and receives none.".to_owned(),
+            error: None,
+        },
         missing: Vec::new(),
+    }
+}
+
+/// What ended the proof.
+#[cfg(feature = "replication")]
+struct Ended {
+    reason: Reason,
+    position: String,
+    evidence: String,
+}
+
+#[cfg(feature = "replication")]
+impl From<&Halt> for Ended {
+    fn from(halt: &Halt) -> Ended {
+        Ended { reason: halt.reason, position: halt.position.to_string(), evidence: halt.evidence.clone() }
+    }
+}
+
+/// A fault that is not kept yet, or could not be: the disk refused.
+#[cfg(feature = "replication")]
+impl From<&Error> for Ended {
+    fn from(fault: &Error) -> Ended {
+        let position = fault.fact("position").unwrap_or("not known").to_owned();
+        Ended { reason: fault.reason(), position, evidence: fault.to_string() }
     }
 }
 
@@ -46,44 +65,57 @@ pub(super) fn no_log_is_received(database: &Database) -> Explanation {
 #[must_use]
 pub fn segment(database: &Database, replica: Option<&ReplicaStatus>) -> Explanation {
     let Some(status) = replica else { return no_log_is_received(database) };
-    let halt = status.halt.as_ref();
-    let broken = halt.and_then(|halt| PROOF.iter().position(|(_, reasons)| reasons.contains(&halt.reason)));
-    let proven =
-        vec![fact("validated_position", status.validated.point.position), fact("seen_position", status.validated.seen)];
-    let rules = PROOF.iter().enumerate().map(|(index, (rule, _))| match (halt, broken) {
-        (Some(halt), Some(broken)) if index == broken => Applied::new(rule, Evaluation::Fails, evidence(halt)),
-        (Some(_), Some(broken)) if index > broken => {
-            Applied::new(rule, Evaluation::Undetermined("the proof ended before it"), Vec::new())
-        }
-        _ => Applied::new(rule, true, proven.clone()),
-    });
-    let observed = vec![
-        fact("role", database.identity().role),
-        fact("received_position", status.received.received),
-        fact("seen_position", status.validated.seen),
-        fact("validated", status.validated.point),
-        fact("applied", status.applied),
-        fact("receiver", status.receiver.state),
-        fact("validator", status.validator.state),
-        fact("halt", halt.map_or_else(|| "none".to_owned(), Halt::to_string)),
-    ];
-    let conclusion = match halt.filter(|_| broken.is_some()) {
-        Some(halt) => Conclusion {
-            outcome: "rejected",
-            sentence: format!("Log was rejected at position {}: {}", halt.position, halt.reason.sentence()),
-            error: status.reads.clone(),
-        },
-        None => Conclusion {
-            outcome: "none rejected",
-            sentence: format!("All log up to position {} has proven itself.", status.validated.point.position),
-            error: None,
-        },
-    };
-    let (kind, inputs, missing) = (Kind::Segment, Vec::new(), Vec::new());
-    Explanation { kind, observed, inputs, rules: rules.collect(), conclusion, missing }
+    let ended = status.halt.as_ref().map(Ended::from).or_else(|| status.fault.as_ref().map(Ended::from));
+    explanation(ended, status.validated.point.position, status.reads.clone())
+}
+
+/// The same of a directory that nobody has open.
+#[cfg(feature = "replication")]
+pub(super) fn kept(halt: Option<&Halt>, applied: Position, refused: Option<Error>) -> Explanation {
+    explanation(halt.map(Ended::from), applied, refused)
 }
 
 #[cfg(feature = "replication")]
-fn evidence(halt: &Halt) -> Facts {
-    vec![fact("code", halt.reason), fact("position", halt.position), fact("evidence", &halt.evidence)]
+fn explanation(ended: Option<Ended>, proven: Position, refused: Option<Error>) -> Explanation {
+    let broken = ended.as_ref().and_then(|ended| {
+        PROOF.iter().position(|(_, _, reasons)| reasons.contains(&ended.reason)).map(|index| (index, ended))
+    });
+    let rules = PROOF.iter().enumerate().map(|(index, (rule, condition, _))| {
+        let (evaluation, evidence) = match broken {
+            Some((at, ended)) if index == at => {
+                let position = fact("position", &ended.position);
+                (Evaluation::Fails, vec![fact("code", ended.reason), position, fact("evidence", &ended.evidence)])
+            }
+            Some((at, _)) if index > at => (Evaluation::Undetermined("the proof ended before it"), Vec::new()),
+            _ if proven == Position::GENESIS && broken.is_none() => {
+                (Evaluation::Undetermined("no log has come"), Vec::new())
+            }
+            _ => (Evaluation::Holds, vec![fact("proven_position", proven)]),
+        };
+        Applied::new(rule, *condition, evaluation, evidence)
+    });
+    let (outcome, sentence, error) = match (&broken, &ended) {
+        (Some((_, ended)), _) => {
+            let sentence = format!("Log was rejected at position {}: {}", ended.position, ended.reason.sentence());
+            ("rejected", sentence, refused)
+        }
+        (None, Some(ended)) => {
+            let sentence = format!(
+                "No log was rejected; what stopped replication is {}: {}",
+                ended.reason,
+                ended.reason.sentence()
+            );
+            ("none rejected", sentence, refused)
+        }
+        (None, None) => ("none rejected", format!("All log up to position {proven} has proven itself."), None),
+    };
+    let halt = ended.as_ref().map_or_else(|| "none".to_owned(), |ended| format!("{}@{}", ended.reason, ended.position));
+    Explanation {
+        kind: Kind::Segment,
+        observed: vec![fact("role", Role::Replica), fact("proven_position", proven), fact("stopped_by", halt)],
+        inputs: Vec::new(),
+        rules: rules.collect(),
+        conclusion: Conclusion { outcome, sentence, error },
+        missing: Vec::new(),
+    }
 }

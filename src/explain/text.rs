@@ -1,7 +1,7 @@
 //! An explanation as lines for a person.
 //!
 //! The same facts in the same order as for programs: what was concluded first, because that is what is looked for at three in the morning, then the rules
-//! that do not hold, and then all the rest.
+//! with what has to be true, and then all the rest. What others sent, a peer's words in the evidence of a halt for one, can't make lines of its own.
 
 use super::{Conclusion, Explanation, Facts};
 use crate::gate::Evaluation;
@@ -11,14 +11,14 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Conclusion { outcome, sentence, error } = &self.conclusion;
         writeln!(f, "{}: {outcome}", self.kind)?;
-        writeln!(f, "  {sentence}")?;
+        writeln!(f, "  {}", clean(sentence))?;
         if let Some(error) = error {
             writeln!(f, "  code      {}", error.reason())?;
             writeln!(f, "  evidence  {}", line(&error.evidence().to_vec()))?;
             writeln!(f, "  do        {}", error.reason().remedy())?;
         }
         for missing in &self.missing {
-            writeln!(f, "  missing   {missing}")?;
+            writeln!(f, "  missing   {}", clean(missing))?;
         }
         if !self.inputs.is_empty() {
             writeln!(f, "asked       {}", line(&self.inputs))?;
@@ -31,7 +31,7 @@ impl fmt::Display for Explanation {
                 Evaluation::Undetermined(_) => "unknown",
             };
             let subject = if applied.subject.is_empty() { String::new() } else { format!("{}: ", applied.subject) };
-            writeln!(f, "  {word:8}  {:14}  {subject}{}", applied.rule, applied.description())?;
+            writeln!(f, "  {word:8}  {:14}  {}{}", applied.rule, clean(&subject), clean(&applied.condition))?;
             if let Evaluation::Undetermined(why) = applied.evaluation {
                 writeln!(f, "{:28}{why}", "")?;
             }
@@ -41,7 +41,7 @@ impl fmt::Display for Explanation {
         }
         writeln!(f, "observed")?;
         for (name, value) in &self.observed {
-            writeln!(f, "  {name:26}{value}")?;
+            writeln!(f, "  {name:26}{}", clean(value))?;
         }
         Ok(())
     }
@@ -55,11 +55,16 @@ fn line(facts: &Facts) -> String {
         // What has names of its own inside follows the name like a list of one.
         let lists = value.contains('=') || facts.iter().filter(|(known, _)| known == name).count() > 1;
         if !lists {
-            parts.push(format!("{name}={value}"));
+            parts.push(format!("{name}={}", clean(value)));
         } else if first == Some(index) {
-            let same = facts.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+            let same = facts.iter().filter(|(known, _)| known == name).map(|(_, value)| clean(value));
             parts.push(format!("{name} {}", same.collect::<Vec<_>>().join(" ")));
         }
     }
     parts.join(", ")
+}
+
+/// Without control characters.
+fn clean(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

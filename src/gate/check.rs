@@ -86,6 +86,7 @@ impl Check {
                 (None, _) | (Some(_), Some(Line::Same)) => Evaluation::Holds,
                 (Some(_), Some(Line::Other(_) | Line::Behind(_))) => Evaluation::Fails,
                 (Some(_), Some(Line::Dropped(_))) => Evaluation::Undetermined("the log there was dropped by retention"),
+                (Some(_), Some(Line::Far)) => Evaluation::Undetermined("too much log would have to be read to tell"),
                 (Some(_), Some(Line::Unread) | None) => Evaluation::Undetermined("the log there could not be read"),
             },
         }
@@ -138,7 +139,7 @@ impl Check {
                     Some(Line::Other(None)) => vec![asked, fact("here", "no record ends there")],
                     Some(Line::Behind(position)) => vec![asked, fact("applied_position", position)],
                     Some(Line::Dropped(oldest)) => vec![asked, fact("log_oldest", oldest)],
-                    Some(Line::Unread) | None => vec![asked, fact("here", "not read")],
+                    Some(Line::Far | Line::Unread) | None => vec![asked, fact("here", "not read")],
                 }
             }
         }
@@ -159,7 +160,7 @@ impl Check {
             Check::History => match facts.line {
                 Some(Line::Behind(_)) => Reason::ReadBehind,
                 Some(Line::Same | Line::Other(_)) => Reason::ReadOtherHistory,
-                Some(Line::Dropped(_) | Line::Unread) | None => Reason::ReadHistoryUnknown,
+                Some(Line::Dropped(_) | Line::Far | Line::Unread) | None => Reason::ReadHistoryUnknown,
             },
         }
     }

@@ -50,7 +50,9 @@ pub enum Line {
     Behind(Position),
     /// It was dropped: what is kept begins here.
     Dropped(Position),
-    /// It could not be looked up.
+    /// Too much would have to be read to tell.
+    Far,
+    /// It could not be read.
     Unread,
 }
 

@@ -16,7 +16,8 @@ fn point(commit: u64) -> LogPoint {
 fn worlds() -> impl Iterator<Item = Facts> {
     let mut worlds = Vec::new();
     let prefixes = std::iter::once(Prefix::Own).chain((0..=COMMITS).map(|commit| Prefix::Proven(CommitId(commit))));
-    let lines = [Line::Same, Line::Other(None), Line::Behind(Position(4)), Line::Dropped(Position(9)), Line::Unread];
+    let behind = Line::Behind(Position(4));
+    let lines = [Line::Same, Line::Other(None), behind, Line::Dropped(Position(9)), Line::Far, Line::Unread];
     let lines: Vec<Option<Line>> = std::iter::once(None).chain(lines.map(Some)).collect();
     for prefix in prefixes {
         for &phase in Phase::ALL {
@@ -140,7 +141,7 @@ fn what_is_undetermined_is_refused_as_such() {
         line: None,
     };
     let wish = Wish::newest().on(point(1));
-    for line in [Some(Line::Dropped(Position(16))), Some(Line::Unread), None] {
+    for line in [Some(Line::Dropped(Position(16))), Some(Line::Far), Some(Line::Unread), None] {
         let facts = Facts { line, ..open };
         assert!(matches!(Check::History.evaluation(&facts, &wish), Evaluation::Undetermined(_)));
         assert_eq!(refusal(&facts, &wish).map(|refusal| refusal.reason()), Some(Reason::ReadHistoryUnknown));

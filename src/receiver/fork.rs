@@ -26,6 +26,8 @@ use std::io;
 
 /// Places of records that are held at once: of more every second one, every fourth, and so on.
 const PLACES_MAX: usize = 4096;
+/// Records of the log here that are passed before it looks whether it is to end.
+const LOOKED_RECORDS: u64 = 4096;
 /// No frame that may come is longer.
 const FRAME_BYTES_MAX: usize = limits::REFUSAL_BYTES_MAX + 256;
 /// Most bytes of the words that say why it is not known where the logs part.
@@ -174,6 +176,9 @@ impl<L: Link> Asking<'_, L> {
         let (mut places, mut each, mut passed) = (Vec::new(), 1_u64, 0_u64);
         while let Some((_, after)) = headers.next_header()?.filter(|(_, after)| after.position < high.position) {
             passed += 1;
+            if passed.is_multiple_of(LOOKED_RECORDS) && self.stop.get() {
+                return Err(Error::new(Reason::ReplicationStopped).with("error", "asked to end"));
+            }
             if passed.is_multiple_of(each) {
                 places.push(after);
             }

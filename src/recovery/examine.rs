@@ -39,6 +39,10 @@ fn look(steps: &mut Steps, options: &Options, lock: &mut Option<Box<dyn LockGuar
     *lock = Some(take_lock(steps, options)?);
     let (identity, mut kept) = take_identity(steps, options)?;
     take_install(steps, options, &mut kept, false)?;
+    if kept.installs() {
+        // A start finishes it first; what lies here until then is not what it opens.
+        return Ok(());
+    }
     let store_options = store_options(options, &identity);
     let disk = options.disk.as_ref();
     steps.take(State::Directories, |step, _| find_unfinished(step, disk, &options.dir))?;

@@ -58,6 +58,15 @@ impl Kept {
         Ok(())
     }
 
+    /// Whether the install of a snapshot was begun, and is not finished.
+    pub(super) fn installs(&self) -> bool {
+        #[cfg(feature = "replication")]
+        let installs = self.0.as_ref().is_some_and(|kept| kept.state().install.is_some());
+        #[cfg(not(feature = "replication"))]
+        let installs = false;
+        installs
+    }
+
     /// What halted an earlier run stays in force: nothing is read before that is cleared.
     fn bar_reads(&self, store: &Store) {
         #[cfg(feature = "replication")]
@@ -153,7 +162,9 @@ pub(super) fn take_install(steps: &mut Steps, options: &Options, kept: &mut Kept
             }
             settled.discarded.iter().for_each(|name| step.dropped("file", name));
         }
-        kept.state().check_complete()?;
+        if settles || kept.state().install.is_none() {
+            kept.state().check_complete()?;
+        }
         Ok(settled.discarded)
     })
 }

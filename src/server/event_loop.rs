@@ -197,17 +197,15 @@ impl EventLoop {
     fn may_stay_parked(&mut self) -> bool {
         let Some((first, _)) = self.parked.first() else { return true };
         self.bell.listen_for_commits();
-        let database = &self.service.options.database;
-        database.published() < *first && database.write_fault().is_none()
+        let options = &self.service.options;
+        options.database.published() < *first && options.may_come(*first).is_ok()
     }
 
     /// Queues who waited for a commit that can be read now, or that will never be made.
     fn wake_parked(&mut self) {
-        if self.parked.is_empty() {
-            return;
-        }
-        let database = &self.service.options.database;
-        let readable = if database.write_fault().is_some() { CommitId::MAX } else { database.published() };
+        let Some((first, _)) = self.parked.first() else { return };
+        let options = &self.service.options;
+        let readable = if options.may_come(*first).is_err() { CommitId::MAX } else { options.database.published() };
         while let Some((_, place)) = self.parked.first().copied().filter(|(commit, _)| *commit <= readable) {
             self.parked.pop_first();
             if let Some(seat) = &mut self.seats[place] {

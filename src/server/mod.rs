@@ -33,6 +33,7 @@ mod orders;
 mod running;
 pub mod window;
 
+use crate::commit_id::CommitId;
 use crate::database::Database;
 use crate::entropy;
 use crate::error::{Error, Result};
@@ -100,6 +101,24 @@ impl Options {
             window: None,
             catch_signals: false,
         }
+    }
+}
+
+impl Options {
+    /// Whether a commit that can't be read yet may come before this node is started again.
+    ///
+    /// # Errors
+    /// What ended writing, or following: nothing more will come.
+    pub fn may_come(&self, commit: CommitId) -> Result<()> {
+        if let Some(fault) = self.database.write_fault() {
+            return Err(Error::new(Reason::CommitStopped).with("failure", fault));
+        }
+        #[cfg(feature = "replication")]
+        if let Some(replica) = &self.replica {
+            replica.may_come(commit)?;
+        }
+        let _ = commit;
+        Ok(())
     }
 }
 

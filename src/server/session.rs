@@ -378,13 +378,11 @@ impl Session {
 
     /// Waits for a commit.
     pub(super) fn until(&mut self, commit: CommitId, context: &Context<'_>, out: &mut Vec<u8>) -> Step {
-        let published = context.database.published();
-        if published >= commit {
-            self.out(out).count(published.0);
-            return Step::Replied;
+        if context.database.published() < commit && context.options.may_come(commit).is_ok() {
+            self.kept = Some(Kept::Commit(commit));
+            return Step::UntilCommit(commit);
         }
-        self.kept = Some(Kept::Commit(commit));
-        Step::UntilCommit(commit)
+        self.waited(commit, context, out)
     }
 
     /// Carries a request out once a commit can be read.
@@ -399,22 +397,17 @@ impl Session {
     }
 
     /// A commit has come that was waited for, or none will come.
-    fn waited(&mut self, commit: CommitId, context: &Context<'_>, out: &mut Vec<u8>) -> Step {
-        let newest = context.database.published();
-        if newest >= commit {
-            self.out(out).count(newest.0);
-            return Step::Replied;
-        }
-        let wish = Wish::at_least(commit);
-        let error = match context.database.write_fault() {
-            Some(fault) if context.database.refusal(&Wish::newest()).is_none() => {
-                Some(Error::new(Reason::CommitStopped).with("failure", fault))
+    fn waited(&self, commit: CommitId, context: &Context<'_>, out: &mut Vec<u8>) -> Step {
+        match context.database.read(&Wish::at_least(commit)) {
+            Ok(view) => {
+                self.out(out).count(view.commit().0);
+                Step::Replied
             }
-            Some(_) | None => context.database.refusal(&wish),
-        };
-        match error {
-            Some(error) => self.fail(&error, out),
-            None => self.until(commit, context, out),
+            Err(refused) if refused.reason() == Reason::ReadBehind => {
+                // That it will not come says more than that it has not.
+                self.fail(&context.options.may_come(commit).err().unwrap_or(refused), out)
+            }
+            Err(refused) => self.fail(&refused, out),
         }
     }
 

@@ -54,6 +54,7 @@ impl Applier {
 
     /// Makes everything that was applied readable: it is durable.
     pub fn publish(&self) {
+        self.store.landmarks.pass(self.point);
         self.store.publish(self.point.commit);
     }
 

@@ -24,6 +24,7 @@ mod checkpoint;
 mod directory;
 mod hold;
 mod key;
+mod landmarks;
 mod newest;
 mod pinned;
 mod proofs;
@@ -61,6 +62,7 @@ use crate::reason::Reason;
 use crate::record::Proof;
 use crate::sync::{self, Arc, Mutex, OnceLock, Pin, seeded};
 use hold::{Holder, Holds};
+use landmarks::Landmarks;
 use manifest::Manifest;
 use proofs::Ledger;
 use run::{Cache, Run, RunInfo};
@@ -97,6 +99,7 @@ pub struct Store {
     /// The last commit whose record is proven to be the primary's, on a node that follows one.
     proven: Published,
     changed: Signal,
+    landmarks: Landmarks,
     holds: Holds,
     cache: Arc<Cache>,
     proofs: Mutex<Ledger>,
@@ -149,6 +152,7 @@ impl Store {
             role: OnceLock::new(),
             proven: Published::new(manifest.point.commit),
             changed: Signal::new(),
+            landmarks: Landmarks::default(),
             holds: Holds::default(),
             cache,
             proofs: Mutex::default(),
@@ -253,13 +257,6 @@ impl Store {
         self.proven.publish(commit);
     }
 
-    /// What the gate decides on, as it is now.
-    #[must_use]
-    pub fn facts(&self, line: Option<Line>) -> Facts {
-        let seen = self.published.seen();
-        self.facts_at(seen, self.state.look(|state| state.floor), line)
-    }
-
     /// The facts of one look: the floor, and what is proven, are looked at behind the commit, which never passes them.
     fn facts_at(&self, seen: Seen, floor: CommitId, line: Option<Line>) -> Facts {
         let (phase, authority, prefix) = match self.role.get() {
@@ -277,6 +274,22 @@ impl Store {
     /// that a newer one has been published since, because a floor is only ever raised to a published commit; so the newest view looks
     /// again, and each time it does the writer has moved on (F-RS2).
     fn admit(&self, wish: &Wish, line: Option<Line>) -> Result<(CommitId, Pin<State>)> {
+        let (facts, verdict) = self.judge(wish, line);
+        verdict.map_err(|check| self.refused(check, &facts, wish))
+    }
+
+    /// The verdict on a read and the facts of the look that it was decided on: what explains it is what decided.
+    ///
+    /// # Errors
+    /// As [`Store::read`], within.
+    pub fn look(self: &Arc<Self>, wish: &Wish, line: Option<Line>) -> (Facts, Result<View>) {
+        let (facts, verdict) = self.judge(wish, line);
+        let verdict = verdict.map_err(|check| self.refused(check, &facts, wish));
+        (facts, verdict.map(|(commit, state)| View::new(self, commit, state)))
+    }
+
+    #[inline]
+    fn judge(&self, wish: &Wish, line: Option<Line>) -> (Facts, std::result::Result<(CommitId, Pin<State>), Check>) {
         // Each look finds the floor of the last one published, so the loop ends when the writer stops.
         let mut floor_seen = CommitId::NONE;
         loop {
@@ -290,9 +303,9 @@ impl Store {
             let floor = if seeded("a view below the floor is admitted") { CommitId::NONE } else { state.floor };
             let facts = self.facts_at(seen, floor, line);
             match gate::decide(&facts, wish) {
-                Ok(commit) => return Ok((commit, state)),
+                Ok(commit) => return (facts, Ok((commit, state))),
                 Err(Check::Floor) if wish.at.is_none() => floor_seen = state.floor,
-                Err(check) => return Err(self.refused(check, &facts, wish)),
+                Err(check) => return (facts, Err(check)),
             }
         }
     }
@@ -388,13 +401,20 @@ impl Store {
         Arc::make_mut(&mut sync::lock(&self.hooks)).push(Arc::new(hook));
     }
 
+    /// The last point of the log before a position that was applied since the start, and is remembered.
+    #[must_use]
+    pub fn landmark(&self, position: Position) -> Option<LogPoint> {
+        self.landmarks.before(position)
+    }
+
     /// Makes everything up to a commit readable, and says so.
     fn publish(&self, commit: CommitId) {
         self.published.publish(commit);
         self.tell();
     }
 
-    fn tell(&self) {
+    /// Calls the hooks: something has happened that whoever waits for a commit has to hear of.
+    pub(crate) fn tell(&self) {
         let hooks = Arc::clone(&sync::lock(&self.hooks));
         for hook in hooks.iter() {
             if let Err(assertion) = sync::caught(|| hook()) {

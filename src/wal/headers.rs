@@ -65,11 +65,18 @@ pub fn segment_start(log: &LogOptions, first: Position) -> Result<LogPoint> {
     SegmentReader::open(log.disk.as_ref(), &log.directory, first, log.lineage, first).map(|(_, start)| start)
 }
 
-/// The log at a position of one that ends so, for certain: found by walking from the beginning of its segment. `None` where no record ends there.
+/// The log at a position of one that ends so, for certain: found by walking from the beginning of its segment, or from a point before it that is
+/// known. `None` where no record ends there.
 ///
 /// # Errors
 /// `wal.retired`, `wal.beyond_end`; `read.history_unknown` where more would have to be read; those of the walk.
-pub fn point_at(log: &LogOptions, at: Position, end: LogPoint, read_bytes_max: usize) -> Result<Option<LogPoint>> {
+pub fn point_at(
+    log: &LogOptions,
+    at: Position,
+    known: Option<LogPoint>,
+    end: LogPoint,
+    read_bytes_max: usize,
+) -> Result<Option<LogPoint>> {
     if at == end.position {
         return Ok(Some(end));
     }
@@ -77,6 +84,7 @@ pub fn point_at(log: &LogOptions, at: Position, end: LogPoint, read_bytes_max: u
     let before = segments.partition_point(|first| *first <= at).checked_sub(1);
     // Where the segment is gone, this says so.
     let first = before.and_then(|index| segments.get(index)).copied().unwrap_or(at);
+    let first = known.map_or(first, |known| known.position.max(first));
     let Some(mut headers) = LogHeaders::open(log, first, end)? else { return Ok(None) };
     while headers.point().position < at {
         if headers.read_bytes() > read_bytes_max {
@@ -147,7 +155,8 @@ impl LogHeaders {
         }
         let record_len = u64::try_from(header.record_len()).unwrap_or(u64::MAX);
         let position = before.position.after(record_len);
-        let next_segment = self.segments.iter().find(|first| **first > before.position);
+        let next = self.segments.partition_point(|first| *first <= before.position);
+        let next_segment = self.segments.get(next);
         if position > next_segment.copied().unwrap_or(self.end.position) {
             return Err(self.corrupt(before, Fault::Incomplete));
         }

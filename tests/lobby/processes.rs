@@ -121,8 +121,10 @@ fn while_a_replica_bootstraps_it_says_how_far_it_is_and_then_it_serves_at_the_sa
     assert_eq!(guest.ask("PING"), pong());
     for words in ["GET key1", "SET key1 other", "DBSIZE"] {
         let told = guest.refused(words);
-        let begin =
-            format!("LOADING read.bootstrapping {} [bootstrap_state=receiving, ", Reason::ReadBootstrapping.sentence());
+        let begin = format!(
+            "LOADING read.bootstrapping {} [phase=bootstrapping, rule=P5-I8, bootstrap_state=receiving, ",
+            Reason::ReadBootstrapping.sentence()
+        );
         assert!(told.starts_with(&begin) && told.contains(&format!("bootstrap_bytes_total={total}")), "{told}");
     }
     // An operator's command sees it too.

@@ -57,8 +57,8 @@ pub(super) fn explain(session: &mut Session, words: Words<'_>, context: &mut Con
         Ok(asked) => asked,
         Err(text) => return session.refuse(text, out),
     };
-    // What it may look up is that of one command that reads as much as a turn may.
-    context.count_read(limits::TURN_BYTES / 8);
+    // What it looks up may take as long as a turn.
+    context.count_read(limits::TURN_BYTES);
     #[cfg(feature = "replication")]
     let explanation = {
         let status = context.options.replica.as_ref().map(|replica| replica.status());
@@ -77,6 +77,9 @@ fn topic(words: Words<'_>) -> std::result::Result<(Topic, bool), &'static str> {
     let kind = Kind::ALL.iter().find(|kind| words.is(1, kind.name())).ok_or(UNKNOWN)?;
     let reads = *kind == Kind::Read;
     let (key, behind) = if reads { (Some(words.get(2).ok_or(UNKNOWN)?), 2) } else { (None, 1) };
+    if key.is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
+        return Err("ERR no key is as long as that");
+    }
     let (wish, waits, rest) = wish(words.behind(behind))?;
     let json = rest.len() == 1 && rest.is(0, "JSON");
     if waits || (!reads && wish != Wish::newest()) || !(json || rest.is_empty()) {
@@ -107,10 +110,15 @@ pub(super) fn read(session: &mut Session, words: Words<'_>, context: &mut Contex
         Ok(asked) => asked,
         Err(text) => return session.refuse(text, out),
     };
+    if wish.on.is_some() {
+        // What is read of the log to look the point up takes as long as a turn may.
+        context.count_read(limits::TURN_BYTES);
+    }
     let needed = [wish.at, wish.at_least, wish.on.map(|point| point.commit)].into_iter().flatten().max();
-    // Where nothing more will be applied, the gate says why.
-    let may_come = context.database.write_fault().is_none();
-    match needed.filter(|needed| waits && may_come && *needed > context.database.published()) {
+    // Where it will not come, or would not do, the gate says why at once.
+    let comes = |needed: &CommitId| *needed > context.database.published() && context.options.may_come(*needed).is_ok();
+    let contradicts = wish.at.zip(wish.at_least).is_some_and(|(at, least)| at < least);
+    match needed.filter(|needed| waits && !contradicts && comes(needed)) {
         Some(needed) => session.until_then(needed, words, out),
         None => carry_out(session, &wish, read, context, out),
     }

@@ -96,11 +96,14 @@ pub(super) fn record(session: &mut Session, words: Words<'_>, context: &mut Cont
 
 /// The point before a record, its length, and what is shown of it.
 fn beginning(context: &mut Context<'_>, position: Position) -> Result<(LogPoint, usize, Vec<u8>)> {
-    // What a record says is data: it is shown to whom the newest view would be.
-    context.database.view(None)?;
+    // What a record says is data: it is shown where a read at its commit would be answered, but for the floor, which hides versions and not log.
+    let newest = context.database.view(None)?.commit();
     let mut headers = headers(context, position)?.ok_or_else(|| no_record(position, context))?;
     let before = headers.point();
     let (header, _) = headers.next_header()?.ok_or_else(|| no_record(position, context))?;
+    if header.commit > newest {
+        return Err(Error::new(Reason::ViewBeyondApplied).with("view", header.commit).with("applied_commit", newest));
+    }
     let shown = headers.beginning(position, header.record_len().min(limits::RECORD_SHOWN_BYTES))?;
     context.count_read(headers.read_bytes());
     Ok((before, header.record_len(), shown))

@@ -5,7 +5,10 @@
 
 #[cfg(feature = "replication")]
 use crate::bootstrap::{Transfer, machine::State};
+use crate::commit_id::CommitId;
 use crate::error::Error;
+use crate::explain::{self, Explanation};
+use crate::gate::{self, Authority, Prefix, Wish};
 use crate::identity::Identity;
 use crate::reason::Reason;
 use crate::recovery::Progress;
@@ -33,6 +36,15 @@ enum Phase {
 }
 
 impl Phase {
+    /// What the gate calls it.
+    fn of_gate(&self) -> gate::Phase {
+        match self {
+            Phase::Recovering(_) => gate::Phase::Recovering,
+            #[cfg(feature = "replication")]
+            Phase::Bootstrapping(..) => gate::Phase::Bootstrapping,
+        }
+    }
+
     /// Why nothing is read.
     fn reason(&self) -> Reason {
         match self {
@@ -122,7 +134,35 @@ impl Board {
     /// Why nothing can be read, and how far the node is.
     pub(crate) fn refusal(&self) -> Error {
         let phase = self.phase();
-        phase.facts().into_iter().fold(Error::new(phase.reason()), |error, (name, value)| error.with(name, value))
+        let refused =
+            gate::refusal(&self.gate_facts(&phase), &Wish::newest()).unwrap_or_else(|| Error::new(phase.reason()));
+        phase.facts().into_iter().fold(refused, |error, (name, value)| error.with(name, value))
+    }
+
+    /// What the gate decides on while there is nothing to read.
+    fn gate_facts(&self, phase: &Phase) -> gate::Facts {
+        gate::Facts {
+            authority: if self.primary.is_some() { Authority::Follower } else { Authority::Writer },
+            phase: phase.of_gate(),
+            halted: false,
+            prefix: Prefix::Proven(CommitId::NONE),
+            applied: CommitId::NONE,
+            floor: CommitId::NONE,
+            line: None,
+        }
+    }
+
+    /// Explains why nothing is read yet, and how far the node is (F-O1).
+    pub(super) fn explanation(&self) -> Explanation {
+        let phase = self.phase();
+        let mut observed = vec![("address", self.address.to_string()), ("state", phase.name().to_owned())];
+        observed.extend(self.primary.clone().map(|primary| ("primary", primary)));
+        observed.extend(sync::lock(&self.identity).iter().flat_map(|identity| {
+            let (role, database, node) = (identity.role, identity.database_id, identity.node_id);
+            [("role", role.to_string()), ("database", database.to_string()), ("node", node.to_string())]
+        }));
+        observed.extend(phase.facts());
+        explain::waiting(&self.gate_facts(&phase), observed, self.refusal())
     }
 
     /// What Redis calls the role of the node to be.

@@ -186,6 +186,12 @@ impl Guest {
                 run(&mut Peer { id, version: &mut self.version, clients, role }, words, &mut self.output);
             }
             Run::AfterOrders(_) if command.name == "info" => out.verbatim(&said(words, board, clients, options)),
+            Run::AfterOrders(_) if command.name == "aero.explain" => {
+                let explanation = board.explanation();
+                let json = words.len() > 2 && words.is(words.len().saturating_sub(1), "JSON");
+                let text = if json { explanation.json().to_string() } else { explanation.to_string() };
+                out.bulk(text.as_bytes());
+            }
             Run::Reset => {
                 self.version = Version::Two;
                 if let Some(client) = clients.get_mut(self.id) {
