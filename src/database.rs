@@ -356,7 +356,6 @@ impl Database {
     ///
     /// # Errors
     /// As [`Database::read`], within.
-    #[must_use]
     pub fn look(&self, wish: &Wish) -> (Facts, Result<View>) {
         self.store.look(wish, self.line(wish))
     }
