@@ -394,6 +394,21 @@ pub const RULES: &[Rule] = &[
         "An answer says of which moment it is, in a stable order and without a time: the same state is the same bytes.",
     ),
     rule(
+        "HTTP-LOBBY",
+        Server,
+        "HTTP listens before the directory is opened, at one address until the process ends; without a database nothing is said that only one could say.",
+    ),
+    rule(
+        "HTTP-PAGE",
+        Server,
+        "The page has its facts in it and needs nothing beside it; only its own script and style may run, and what somebody else said stays text.",
+    ),
+    rule(
+        "HTTP-METRICS",
+        Server,
+        "Numbers have the text format of Prometheus 0.0.4; gaps between positions are subtracted by the node, and the series are bounded.",
+    ),
+    rule(
         "HTTP-OFF",
         Server,
         "HTTP shows and changes nothing: without its setting nothing listens, and files and answers to clients are the same bytes either way.",

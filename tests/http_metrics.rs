@@ -110,6 +110,7 @@ fn names(text: &str) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with("aerodb_")).collect()
 }
 
+/// HTTP-METRICS
 #[test]
 fn every_number_of_both_roles_is_well_formed_and_alerts_and_dashboard_ask_for_no_other() {
     let mut world = World::new();

@@ -23,6 +23,9 @@ use std::sync::Arc;
 use web::{Client, get, header};
 use world::{init_options, options, tiny};
 
+/// How many rules the gate has.
+const RULES: usize = aerodb::gate::Check::ALL.len();
+
 fn shown(node: Node) -> Running {
     Server::bind(Options::new("127.0.0.1:0".parse().unwrap()), Box::new(node)).unwrap().start().unwrap()
 }
@@ -51,6 +54,7 @@ fn is_well_formed(page: &str) {
     let (between, rest) = rest.split_once("<script>").unwrap();
     let (_, behind) = rest.split_once("</script>").unwrap();
     let markup = format!("{before}{between}{behind}");
+    assert!(!markup.contains("{{") && !markup.contains("}}"), "a place that was not filled");
     let mut open = Vec::new();
     for tag in markup.split('<').skip(1) {
         let (tag, text) = tag.split_once('>').expect("a tag has an end");
@@ -107,7 +111,7 @@ fn a_node_on_its_own_says_that_it_writes() {
     assert_eq!(page, self::page(&http), "the same state is the same page");
 }
 
-/// The policy names exactly the script and the style of the page; there is nothing else to load, and no attribute that would be style or script.
+/// HTTP-PAGE: the policy names exactly the script and the style of the page; there is nothing else to load, and no attribute that would be style or script.
 #[test]
 fn the_page_needs_nothing_beside_it_and_its_policy_allows_nothing_else() {
     let disk = SimDisk::new();
@@ -179,7 +183,7 @@ fn a_primary_shows_whom_it_feeds_and_a_replica_that_has_everything_says_so() {
         format!("Primary {position} serves this replica {}", world.proxy.address),
         format!("→ no gap Received {position} receiver streaming → no gap Validated {position}"),
         format!("→ no gap Applied {position}"),
-        format!("Gate commit {commit} reads are answered 9 of 9 rules hold"),
+        format!("Gate commit {commit} reads are answered {RULES} of {RULES} rules hold"),
         "replica ready from ".to_owned(),
     ];
     says(&page(&http), &facts.each_ref().map(String::as_str));
@@ -273,7 +277,7 @@ fn a_replica_that_has_halted_says_why_and_how_that_is_cleared() {
             &format!("aerodb resume {dir} --clear {code}@{position}"),
             &format!("aerodb replica --data {dir} --primary {primary} --rebootstrap {code}@{position}"),
             "✕ fails REPL-HALT",
-            "reads are refused: replica.halted 8 of 9 rules hold",
+            &format!("reads are refused: replica.halted {} of {RULES} rules hold", RULES - 1),
         ],
     );
     let evidence = replica.status().halt.unwrap().evidence;
@@ -284,7 +288,7 @@ fn a_replica_that_has_halted_says_why_and_how_that_is_cleared() {
     Arc::into_inner(replica).unwrap().close().unwrap_err();
 }
 
-/// What a primary, a file or a setting says may be anything; it stays text, and is seen.
+/// HTTP-PAGE: what a primary, a file or a setting says may be anything; it stays text, and is seen.
 #[test]
 fn nothing_that_somebody_said_becomes_a_part_of_the_page() {
     const HOSTILE: &str = "</main><script>alert(1)</script><img src=x onerror=\"alert('2')\">\u{202e}&amp;";

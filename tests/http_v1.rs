@@ -262,7 +262,7 @@ fn what_is_not_known_is_null() {
     Arc::into_inner(replica).unwrap().close().unwrap();
 }
 
-/// P5-I8, P5-I11, R-READ: from the first moment on the process is seen, at one address, and reads are refused until there is a database.
+/// HTTP-LOBBY, P5-I8, P5-I11: from the first moment on the process is seen, at one address, and reads are refused until there is a database.
 #[test]
 fn a_process_is_shown_before_it_serves_and_again_when_it_no_longer_does() {
     let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();

@@ -85,7 +85,7 @@ fn value(text: &str, name: &str) -> String {
     line.unwrap_or_else(|| panic!("{name} is not in {text}")).to_owned()
 }
 
-/// P5-I8: a replica says how much of its snapshot is here, and answers no read; once the snapshot is in place it serves, at the same address.
+/// P5-I8, HTTP-LOBBY: a replica says how much of its snapshot is here, and answers no read; once the snapshot is in place it serves, at the same address.
 #[test]
 fn while_a_replica_bootstraps_it_says_how_far_it_is_and_then_it_serves_at_the_same_address() {
     let place = Place::new();

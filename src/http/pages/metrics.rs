@@ -1,4 +1,4 @@
-//! `/metrics`: the numbers of a node in the text format of Prometheus, version 0.0.4.
+//! `/metrics`: the numbers of a node in the text format of Prometheus, version 0.0.4 (HTTP-METRICS).
 //!
 //! A reader keeps them as floats, which are exact up to 2^53 only. So what is asked of positions and CommitIds, how far one is behind another, is
 //! subtracted here, exactly, and shown as a number of its own; the exact value of each stands under `/v1`. As labels they would make a new

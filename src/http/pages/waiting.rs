@@ -1,4 +1,4 @@
-//! What is shown while there is no database to serve: that the process lives, what it does, and how far that is (P5-I8, P5-I11).
+//! What is shown while there is no database to serve: that the process lives, what it does, and how far that is (HTTP-LOBBY, P5-I8, P5-I11).
 //!
 //! The names are those of a node that serves. What only a database could say is refused with what refuses a read.
 

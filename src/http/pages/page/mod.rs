@@ -1,6 +1,6 @@
 //! The page at `/`: what a person needs to know of a node, and what to do now.
 //!
-//! One file, and nothing beside it: the facts are in it when it comes, so it needs no script. Where there is one, it fetches the page again and
+//! One file, and nothing beside it (HTTP-PAGE): the facts are in it when it comes, so it needs no script. Where there is one, it fetches the page again and
 //! puts the new facts in the place of the old. The policy of the response names the script and the style by their hashes, and allows nothing else.
 //!
 //! What the page says of replication and of reads is what `/v1/explain/replication` says; nothing is decided here.
@@ -10,10 +10,11 @@ mod html;
 mod replica;
 
 use super::Moment;
+use crate::config::digits;
 use crate::error::Error;
 use crate::explain::{Applied, Conclusion, Explanation, Facts, Topic};
 use crate::gate::Evaluation;
-use crate::http::response::{Response, Status};
+use crate::http::response::Response;
 use crate::observed::Observation;
 use crate::reason::Reason;
 use crate::server::lobby::Board;
@@ -38,25 +39,12 @@ enum Mood {
 }
 
 impl Mood {
-    fn section(self) -> &'static str {
+    /// The class that has its colour, and its sign.
+    fn look(self) -> (&'static str, &'static str) {
         match self {
-            Mood::Well => {
-                "<section class=\"verdict ok\" aria-labelledby=\"verdict\"><span class=\"sign ok\" aria-hidden=\"true\">✓</span><div>"
-            }
-            Mood::Waits => {
-                "<section class=\"verdict wait\" aria-labelledby=\"verdict\"><span class=\"sign wait\" aria-hidden=\"true\">…</span><div>"
-            }
-            Mood::Stopped => {
-                "<section class=\"verdict stop\" aria-labelledby=\"verdict\"><span class=\"sign stop\" aria-hidden=\"true\">!</span><div>"
-            }
-        }
-    }
-
-    fn stage(self) -> &'static str {
-        match self {
-            Mood::Well => "<li class=\"stage ok\">",
-            Mood::Waits => "<li class=\"stage wait\">",
-            Mood::Stopped => "<li class=\"stage stop\">",
+            Mood::Well => ("ok", "✓"),
+            Mood::Waits => ("wait", "…"),
+            Mood::Stopped => ("stop", "!"),
         }
     }
 }
@@ -96,37 +84,30 @@ const PROGRESS: [(&str, &str); 2] =
 /// The page of a node that does not serve yet.
 pub(super) fn waiting(board: &Board) -> Response {
     let (phase, facts) = board.doing();
-    let refusal = board.refusal();
+    let reason = board.refusal().reason();
+    let headline = format!("{phase}, reads are refused");
     let mut main = Html::default();
-    verdict(Mood::Waits, &format!("{phase}, reads are refused"), refusal.reason().sentence(), &mut main);
+    verdict(Mood::Waits, &headline, reason.sentence(), &mut main);
     main.raw("<section class=\"do\" aria-labelledby=\"do\"><h2 id=\"do\">What to do now</h2>");
-    main.element("<p>", refusal.reason().remedy(), "</p>").element(
-        "<p>Code: <code>",
-        refusal.reason(),
-        "</code></p></section>",
-    );
+    main.element("<p>", reason.remedy(), "</p>").element("<p>Code: <code>", reason, "</code></p></section>\n");
     main.raw("<section aria-labelledby=\"progress\"><h2 id=\"progress\">How far it is</h2>");
-    let number =
-        |name: &str| facts.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.parse::<u64>().ok());
+    let number = |name| facts.iter().find(|(known, _)| *known == name).and_then(|(_, value)| digits(value));
     for (done, all) in PROGRESS {
         if let (Some(done), Some(all @ 1..)) = (number(done), number(all)) {
-            main.element("<p><progress aria-labelledby=\"progress\" max=\"", all, "\" value=\"")
-                .element("", done, "\">");
-            main.element("", grouped(done), " of ").element("", grouped(all), "</progress></p>");
+            main.element("<p><progress aria-labelledby=\"progress\" max=\"", all, "\"");
+            main.element(" value=\"", done, "\">").text(grouped(done)).element(" of ", grouped(all), "</progress></p>");
         }
     }
     main.raw("<dl>");
     if let Some(identity) = board.identity() {
-        for (name, value) in [("database", identity.database_id), ("node", identity.node_id)] {
-            fact(name, value, &mut main);
-        }
+        fact("database", identity.database_id, &mut main);
+        fact("node", identity.node_id, &mut main);
     }
     board.primary().iter().for_each(|primary| fact("primary", primary, &mut main));
     facts.iter().for_each(|(name, value)| fact(&name.replace('_', " "), value, &mut main));
-    main.raw("</dl></section>");
-    let headline = format!("{phase}, reads are refused");
+    main.raw("</dl></section>\n");
     let role = if board.primary().is_some() { "replica" } else { "node" };
-    Response { status: Status::Ok, ..page(&headline, &role, &capitalized(&headline), &main) }
+    page(&headline, &role, &capitalized(&headline), &main)
 }
 
 fn page(title: &str, role: &dyn Display, moment: &str, main: &Html) -> Response {
@@ -154,7 +135,12 @@ fn capitalized(text: &str) -> String {
 }
 
 fn verdict(mood: Mood, headline: &str, sentence: &str, html: &mut Html) {
-    html.raw(mood.section());
+    let (class, sign) = mood.look();
+    html.raw("<section class=\"verdict ")
+        .raw(class)
+        .raw("\" aria-labelledby=\"verdict\"><span class=\"sign ")
+        .raw(class);
+    html.raw("\" aria-hidden=\"true\">").raw(sign).raw("</span><div>");
     html.element("<h1 id=\"verdict\">", capitalized(headline), "</h1>");
     html.element("<p>", sentence, "</p></div></section>\n");
 }
@@ -243,7 +229,7 @@ fn pipeline(seen: &Moment<'_>, html: &mut Html) {
         if number > 0 {
             gap(stage.gap.as_ref(), html);
         }
-        html.raw(stage.mood.stage());
+        html.raw("<li class=\"stage ").raw(stage.mood.look().0).raw("\">");
         html.element("<h3>", stage.name, "</h3>").element("<span class=\"at n\">", &stage.at, "</span>");
         html.element("<p class=\"word\">", &stage.word, "</p>");
         stage.more.iter().for_each(|more| {
