@@ -246,7 +246,7 @@ fn a_replica_without_its_primary_says_what_is_in_the_way_and_what_to_look_at() {
             "What is in the way: replication.disconnected",
             "Primary not known no connection",
             "⇢ gap not known",
-            "? not known R-PREFIX",
+            "? not known R-COMPLETE",
         ],
     );
     drop(http);

@@ -27,7 +27,7 @@ const TEMPLATE: &str = include_str!("page.html");
 /// What the page may do: run its own script, which may ask this node, and look as its own style says.
 const POLICY: &str = "default-src 'none'; \
                       script-src 'sha256-JXOv+UTgt7l8neIT45jfArhtkatEuAuO1JO5x4VNsCc='; \
-                      style-src 'sha256-DlV8GFLFNuAyn42O5Zeleo+dezGHlkM8hdDhioAjR5I='; \
+                      style-src 'sha256-yBVd8ez+C70XQwyefntdlFUCjWQoth26oR4W/6FBEsU='; \
                       img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How things are, in a word, a sign and a colour.
@@ -316,7 +316,7 @@ fn rules(explanation: &Explanation, html: &mut Html) {
     html.raw(
         "<section aria-labelledby=\"rules\"><h2 id=\"rules\">Rules</h2><div class=\"scroll\"><table class=\"stack\"><caption>What has to hold for \
          reads to be answered and for the log to be followed. What does not hold comes first.</caption><thead><tr><th scope=\"col\">Holds</th>\
-         <th scope=\"col\">Rule</th><th scope=\"col\">What it says</th><th scope=\"col\">Decided on</th></tr></thead><tbody>",
+         <th scope=\"col\">Rule</th><th scope=\"col\">What has to be true, and the rule that asks for it</th><th scope=\"col\">Decided on</th></tr></thead><tbody>",
     );
     let mut rules: Vec<&Applied> = explanation.rules.iter().collect();
     rules.sort_by_key(|applied| match applied.evaluation {
@@ -330,7 +330,8 @@ fn rules(explanation: &Explanation, html: &mut Html) {
             Evaluation::Fails => "<tr><td class=\"mark stop\">✕ fails</td>",
             Evaluation::Undetermined(_) => "<tr><td class=\"mark wait\">? not known</td>",
         });
-        html.element("<th scope=\"row\"><code>", applied.rule, "</code></th><td>").text(applied.description());
+        html.element("<th scope=\"row\"><code>", applied.rule, "</code></th><td>").text(&applied.condition);
+        html.element("<p class=\"rule\">", applied.description(), "</p>");
         if let Evaluation::Undetermined(why) = applied.evaluation {
             html.element(" <strong>", why, "</strong>");
         }
