@@ -8,9 +8,11 @@ mod served;
 mod web;
 mod world;
 
+use aerodb::committer::Retention;
 use aerodb::disk::SimDisk;
 use aerodb::http::pages::{Front, Node};
 use aerodb::http::{Options, Pages, Running, Server};
+use aerodb::limits::HTTP_SEGMENTS_SHOWN;
 use aerodb::replica::{Replica, ReplicaOptions};
 use aerodb::server::lobby::{Lobby, LobbyOptions};
 use aerodb::server::window::Window;
@@ -99,6 +101,29 @@ fn a_node_shows_its_log_its_versions_its_snapshots_and_its_checkpoints() {
     assert!(bytes > 0);
     let (replication, ..) = data(&mut client, "/v1/replication");
     assert_eq!((&replication["role"], &replication["serves"]), (&"standalone".into(), &false.into()));
+}
+
+/// Of a long log the newest segments are listed, and it is said that there are others.
+#[test]
+fn a_list_that_is_too_long_says_so() {
+    let disk = SimDisk::new();
+    Database::init(&init_options(&disk, tiny())).unwrap();
+    let kept = aerodb::Options { retention: Retention::All, ..options(&disk) };
+    let database = Arc::new(Database::open(kept).unwrap());
+    // A segment has room for one of these.
+    for _ in 0..HTTP_SEGMENTS_SHOWN + 10 {
+        let mut batch = Batch::new();
+        batch.put(b"k", &[7; 3500]).unwrap();
+        database.commit(batch).unwrap();
+    }
+    following::rest(&database);
+    let http = shown(Node::Writer(Arc::clone(&database), Arc::default()));
+    let (wal, _, notes) = data(&mut Client::new(http.local_addr()), "/v1/wal");
+    let segments = wal["segments"].as_array().unwrap();
+    assert_eq!(segments.len(), HTTP_SEGMENTS_SHOWN);
+    assert_eq!(segments.last(), Some(&database.extent().segment.to_string().into()));
+    let all = aerodb::wal::segments_before(database.log(), database.extent().durable.position).unwrap().len();
+    assert_eq!(notes[0], format!("the oldest {} segments are not listed", all - HTTP_SEGMENTS_SHOWN));
 }
 
 /// EXPL-TABLE: what is explained over HTTP is what the library explains, as JSON and as text; and the key is bytes.
