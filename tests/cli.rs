@@ -693,18 +693,6 @@ fn the_registry_lists_every_reason() {
 }
 
 #[test]
-fn the_demo_shows_everything_and_leaves_nothing() {
-    let place = Place::new();
-    let output = place.command(&["demo"]).env("TMPDIR", place.path(".")).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{text}");
-    for part in ["at commit 1: apple=red plum=blue", "nothing acknowledged was lost", "verified", "restored position"] {
-        assert!(text.contains(part), "{text}");
-    }
-    assert_eq!(files(&place.path("."), ""), Vec::<std::path::PathBuf>::new());
-}
-
-#[test]
 fn help_and_version_are_no_failures_and_help_has_examples() {
     let place = Place::new();
     assert_eq!(place.ok(&["--version"]), format!("aerodb {}\n", env!("CARGO_PKG_VERSION")));
@@ -712,7 +700,7 @@ fn help_and_version_are_no_failures_and_help_has_examples() {
     let commands = help.split("Commands:\n").nth(1).unwrap().lines().map_while(|line| line.split_whitespace().next());
     let commands: Vec<&str> = commands.filter(|name| *name != "help").collect();
     let (served, replicated) = (cfg!(feature = "server"), cfg!(feature = "replication"));
-    assert_eq!(commands.len(), 19 + usize::from(served) + 2 * usize::from(replicated), "{commands:?}");
+    assert_eq!(commands.len(), 18 + usize::from(served) + 3 * usize::from(replicated), "{commands:?}");
     for name in commands {
         assert!(place.ok(&[name, "--help"]).contains("Examples:\n  aerodb "), "{name}");
     }

@@ -2,7 +2,7 @@
 //!
 //! In a block of the kind `console`, a line that begins with `$ ` is a command; what follows up to the next one is what it prints,
 //! both streams together. Identifiers, hashes and histories differ from run to run, so hexadecimal words of 16 and 32 digits
-//! count as equal. `AERODB_BLESS=1 cargo test --test cli_docs` writes the page anew.
+//! count as equal; so do ports on loopback. `AERODB_BLESS=1 cargo test --test cli_docs` writes the page anew.
 
 #![cfg(all(feature = "cli", feature = "replication"))]
 
@@ -28,8 +28,20 @@ fn output(directory: &Path, command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The text with its identifiers, hashes and histories masked.
+/// The text with what differs from run to run masked.
 fn masked(text: &str) -> String {
+    ["127.0.0.1:", "redis-cli -p "].iter().fold(without_identifiers(text), |text, before| without_ports(&text, before))
+}
+
+/// The text with the digits masked that stand behind this.
+fn without_ports(text: &str, before: &str) -> String {
+    let mut parts = text.split(before);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| format!("{text}{before}#{}", part.trim_start_matches(|c: char| c.is_ascii_digit())))
+}
+
+/// The text with its identifiers, hashes and histories masked.
+fn without_identifiers(text: &str) -> String {
     let mut masked = String::new();
     let mut word = String::new();
     let end_word = |word: &mut String, masked: &mut String| {
@@ -77,6 +89,14 @@ fn the_examples_of_the_page_are_real() {
         assert_eq!(shown, real, "docs/cli.md, line {}", number + 1);
     }
     assert_eq!(text.lines().count(), real.lines().count(), "docs/cli.md (AERODB_BLESS=1 writes it)");
+}
+
+#[test]
+fn ports_on_loopback_are_masked() {
+    assert_eq!(
+        masked("redis-cli -p 40001 get 7 from 127.0.0.1:6380, page"),
+        "redis-cli -p # get 7 from 127.0.0.1:#, page"
+    );
 }
 
 #[test]

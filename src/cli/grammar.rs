@@ -57,6 +57,7 @@ pub(crate) fn grammar(server: bool) -> Command {
             reasons(),
             manual(),
             super::bench::command(),
+            #[cfg(feature = "replication")]
             demo(),
         ])
 }
@@ -401,12 +402,22 @@ fn manual() -> Command {
     )
 }
 
+#[cfg(feature = "replication")]
 fn demo() -> Command {
+    let flag = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     command(
         "demo",
-        "Show commits, an old view, a crash, a proof and a backup, in a temporary directory",
-        "  aerodb demo",
+        "Show a primary and two replicas at work, in a temporary directory; on a terminal they stay until Ctrl-C",
+        "  aerodb demo\n  aerodb demo --break corrupt      (a bit flips on the way to a replica)\n  \
+         aerodb demo --break partition    (nothing comes through to a replica)\n  \
+         aerodb demo --break fork         (a backup takes the place of the primary)",
     )
+    .args([
+        option("break", "WHAT", "Break something on purpose, and show what is refused and why")
+            .value_parser(PossibleValuesParser::new(super::demo::BREAKS)),
+        flag("once", "End with the story, also on a terminal"),
+        flag("wait", "Stay until Ctrl-C, also where standard output is no terminal").conflicts_with("once"),
+    ])
 }
 
 #[cfg(test)]

@@ -19,6 +19,26 @@ const SETTINGS: [&str; 2] = ["log-level", "log-format"];
 /// # Errors
 /// `config.malformed`.
 pub(crate) fn start_from_environment() -> Result<()> {
+    let config = environment()?;
+    let quiet = config.log_level.origin == Origin::Default;
+    start(if quiet { LogLevel::Warn } else { config.log_level.value }, config.log_format.value);
+    Ok(())
+}
+
+/// Logs as the environment says, and nothing where it says nothing.
+///
+/// # Errors
+/// `config.malformed`.
+#[cfg(feature = "replication")]
+pub(crate) fn start_if_asked() -> Result<()> {
+    let config = environment()?;
+    if config.log_level.origin != Origin::Default {
+        start(config.log_level.value, config.log_format.value);
+    }
+    Ok(())
+}
+
+fn environment() -> Result<Config> {
     let mut words = Vec::new();
     for name in SETTINGS {
         let setting = config::find(name, &Origin::Default)?;
@@ -27,10 +47,7 @@ pub(crate) fn start_from_environment() -> Result<()> {
             words.push(Word { setting: setting.name, text, origin: Origin::Environment(variable) });
         }
     }
-    let config = Config::read(&words)?;
-    let quiet = config.log_level.origin == Origin::Default;
-    start(if quiet { LogLevel::Warn } else { config.log_level.value }, config.log_format.value);
-    Ok(())
+    Config::read(&words)
 }
 
 /// Logs from here on.

@@ -22,6 +22,7 @@ mod args;
 mod bench;
 mod bytes;
 mod compare;
+#[cfg(feature = "replication")]
 mod demo;
 mod edit;
 mod explain;
@@ -81,6 +82,11 @@ fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Resul
     if name == "replica" {
         return replica::replica(matches, out);
     }
+    #[cfg(feature = "replication")]
+    if name == "demo" {
+        // What halts its nodes is what it shows: it logs only what is asked for.
+        return demo::demo(matches, out);
+    }
     logs::start_from_environment()?;
     match name {
         #[cfg(feature = "replication")]
@@ -102,7 +108,6 @@ fn dispatch(name: &str, matches: &ArgMatches, out: &mut Output) -> aerodb::Resul
         "config" => settings::run(matches, out),
         "reasons" => registry::reasons(out),
         "manual" => manual::manual(matches, out),
-        "demo" => demo::demo(out),
         "bench" => bench::run(matches),
         other => Err(args::usage(format!("there is no command {other}"))),
     }

@@ -245,6 +245,19 @@ impl Server {
         Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
+    /// The reply to a request, which is no array: what is told, also where that is a refusal.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    #[cfg(feature = "replication")]
+    pub(crate) fn reply(&mut self, request: &[&[u8]]) -> Result<Value> {
+        self.send(&[request])?;
+        match self.told()? {
+            Piece::Value(value) => Ok(value),
+            Piece::Array(_) => Err(self.not_understood("an array")),
+        }
+    }
+
     fn ask(&mut self, request: &[&[u8]]) -> Result<Value> {
         self.send(&[request])?;
         self.value()
@@ -271,14 +284,21 @@ impl Server {
 
     /// The next piece of a reply. An error is one here too.
     fn piece(&mut self) -> Result<Piece> {
+        let piece = self.told()?;
+        if let Piece::Value(Value::Error(text) | Value::BulkError(text)) = &piece {
+            return Err(self.refusal(text));
+        }
+        Ok(piece)
+    }
+
+    /// The next piece of a reply, as it was told.
+    fn told(&mut self) -> Result<Piece> {
         loop {
             let mut unread = self.buffer.get(self.unread.clone()).unwrap_or_default();
             let piece = self.responses.next_piece(&mut unread);
             self.unread.start = self.unread.end - unread.len();
-            match piece.map_err(|not_reply| self.not_understood(not_reply))? {
-                Some(Piece::Value(Value::Error(text) | Value::BulkError(text))) => return Err(self.refusal(&text)),
-                Some(piece) => return Ok(piece),
-                None => {}
+            if let Some(piece) = piece.map_err(|not_reply| self.not_understood(not_reply))? {
+                return Ok(piece);
             }
             let received =
                 self.connection.receive(&mut self.buffer).map_err(|error| unreachable(&self.address, &error))?;
