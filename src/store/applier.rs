@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{Content, Record};
-use crate::sync::{Arc, Pin, seeded};
+use crate::sync::{Arc, Pin, planted, seeded};
 
 /// Applies records, in order, without a gap.
 pub struct Applier {
@@ -82,7 +82,14 @@ impl Applier {
         assert_eq!(record.before, self.point, "records are applied in order, without a gap");
         let mut cut = false;
         match &record.content {
-            Content::Commit(operations) => self.active.insert(record.after.commit, operations.clone()),
+            Content::Commit(operations) => {
+                if seeded("a commit is published before all of it is applied")
+                    || planted("a commit is published before all of it is applied")
+                {
+                    self.store.publish(record.after.commit);
+                }
+                self.active.insert(record.after.commit, operations.clone());
+            }
             Content::Floor(floor) => {
                 self.check_floor(*floor).map_err(|error| {
                     Error::new(Reason::WalCorrupt).with("position", record.before.position).with("fault", error)

@@ -60,7 +60,7 @@ use crate::published::{Cell, FirstFault, Published, Seen, Signal};
 use crate::queue::Sender;
 use crate::reason::Reason;
 use crate::record::Proof;
-use crate::sync::{self, Arc, Mutex, OnceLock, Pin, seeded};
+use crate::sync::{self, Arc, Mutex, OnceLock, Pin, planted, seeded};
 use hold::{Holder, Holds};
 use landmarks::Landmarks;
 use manifest::Manifest;
@@ -257,22 +257,7 @@ impl Store {
         self.proven.publish(commit);
     }
 
-    /// The facts of one look: the floor, and what is proven, are looked at behind the commit, which never passes them.
-    fn facts_at(&self, seen: Seen, floor: CommitId, line: Option<Line>) -> Facts {
-        let (phase, authority, prefix) = match self.role.get() {
-            None => (Phase::Recovering, Authority::Unknown, Prefix::Own),
-            Some(role) if role.writes() => (Phase::Open, Authority::Writer, Prefix::Own),
-            Some(_) => (Phase::Open, Authority::Follower, Prefix::Proven(self.proven.commit())),
-        };
-        let halted = seen.halted || self.barred.get().is_some();
-        Facts { authority, phase, halted, prefix, applied: seen.commit, floor, line }
-    }
-
     /// The commit to read at and a state that holds it, if the gate admits it.
-    ///
-    /// The published commit is read first: a state that is loaded later holds it. A floor above the newest commit that was read means
-    /// that a newer one has been published since, because a floor is only ever raised to a published commit; so the newest view looks
-    /// again, and each time it does the writer has moved on (F-RS2).
     fn admit(&self, wish: &Wish, line: Option<Line>) -> Result<(CommitId, Pin<State>)> {
         let (facts, verdict) = self.judge(wish, line);
         verdict.map_err(|check| self.refused(check, &facts, wish))
@@ -290,24 +275,56 @@ impl Store {
 
     #[inline]
     fn judge(&self, wish: &Wish, line: Option<Line>) -> (Facts, std::result::Result<(CommitId, Pin<State>), Check>) {
+        let (facts, state) = self.moment(line);
+        match gate::decide(&facts, wish) {
+            Ok(commit) => (facts, Ok((commit, state))),
+            Err(check) => {
+                // It may have been the last pin of a state that was replaced.
+                drop(Pinned::new(self, state));
+                (facts, Err(check))
+            }
+        }
+    }
+
+    /// The facts of one moment, and the state of that moment.
+    ///
+    /// The published commit is looked at first: a state that is loaded later holds it, and what is proven then reaches it. A floor above that
+    /// commit means that a newer one has been published since, because a floor is only ever raised to a published commit; so it is looked
+    /// at again, and each time the writer has moved on (F-RS2). Behind a halt no commit is published any more, and the floor says nothing.
+    #[inline]
+    fn moment(&self, line: Option<Line>) -> (Facts, Pin<State>) {
         // Each look finds the floor of the last one published, so the loop ends when the writer stops.
         let mut floor_seen = CommitId::NONE;
+        let proven = || self.proven.commit();
         loop {
+            let early = seeded("what is proven is looked at before the commit").then(proven);
             let (seen, state) = if seeded("the state is loaded before the commit is read") {
                 let state = self.state.load();
                 (self.published.seen(), state)
             } else {
                 (self.published.seen(), self.state.load())
             };
-            debug_assert!(seen.commit >= floor_seen, "a floor is only ever raised to a published commit");
-            let floor = if seeded("a view below the floor is admitted") { CommitId::NONE } else { state.floor };
-            let facts = self.facts_at(seen, floor, line);
-            match gate::decide(&facts, wish) {
-                Ok(commit) => return (facts, Ok((commit, state))),
-                Err(Check::Floor) if wish.at.is_none() => floor_seen = state.floor,
-                Err(check) => return (facts, Err(check)),
+            debug_assert!(seen.halted || seen.commit >= floor_seen, "a floor is only ever raised to a published commit");
+            let unlooked =
+                seeded("a view below the floor is admitted") || planted("a view below the floor is admitted");
+            let floor = if unlooked { CommitId::NONE } else { state.floor };
+            let facts = self.facts_at(seen, floor, early.unwrap_or_else(proven), line);
+            if facts.halted || facts.floor <= facts.applied {
+                return (facts, state);
             }
+            floor_seen = facts.floor;
         }
+    }
+
+    fn facts_at(&self, seen: Seen, floor: CommitId, proven: CommitId, line: Option<Line>) -> Facts {
+        let (phase, authority, prefix) = match self.role.get() {
+            None => (Phase::Recovering, Authority::Unknown, Prefix::Own),
+            Some(role) if role.writes() => (Phase::Open, Authority::Writer, Prefix::Own),
+            Some(_) => (Phase::Open, Authority::Follower, Prefix::Proven(proven)),
+        };
+        let unlooked = seeded("the gate does not look at the halt") || planted("the gate does not look at the halt");
+        let halted = (seen.halted || self.barred.get().is_some()) && !unlooked;
+        Facts { authority, phase, halted, prefix, applied: seen.commit, floor, line }
     }
 
     /// A read that the gate refuses. What halted the node says more than that it has.

@@ -41,10 +41,16 @@ pub fn run(mut core: impl Core, inbox: &Receiver<Chunk>, out: &Sender<Proven>, m
         if outcome.is_err() && seeded("what is proven before a rejection is dropped") {
             proven.clear();
         }
-        // Before the hand-over, which may wait: the Receiver may go on by what is proven.
-        moved();
+        // Before the hand-over, which may wait: the Receiver may go on by what is proven, and nothing is read that is not said to be.
+        let late = seeded("what is proven is said behind its hand-over");
+        if !late {
+            moved();
+        }
         // An Applier that is gone has said why.
         let gone = proven.drain(..).any(|proven| out.send(proven).is_err());
+        if late {
+            moved();
+        }
         if gone || outcome.is_err() {
             break;
         }

@@ -40,6 +40,11 @@ const BUGS: &[&str] = &[
     "a halt that was found is not made durable",
     "a lost connection stays lost",
     "the manifest names a run that is not durable",
+    "a commit is published before all of it is applied",
+    "a view below the floor is admitted",
+    "the gate does not look at the halt",
+    "what is proven is not said to the gate",
+    "reads are opened before what was recovered is published",
 ];
 
 #[test]

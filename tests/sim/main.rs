@@ -16,6 +16,7 @@ mod line;
 mod marks;
 mod options;
 mod primary;
+mod reader;
 mod replica;
 mod wire;
 mod world;

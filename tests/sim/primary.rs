@@ -2,7 +2,9 @@
 
 use super::dice::Dice;
 use super::line::{DIR, Line, Writes};
+use super::marks::Marks;
 use super::options::Options;
+use super::reader::{Truth, Watch};
 use aerodb::committer::Order;
 use aerodb::disk::{Crash, SimDisk};
 use aerodb::feeder::Source;
@@ -28,6 +30,7 @@ pub struct Primary {
     pub line: usize,
     /// A fault of its disk was ordered since it was opened.
     pub disk_fault: bool,
+    watch: Watch,
     options: aerodb::Options,
 }
 
@@ -85,7 +88,7 @@ pub fn is_disk_trouble(error: &aerodb::Error) -> bool {
 impl Primary {
     pub fn new(disk: SimDisk, options: &Options, line: usize) -> Primary {
         let options = open_options(&disk, options, Role::Primary);
-        Primary { disk, node: None, source: None, line, disk_fault: false, options }
+        Primary { disk, node: None, source: None, line, disk_fault: false, watch: Watch::default(), options }
     }
 
     /// Opens it, and crashes on the way.
@@ -102,6 +105,7 @@ impl Primary {
         match Node::open(&self.options) {
             Ok(node) => {
                 self.source = Some(Arc::new(Source::new(node.report().identity, node.log().clone(), node.store())));
+                self.watch = Watch::begin(node.store());
                 self.node = Some(node);
                 let kept = self.oldest();
                 if self.durable() < line.len() {
@@ -186,6 +190,13 @@ impl Primary {
         };
         self.look(line)?;
         Ok(worked)
+    }
+
+    /// The reader that the store called was told the truth, and so is one that asks now.
+    pub fn check_readers(&mut self, line: &Line, dice: &mut Dice, marks: &mut Marks) -> Result<(), String> {
+        let truth = Truth { line, applied: line.end(), halted: false, disk_fault: self.disk_fault };
+        self.watch.check(&truth, marks)?;
+        truth.ask(self.up().store(), dice, marks)
     }
 
     /// Whether it can write no more.

@@ -5,6 +5,7 @@ use super::line::Line;
 use super::marks::{Mark, Marks};
 use super::options::Options;
 use super::primary::{crashed, is_disk_trouble, open_options};
+use super::reader::{Truth, Watch};
 use super::wire::{Connection, SimLink};
 use aerodb::disk::SimDisk;
 use aerodb::follower_node::FollowerNode;
@@ -38,6 +39,7 @@ pub struct Replica {
     /// Steps of the Receiver, or of all stages behind it, that are withheld.
     pub stalled: [u64; 3],
     pub seen: Seen,
+    watch: Watch,
     window: u64,
     /// What it had asked for when it was opened.
     introduced: u64,
@@ -96,6 +98,7 @@ impl Replica {
             source: 0,
             stalled: [0; 3],
             seen: Seen::default(),
+            watch: Watch::default(),
             window,
             introduced: 0,
             options,
@@ -120,7 +123,10 @@ impl Replica {
     pub fn open(&mut self, options: &Options, lines: &[Line], marks: &mut Marks) -> Result<bool, String> {
         self.options.disk = Arc::new(self.disk.clone());
         match FollowerNode::open(&self.options, Reconnect::After(1), options.bounds) {
-            Ok(node) => self.node = Some(node),
+            Ok(node) => {
+                self.watch = Watch::begin(node.store());
+                self.node = Some(node);
+            }
             Err(error) if self.disk_fault && is_disk_trouble(&error) => return Ok(false),
             Err(error) => return Err(format!("the replica does not open: {error}")),
         }
@@ -321,6 +327,32 @@ impl Replica {
         let mark = HALTS.iter().find(|(known, _)| *known == reason);
         let (_, mark) = mark.ok_or_else(|| format!("nothing here can halt a replica by {reason}"))?;
         marks.set(*mark);
+        Ok(())
+    }
+
+    /// What is so here, as readers must be told it.
+    pub fn truth<'a>(&self, lines: &'a [Line]) -> Truth<'a> {
+        let node = self.up();
+        // A halt that could not be kept ends reads as well.
+        let unkept = node.state() == State::Failed && node.fault().is_some_and(|fault| fault.reason().halts());
+        let halted = node.halt().is_some() || unkept;
+        Truth { line: &lines[self.line], applied: node.applied(), halted, disk_fault: self.disk_fault }
+    }
+
+    /// The reader that the store called was told the truth, and so is one that asks now.
+    pub fn check_readers(&mut self, lines: &[Line], dice: &mut Dice, marks: &mut Marks) -> Result<(), String> {
+        let truth = self.truth(lines);
+        self.watch.check(&truth, marks)?;
+        if dice.once_in(2) {
+            return Ok(());
+        }
+        truth.ask(self.up().store(), dice, marks)?;
+        if !truth.halted && self.connection.is_none() && truth.applied.commit.0 > 0 {
+            marks.set(Mark::ReadCutOff);
+        }
+        if !truth.halted && self.up().state() == State::Failed {
+            marks.set(Mark::ReadFailed);
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use aerodb::committer::Retention;
 use aerodb::disk::{Fault, SimDisk, SimImage};
 use aerodb::feeder::{Session, machine::State as Feeding};
 use aerodb::record::Purpose;
-use aerodb::{Parameters, Reason, Role};
+use aerodb::{Parameters, Reason, Role, Wish};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +61,7 @@ struct Streams {
     wire: Dice,
     others: Dice,
     check: Dice,
+    readers: Dice,
     faults: BTreeMap<&'static str, Dice>,
 }
 
@@ -95,6 +96,7 @@ impl World {
             wire: stream("wire"),
             others: stream("others"),
             check: stream("check"),
+            readers: stream("readers"),
             faults: BTreeMap::new(),
         };
         let disk = SimDisk::new();
@@ -136,6 +138,7 @@ impl World {
             self.step += 1;
             self.chaos()?;
             self.schedule()?;
+            self.read()?;
         }
         self.calm_down()?;
         self.settle()?;
@@ -716,6 +719,18 @@ impl World {
         Ok(worked)
     }
 
+    /// Readers ask everybody who is up.
+    fn read(&mut self) -> Outcome {
+        let (dice, marks) = (&mut self.streams.readers, &mut self.marks);
+        if self.primaries[0].1.node.is_some() && dice.once_in(4) {
+            self.primaries[0].1.check_readers(&self.lines[0], dice, marks)?;
+        }
+        for replica in self.replicas.iter_mut().filter(|replica| replica.node.is_some()) {
+            replica.check_readers(&self.lines, dice, marks)?;
+        }
+        Ok(())
+    }
+
     // ---- the wire
 
     fn behind(&self) -> Option<usize> {
@@ -933,6 +948,7 @@ impl World {
         for _ in 0..100 {
             self.step += 1;
             self.schedule()?;
+            self.read()?;
         }
         let rounds =
             400 + 4 * self.lines[0].len() / self.options.frame_max.min(self.options.bounds.receiver.window_bytes);
@@ -953,6 +969,7 @@ impl World {
                     }
                 }
             }
+            self.read()?;
         }
         let shown = |replica: &Replica| format!("{:?} {:?}", replica.up().receiver(), replica.seen);
         let behind: Vec<String> = self.replicas.iter().filter(|replica| !self.is_settled(replica)).map(shown).collect();
@@ -982,6 +999,16 @@ impl World {
             let replica = &self.replicas[index];
             let line = &self.lines[0];
             replica.check_rows(line)?;
+            // Nothing is wrong, so whoever asks for the primary's last commit is answered at it.
+            let (truth, last) = (replica.truth(&self.lines), line.end().commit);
+            for wish in [Wish::newest(), Wish::at(Some(last)), Wish::at_least(last)] {
+                let view = truth.asks(replica.up().store(), &wish, &mut self.marks)?;
+                if view.is_none_or(|view| view.commit() != last) {
+                    return Err(format!(
+                        "nothing is wrong, and a reader that asks for {wish:?} is not answered at {last}"
+                    ));
+                }
+            }
             let proofs = replica.up().store().proofs();
             if proofs.waiting > 0 {
                 return Err(format!("all runs are complete, and Proofs wait: {proofs:?}"));

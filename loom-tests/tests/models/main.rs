@@ -15,6 +15,7 @@ mod queue_answer;
 mod queue_disconnect;
 mod queue_order;
 mod queue_room;
+mod read_gate;
 mod receiver_wakes;
 mod replica_stages;
 mod room;

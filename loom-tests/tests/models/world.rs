@@ -28,18 +28,29 @@ pub(crate) struct World {
 impl World {
     /// An empty store that calls maintenance over this queue.
     pub(crate) fn new(call: Option<Sender<()>>) -> World {
-        World::of(&manifest(), call, Parameters::default(), u64::MAX)
+        World::of(&manifest(), call, Parameters::default(), u64::MAX).open(Role::Standalone)
     }
 
     /// An empty store whose log begins here, without maintenance.
     pub(crate) fn at(genesis: LogPoint) -> World {
+        World::recovering(genesis).open(Role::Standalone)
+    }
+
+    /// An empty store whose log begins here, and that nobody may read yet.
+    pub(crate) fn recovering(genesis: LogPoint) -> World {
         World::of(&Manifest::empty(DATABASE, genesis), None, Parameters::default(), u64::MAX)
+    }
+
+    /// Lets it be read, as a store of this role.
+    pub(crate) fn open(self, role: Role) -> World {
+        self.store.open_reads(role);
+        self
     }
 
     /// An empty store whose tables are small and whose runs merge by two, and that lets readers pin so much.
     pub(crate) fn of_tables(pinned_bytes_max: u64) -> World {
         let parameters = Parameters { table_bytes: 1024, fanout: 2, ..Parameters::default() };
-        World::of(&manifest(), None, parameters, pinned_bytes_max)
+        World::of(&manifest(), None, parameters, pinned_bytes_max).open(Role::Standalone)
     }
 
     fn of(manifest: &Manifest, call: Option<Sender<()>>, parameters: Parameters, pinned_bytes_max: u64) -> World {
@@ -55,7 +66,6 @@ impl World {
             pinned_bytes_max,
         };
         let store = Store::open(options, manifest, call).expect("the manifest names no run");
-        store.open_reads(Role::Standalone);
         World { applier: Applier::new(&store), store }
     }
 
