@@ -343,7 +343,7 @@ impl Replica {
     pub fn check_readers(&mut self, lines: &[Line], dice: &mut Dice, marks: &mut Marks) -> Result<(), String> {
         let truth = self.truth(lines);
         self.watch.check(&truth, marks)?;
-        if dice.once_in(2) {
+        if !dice.once_in(4) {
             return Ok(());
         }
         truth.ask(self.up().store(), dice, marks)?;

@@ -722,7 +722,7 @@ impl World {
     /// Readers ask everybody who is up.
     fn read(&mut self) -> Outcome {
         let (dice, marks) = (&mut self.streams.readers, &mut self.marks);
-        if self.primaries[0].1.node.is_some() && dice.once_in(4) {
+        if self.primaries[0].1.node.is_some() && dice.once_in(8) {
             self.primaries[0].1.check_readers(&self.lines[0], dice, marks)?;
         }
         for replica in self.replicas.iter_mut().filter(|replica| replica.node.is_some()) {
