@@ -6,10 +6,12 @@
 use super::Bench;
 use super::work;
 use aerodb::clock::Stopwatch;
+use aerodb::gate;
 use aerodb::sync::Arc;
 use aerodb::sync::atomic::{AtomicBool, Ordering};
-use aerodb::{CommitId, Database, Direction, Node, Range, Result, limits};
+use aerodb::{CommitId, Database, Direction, Node, Range, Result, Wish, limits};
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::ops::Bound;
 
 const KEYS: u64 = 1_000_000;
@@ -49,6 +51,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
 
     let map = Arc::new((0..keys).map(|number| (work::key(number).to_vec(), vec![1; VALUE_BYTES])).collect::<Map>());
     point_reads(bench, &db, &map, keys, old)?;
+    verdicts(bench, &db, keys)?;
     range_reads(bench, &db, &map, keys, old)?;
     beside_a_writer(bench, &db, keys)
 }
@@ -85,6 +88,24 @@ fn point_reads(bench: &mut Bench, db: &Arc<Database>, map: &Arc<Map>, keys: u64,
         bench.report.figure(&name("points of an old view"), "gets/s", &past);
         bench.report.figure(&name("points that are not there"), "gets/s", &absent);
     }
+    Ok(())
+}
+
+/// What a verdict of the Read Safety Gate takes, beside a look-up as a whole.
+fn verdicts(bench: &mut Bench, db: &Arc<Database>, keys: u64) -> Result<()> {
+    let gets = bench.count(GETS);
+    let (facts, wish) = (db.facts(&Wish::newest()), Wish::newest());
+    let (mut decided, mut looked_up) = (Vec::new(), Vec::new());
+    for _ in 0..bench.rounds {
+        let watch = Stopwatch::start();
+        for _ in 0..gets {
+            let verdict = gate::decide(black_box(&facts), black_box(&wish));
+            assert!(black_box(verdict).is_ok(), "nothing is wrong");
+        }
+        decided.push(watch.seconds() * 1e9 / gets as f64);
+        looked_up.push(1e9 / points(1, gets, keys, &newest(db))?);
+    }
+    bench.report.compared("ns", ("a verdict of the gate", &decided), ("a look-up with its verdict", &looked_up));
     Ok(())
 }
 
