@@ -43,18 +43,16 @@ pub(crate) fn serve(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let database = Arc::new(Database::open(options(&config, dir, lobby.board()))?);
     tell_recovery(database.report());
     let window = Arc::new(Window::default());
-    let options = server::Options {
-        listen: config.listen.value,
-        replication: config.replication.value,
-        serve_rate: config.serve_rate.value.map(|rate| rate.0),
-        allow_remote: config.remote.value,
-        max_clients: config.max_clients.value,
-        client_memory: config.client_memory.value.0,
-        tcp_keepalive: config.tcp_keepalive.value,
-        window: http.is_some().then(|| Arc::clone(&window)),
-        catch_signals: true,
-        ..server::Options::new(Arc::clone(&database))
-    };
+    let mut options = server::Options::new(Arc::clone(&database));
+    options.listen = config.listen.value;
+    options.replication = config.replication.value;
+    options.serve_rate = config.serve_rate.value.map(|rate| rate.0);
+    options.allow_remote = config.remote.value;
+    options.max_clients = config.max_clients.value;
+    options.client_memory = config.client_memory.value.0;
+    options.tcp_keepalive = config.tcp_keepalive.value;
+    options.window = http.is_some().then(|| Arc::clone(&window));
+    options.catch_signals = true;
     let server = Server::take_over(options, lobby.close()?)?;
     http.iter()
         .for_each(|http| http.front.serve(http::pages::Node::Writer(Arc::clone(&database), Arc::clone(&window))));
