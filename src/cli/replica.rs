@@ -44,16 +44,17 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let order = args::word(matches, "rebootstrap").map(Halt::parse).transpose()?;
     let mut lobby = serve::lobby(&config, config.listen.value, Some(primary))?;
     let address = lobby.local_addr();
-    let http = Http::start(&config, lobby.board())?;
+    let mut http = Http::start(&config, lobby.board())?;
     if prepare(&config, dir, primary, order, lobby.board())? == Outcome::Stopped {
         log::info!("asked to end before the snapshot was in place; the directory is what it was");
         return Ok(());
     }
     let mut recoveries = Recoveries::default();
-    while let Some((failure, at)) = follow(&config, dir, primary, (lobby, http.as_ref()), out, &recoveries)? {
+    while let Some((failure, at)) = follow(&config, dir, primary, (lobby, &mut http), out, &recoveries)? {
         log::warn!(position:% = at; "what applies failed; the directory is opened again: {failure}");
         recoveries.again(failure, at)?;
         lobby = serve::lobby(&config, address, Some(primary))?;
+        lobby.board().identified(&Identity::read(&RealDisk, dir)?);
         http.iter().for_each(|http| http.front.wait(Arc::clone(lobby.board())));
     }
     Ok(())
@@ -64,7 +65,7 @@ fn follow(
     config: &Config,
     dir: &Path,
     primary: &str,
-    (lobby, http): (Lobby, Option<&Http>),
+    (lobby, http): (Lobby, &mut Option<Http>),
     out: &mut Output,
     recoveries: &Recoveries,
 ) -> Result<Option<(Error, Position)>> {
@@ -121,12 +122,14 @@ fn follow(
     let stop = server.run();
     // A request to end goes before recovery.
     let failed = replica.applier_failed().filter(|_| matches!(stop, Ok(Stop::Stopped)));
+    // What is shown over HTTP holds the replica too.
     if failed.is_none() {
         serve::tell(notify::State::Stopping);
+        drop(http.take());
+    } else {
+        board.begins_again();
+        http.iter().for_each(|http| http.front.wait(Arc::clone(&board)));
     }
-    // It holds the replica too.
-    board.begins_again();
-    http.iter().for_each(|http| http.front.wait(Arc::clone(&board)));
     let closed = Arc::into_inner(replica).expect("the server has let go of the replica").close();
     match (stop, failed) {
         // Its failure is what is recovered from.

@@ -31,6 +31,7 @@ pub use replication::replication;
 pub use rest::at_rest;
 #[cfg(feature = "replication")]
 pub use segment::segment;
+pub use text::clean;
 pub use topic::{Topic, of};
 
 use crate::error::Error;

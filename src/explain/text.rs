@@ -64,7 +64,8 @@ fn line(facts: &Facts) -> String {
     parts.join(", ")
 }
 
-/// Without control characters.
-fn clean(text: &str) -> String {
+/// Text without control characters: what others sent can't make lines of its own, nor speak to a terminal.
+#[must_use]
+pub fn clean(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

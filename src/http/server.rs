@@ -29,6 +29,8 @@ const CONNECTIONS: usize = 2;
 
 /// Most connections that a turn accepts.
 const ACCEPTED_A_TURN: usize = 64;
+/// Most connections that have a turn before others are looked at.
+const TURN_SEATS: usize = 16;
 
 /// Open files of a server that has as many connections as it may: theirs, the next one, its listener, and what it waits with.
 pub const FILES: u64 = HTTP_SEATS as u64 + 4;
@@ -224,10 +226,16 @@ impl Turns {
     fn run(&mut self) -> io::Result<()> {
         while !self.end.is_asked() {
             self.wait()?;
-            for place in std::mem::take(&mut self.queue) {
+            // Those behind have their turn after whoever has come meanwhile: an answer may take as long as a disk does.
+            let turned = self.queue.len().min(TURN_SEATS);
+            let behind = self.queue.split_off(turned);
+            for place in std::mem::replace(&mut self.queue, behind) {
                 self.turn(place);
+                self.bound_memory();
+                if self.end.is_asked() {
+                    break;
+                }
             }
-            self.bound_memory();
             self.accept();
         }
         for seat in self.seats.iter_mut().flatten() {

@@ -208,12 +208,13 @@ fn readyz(database: &Database, verbose: bool) -> Response {
     for (check, evaluation, evidence) in rules {
         let evidence: Vec<String> = evidence.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let (rule, says, evidence) = (check.name(), check.holds_where(), evidence.join(", "));
+        let evidence = explain::clean(&evidence);
         text.push_str(&format!("{:<12}  {rule:<12}  {says} ({evidence})\n", evaluation.name()));
     }
     match refusal {
         None => Response::text(&format!("{text}ok\n")),
         Some(refusal) => {
-            text.push_str(&format!("refused: {refusal}\n"));
+            text.push_str(&format!("refused: {}\n", explain::clean(&refusal.to_string())));
             Response { status: super::Status::ServiceUnavailable, ..Response::text(&text) }
         }
     }
