@@ -84,7 +84,7 @@ fn follow(
         client_memory: config.client_memory.value.0,
         replica: Some(Arc::clone(&replica)),
         tcp_keepalive: config.tcp_keepalive.value,
-        window: http.map(|_| Arc::clone(&window)),
+        window: http.as_ref().map(|_| Arc::clone(&window)),
         catch_signals: true,
         ..server::Options::new(Arc::clone(replica.database()))
     };
@@ -94,14 +94,14 @@ fn follow(
     let (address, commit) = (server.local_addr(), replica.commit());
     let Identity { database_id, .. } = *replica.identity();
     let halt = replica.status().halt.map(|halt| halt.to_string());
-    let shown = Http::told(http);
+    let shown = Http::told(http.as_ref());
     let line = format!("listening on {address}{shown} (replica of {primary}, database {database_id}, commit {commit})");
     // Whoever waited for the start has read it.
     if recoveries.count() == 0 {
         out.answer(&line, || {
             json!({
                 "listening": address.to_string(),
-                "http": http.map(|http| http.address().to_string()),
+                "http": http.as_ref().map(|http| http.address().to_string()),
                 "role": "replica",
                 "primary": primary,
                 "database": database_id.to_string(),
