@@ -36,6 +36,7 @@ pub use topic::{Topic, of};
 
 use crate::error::Error;
 use crate::gate::{self, Check, Evaluation, Wish};
+use crate::identity::Identity;
 use crate::json::{Json, Object};
 use crate::rules;
 
@@ -189,6 +190,16 @@ pub fn facts(facts: &[(&'static str, String)]) -> Object {
         };
     }
     object
+}
+
+/// Whose directory it is.
+fn whose(identity: &Identity) -> Facts {
+    vec![
+        fact("role", identity.role),
+        fact("database", identity.database_id),
+        fact("node", identity.node_id),
+        fact("epoch", identity.epoch),
+    ]
 }
 
 /// A fact.

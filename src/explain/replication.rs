@@ -3,7 +3,7 @@
 //! On a replica everything is said by its status, of one moment (`followed`). A node that writes follows nobody; of it the same rules are told as far as
 //! they concern it.
 
-use super::{Applied, Conclusion, Explanation, Kind, fact};
+use super::{Applied, Conclusion, Explanation, Kind, fact, whose};
 use crate::database::Database;
 use crate::gate::{Check, Wish};
 #[cfg(feature = "replication")]
@@ -26,18 +26,16 @@ pub fn replication(
         true => ("writes", "This node makes the history; it follows nobody."),
         false => ("rests", "Nobody follows for this replica while its directory is open like this."),
     };
+    let mut observed = whose(identity);
+    observed.extend([
+        fact("commit", facts.applied),
+        fact("floor", facts.floor),
+        fact("durable", database.extent().durable),
+        fact("log_oldest", database.extent().oldest),
+    ]);
     let mut explanation = Explanation {
         kind: Kind::Replication,
-        observed: vec![
-            fact("role", identity.role),
-            fact("database", identity.database_id),
-            fact("node", identity.node_id),
-            fact("epoch", identity.epoch),
-            fact("commit", facts.applied),
-            fact("floor", facts.floor),
-            fact("durable", database.extent().durable),
-            fact("log_oldest", database.extent().oldest),
-        ],
+        observed,
         inputs: Vec::new(),
         rules: Vec::new(),
         conclusion: Conclusion { outcome, sentence: sentence.to_owned(), error: None },

@@ -3,7 +3,7 @@
 //! It is read, and nothing else: no lock is taken, nothing is opened, replayed or removed. So it can be asked where the directory does not open, as long
 //! as identity and state verify.
 
-use super::{Conclusion, Explanation, Kind, fact, followed, segment};
+use super::{Conclusion, Explanation, Kind, fact, followed, segment, whose};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Role};
 use crate::reason::Reason;
@@ -31,17 +31,15 @@ pub fn at_rest(kind: Kind, options: &Options) -> Result<Option<Explanation>> {
         Some(_) => ("halted", "Replication has halted, and stays so until an operator clears it. Reads are refused."),
         None => ("rests", "Nobody has the directory open, so nothing follows. Nothing has halted it."),
     };
+    let mut observed = whose(&identity);
+    observed.extend([
+        fact("origin", state.origin),
+        fact("recorded_applied", state.applied),
+        fact("primary_node", state.primary.map_or_else(|| "not known".to_owned(), |primary| primary.to_string())),
+    ]);
     Ok(Some(Explanation {
         kind: Kind::Replication,
-        observed: vec![
-            fact("role", identity.role),
-            fact("database", identity.database_id),
-            fact("node", identity.node_id),
-            fact("epoch", identity.epoch),
-            fact("origin", state.origin),
-            fact("recorded_applied", state.applied),
-            fact("primary_node", state.primary.map_or_else(|| "not known".to_owned(), |primary| primary.to_string())),
-        ],
+        observed,
         inputs: Vec::new(),
         rules: vec![followed::prefix(halt, state.applied), followed::halted(halt)],
         conclusion: Conclusion { outcome, sentence: sentence.to_owned(), error: refused },
