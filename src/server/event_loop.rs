@@ -95,7 +95,7 @@ impl EventLoop {
         // The database may outlive the server: it must not keep it.
         let told = Arc::downgrade(&bell);
         service.options.database.on_publish(move || told.upgrade().iter().for_each(|bell| bell.published()));
-        EventLoop {
+        let event_loop = EventLoop {
             poll,
             listener: Some(listener),
             _requests_to_end: requests_to_end,
@@ -112,7 +112,10 @@ impl EventLoop {
             accepting: false,
             refused: false,
             buffer: vec![0; READ_BYTES],
-        }
+        };
+        // Before anybody can be served: who looks finds a node that serves nobody, and no node that is not there.
+        event_loop.show();
+        event_loop
     }
 
     /// Serves until it is asked to end, or can no longer be told who is ready. It ends in the same way then.
@@ -120,7 +123,6 @@ impl EventLoop {
     /// # Errors
     /// The operating system ended the poll.
     pub(super) fn run(&mut self) -> io::Result<Stop> {
-        self.show();
         let mut turned = Ok(());
         while turned.is_ok() && !self.asked_to_end && !self.bell.is_to_end() {
             turned = self.turn();
