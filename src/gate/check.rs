@@ -137,7 +137,7 @@ impl Check {
                     Some(Line::Same) => vec![asked, fact("here", on)],
                     Some(Line::Other(Some(here))) => vec![asked, fact("here", here)],
                     Some(Line::Other(None)) => vec![asked, fact("here", "no record ends there")],
-                    Some(Line::Behind(position)) => vec![asked, fact("applied_position", position)],
+                    Some(Line::Behind(position)) => vec![asked, fact("proven_position", position), applied],
                     Some(Line::Dropped(oldest)) => vec![asked, fact("log_oldest", oldest)],
                     Some(Line::Far | Line::Unread) | None => vec![asked, fact("here", "not read")],
                 }

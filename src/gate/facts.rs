@@ -46,7 +46,7 @@ pub enum Line {
     Same,
     /// Another; `None` where no record ends there.
     Other(Option<LogPoint>),
-    /// The log that is applied ends before it.
+    /// It is not applied yet; the log that is proven here ends at this position.
     Behind(Position),
     /// It was dropped: what is kept begins here.
     Dropped(Position),
