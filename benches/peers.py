@@ -43,6 +43,16 @@ def wait_for(port):
         time.sleep(0.05)
 
 
+def wait_until_served(port):
+    """Until a server that speaks RESP answers for its data: one that is starting listens already, and says LOADING."""
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"PING\r\n")
+            if connection.recv(64).startswith(b"+PONG"):
+                return
+        time.sleep(0.05)
+
+
 class Resp:
     """A server that `aerodb bench server` can drive."""
 
@@ -50,7 +60,7 @@ class Resp:
         self.port = free_port()
         self.process = subprocess.Popen([part.format(port=self.port) for part in command], stdout=subprocess.DEVNULL)
         try:
-            wait_for(self.port)
+            wait_until_served(self.port)
             self.measure("set", 16, 16, 1, fill=True)
         except BaseException:
             self.stop()

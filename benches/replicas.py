@@ -28,7 +28,7 @@ import tempfile
 import threading
 import time
 
-from peers import AERODB, POSTGRES, ROOT, free_port, wait_for
+from peers import AERODB, POSTGRES, ROOT, free_port, wait_for, wait_until_served
 
 CLIENTS, PIPELINE = 16, 64
 
@@ -98,7 +98,7 @@ class Aerodb:
         self.port, self.log_port = free_port(), free_port()
         listen, serves = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.log_port}"
         self.primary = Process([AERODB, "serve", "--data", directory / "primary", "--listen", listen, "--replication", serves])
-        wait_for(self.port)
+        wait_until_served(self.port)
 
     def fill(self, rows, value_bytes, first):
         fill(self.port, rows, value_bytes, first)
