@@ -20,7 +20,7 @@ use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::resp::Value;
 use aerodb::server::{self, Server};
 use aerodb::supervisor::{Reconnect, Recoveries, machine::State};
-use aerodb::{CommitId, Database, Error, Init, Options, Position, Reason, Result, Role, applier, validator};
+use aerodb::{Batch, CommitId, Database, Error, Init, Options, Position, Reason, Result, Role, applier, validator};
 use following::{World, check_law, compared, copy, halted, real, sealed, small, some_batch, try_compare};
 use served::Client;
 use std::collections::BTreeMap;
@@ -126,7 +126,23 @@ fn reads_are_answered_and_writes_refused_by_name() {
     let write = error(client.ask("SET key-1 x"));
     assert!(write.starts_with("READONLY ") && write.contains(&primary), "{write}");
     let read = client.ask("GET key-1");
-    assert_eq!(read, theirs.map_or(Value::Null, Value::Bulk));
+    let theirs = theirs.map_or(Value::Null, Value::Bulk);
+    assert_eq!(read, theirs);
+    // RESP-WATCH: what only reads is decided here, as on a primary.
+    let mut watched = |meanwhile: &mut dyn FnMut()| {
+        for (request, reply) in [("WATCH key-1", "OK"), ("MULTI", "OK"), ("GET key-1", "QUEUED")] {
+            assert_eq!(client.ask(request), Value::Simple(reply.into()));
+        }
+        meanwhile();
+        client.ask("EXEC")
+    };
+    assert_eq!(watched(&mut || {}), Value::Array(vec![theirs]));
+    let written = watched(&mut || {
+        let mut batch = Batch::new();
+        batch.put(b"key-1", b"written meanwhile").unwrap();
+        replica.wait_for(world.db().commit(batch).unwrap()).unwrap();
+    });
+    assert_eq!(written, Value::NullArray);
     stopper.stop();
     running.join().unwrap().unwrap();
     Arc::into_inner(replica).unwrap().close().unwrap();

@@ -173,6 +173,62 @@ fn a_long_reply_gives_way_and_shows_one_commit() {
     }
 }
 
+/// RESP-TURN: an EXEC that only reads may say more than a turn has room for, and says each reply once.
+#[test]
+fn a_long_exec_that_reads_no_key_gives_way_and_repeats_nothing_resp_turn() {
+    let mut talk = Talk::new();
+    let client = talk.client();
+    let large = "x".repeat(limits::TURN_BYTES);
+    let echo = format!("ECHO {large}");
+    let echoed = format!("${}¶{large}¶", large.len());
+    for (request, reply, count, turns) in [
+        ("PING", "+PONG¶", 1023, 0),
+        ("PING", "+PONG¶", 1024, 1),
+        ("PING", "+PONG¶", 5000, 4),
+        ("UNWATCH", "+OK¶", 5000, 4),
+        (&echo, &echoed, 1, 1),
+        (&echo, &echoed, 5, 5),
+    ] {
+        talk.ask(client, "MULTI");
+        (0..count).for_each(|_| assert_eq!(talk.ask(client, request), "+QUEUED¶"));
+        let (mut waits, mut more) = (talk.send(client, words("EXEC")), 0);
+        let mut received = talk.received(client);
+        while waits == Waits::ForTurn {
+            more += 1;
+            assert!(more <= turns, "another turn behind {} bytes", received.len());
+            waits = talk.go_on(client);
+            received.extend(talk.received(client));
+        }
+        let expected = format!("*{count}¶{}", reply.repeat(count));
+        assert_eq!((waits, shown(&received) == expected, more), (Waits::No, true, turns), "{count} {}", &request[..4]);
+    }
+}
+
+/// RESP-WATCH, RESP-TURN: watched keys are looked up as others are, in turns and in the view of the EXEC.
+#[test]
+fn a_long_exec_that_watches_and_reads_gives_way_and_shows_one_commit() {
+    let mut talk = Talk::new();
+    let (reader, writer) = (talk.client(), talk.client());
+    fill(&mut talk, writer, 5000);
+    let keys = (0..5000).map(|key| format!(" k{key:04}")).collect::<String>();
+    let mut exec = |before: &str| {
+        assert_eq!(talk.ask(reader, &format!("WATCH{keys}")), "+OK¶");
+        talk.ask(writer, before);
+        talk.ask(reader, "MULTI");
+        talk.ask(reader, "GET k4999");
+        let (mut waits, mut more) = (talk.send(reader, words("EXEC")), 0);
+        while waits == Waits::ForTurn {
+            more += 1;
+            talk.ask(writer, "SET k4999 later");
+            waits = talk.go_on(reader);
+        }
+        assert_eq!((waits, talk.bytes(reader)), (Waits::No, 0));
+        (shown(&talk.received(reader)), more)
+    };
+    assert_eq!(exec("GET k4999"), ("*1¶$4¶4999¶".to_owned(), 4), "what is written later is not of this commit");
+    assert_eq!(exec("SET k2000 x"), ("*-1¶".to_owned(), 1));
+}
+
 /// RESP-TURN: keys that have no value are work too, whether they were deleted or came later.
 #[test]
 fn a_walk_over_keys_without_a_value_gives_way_resp_turn() {

@@ -336,7 +336,7 @@ impl Session {
 
     /// Whether a command has to see what was ordered before it, and can't be ordered itself.
     fn has_to_wait(&self, command: &Command, waiting: usize) -> bool {
-        waiting > 0 && !(matches!(command.run, Run::Exec) && self.exec_is_ordered())
+        waiting > 0 && (!matches!(command.run, Run::Exec) || self.exec_reads())
     }
 
     /// Keeps a request until the orders before it are answered.
@@ -444,7 +444,7 @@ impl Session {
                 }
             }
             (0, _) => {
-                let reads = Reads::new(context, &Wish::newest(), vec![Queued::data(data, std::mem::take(request))], false);
+                let reads = Reads::new(context, &Wish::newest(), vec![Queued::data(data, std::mem::take(request))]);
                 self.begin(reads.map(Job::Reads), context, out)
             }
             (_, 0..=2) => {

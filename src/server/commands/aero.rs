@@ -169,7 +169,7 @@ fn carry_out(
             return session.refuse(&format!("ERR wrong number of arguments for '{name}' command"), out);
         }
         let queue = vec![Queued::data(data, read.iter().collect())];
-        let job = Reads::new(context, wish, queue, false).map(Job::Reads);
+        let job = Reads::new(context, wish, queue).map(Job::Reads);
         return session.begin(job, context, out);
     }
     if read.is(0, "scan") && read.len() >= 2 {

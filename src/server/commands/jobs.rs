@@ -14,7 +14,7 @@ use crate::reason::Reason;
 use crate::resp::{Glob, Out};
 use crate::server::commands::data::{Progress, Slice};
 use crate::server::commands::history::put_point;
-use crate::server::commands::transactions::{Action, Queued};
+use crate::server::commands::transactions::{Action, Queued, Watched};
 use crate::server::session::Context;
 use crate::store::{Direction, Range, View};
 use crate::wal;
@@ -57,7 +57,7 @@ impl Job {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Job::Reads(reads) => reads.queue.iter().map(Queued::bytes).sum(),
+            Job::Reads(reads) => reads.queue.iter().map(Queued::bytes).fold(reads.watched.bytes, usize::saturating_add),
             Job::Count(_) => 0,
             Job::Scan(scan) => scan.found.len(),
             Job::Rows(rows) => rows.kept.len(),
@@ -66,14 +66,16 @@ impl Job {
     }
 }
 
-/// Reads of keys, one after the other, in one view.
+/// Reads of keys, one after the other, in one view; or nothing, if it shows that a watched key has changed.
 #[derive(Debug)]
 pub struct Reads {
     view: Opened,
+    watched: Watched,
     queue: Vec<Queued>,
-    /// Whether the replies are elements of one.
-    exec: bool,
-    at: Option<usize>,
+    /// Whether the replies are elements of one, whose head is still to be said.
+    heads: bool,
+    /// What is said next.
+    at: usize,
     progress: Progress,
 }
 
@@ -82,45 +84,62 @@ impl Reads {
     ///
     /// # Errors
     /// Those of the view.
-    pub fn new(context: &Context<'_>, wish: &Wish, queue: Vec<Queued>, exec: bool) -> Result<Reads> {
+    pub fn new(context: &Context<'_>, wish: &Wish, queue: Vec<Queued>) -> Result<Reads> {
         let view = Opened(context.database.read(wish)?);
-        Ok(Reads { view, queue, exec, at: None, progress: Progress::default() })
+        Ok(Reads { view, watched: Watched::default(), queue, heads: false, at: 0, progress: Progress::default() })
+    }
+
+    /// An EXEC that only reads, at the newest commit.
+    ///
+    /// # Errors
+    /// Those of the view.
+    pub fn exec(context: &Context<'_>, watched: Watched, queue: Vec<Queued>) -> Result<Reads> {
+        Ok(Reads { watched, heads: true, ..Reads::new(context, &Wish::newest(), queue)? })
     }
 
     fn turn(&mut self, context: &mut Context<'_>, out: &mut Out<'_>) -> Result<bool> {
         let mut slice = Slice::turn(out.len());
-        let mut at = match self.at {
-            Some(at) => at,
-            None => {
-                if self.exec {
-                    out.array(self.queue.len());
-                }
-                0
+        while let Some((key, since)) = self.watched.take_first() {
+            let written = self.view.0.version(&key, self.view.0.commit())?;
+            // Asked behind the look: below the floor what was deleted may have left no trace.
+            if context.database.floor() > since || written.is_some_and(|(commit, _)| commit > since) {
+                out.null_array();
+                return Ok(true);
             }
-        };
-        while let Some(queued) = self.queue.get(at) {
-            self.at = Some(at);
-            let ended = match queued.action {
+            let bytes = written.and_then(|(_, bytes)| bytes).unwrap_or(0);
+            context.count_read(bytes);
+            if !slice.count(bytes, out.len()) {
+                return Ok(false);
+            }
+        }
+        if std::mem::take(&mut self.heads) {
+            out.array(self.queue.len());
+        }
+        while let Some(queued) = self.queue.get(self.at) {
+            let goes_on = match queued.action {
                 Action::Pure(say) => {
                     say(queued.words(), out);
+                    slice.count(0, out.len())
+                }
+                Action::Nothing => {
+                    out.ok();
                     slice.count(0, out.len())
                 }
                 Action::Data(data) => {
                     let before = self.progress.read_bytes;
                     let ended = data.read_on(queued.words(), &mut self.progress, &mut slice, &mut self.view.0, out)?;
                     context.count_read(self.progress.read_bytes.saturating_sub(before));
-                    ended
-                }
-                Action::Nothing => {
-                    out.ok();
+                    if !ended {
+                        return Ok(false);
+                    }
                     true
                 }
             };
-            if !ended {
+            self.at = self.at.saturating_add(1);
+            self.progress = Progress::default();
+            if !goes_on {
                 return Ok(false);
             }
-            self.progress = Progress::default();
-            at = at.saturating_add(1);
         }
         Ok(true)
     }

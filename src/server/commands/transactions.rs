@@ -2,13 +2,12 @@
 //!
 //! Between MULTI and EXEC commands are queued, and only what needs nothing but the request and the keys may be: it runs where the
 //! decision runs. WATCH remembers the newest commit; EXEC answers null if a commit after it wrote the key, or may have, because the
-//! floor has passed it (RESP-WATCH). An EXEC that only reads, and watches nothing, is one view on the loop.
+//! floor has passed it (RESP-WATCH). An EXEC that only reads is one view on the loop, on a replica as on a primary.
 //!
 //! What a client may queue is bounded by what one commit may hold.
 
 use crate::commit_id::CommitId;
 use crate::committer::{Decision, Latest};
-use crate::gate::Wish;
 use crate::error::Error;
 use crate::limits;
 use crate::reason::Reason;
@@ -96,8 +95,19 @@ impl Watched {
     fn add(&mut self, key: &[u8], since: CommitId) {
         if let Entry::Vacant(place) = self.keys.entry(key.to_vec()) {
             place.insert(since);
-            self.bytes = self.bytes.saturating_add(key.len()).saturating_add(size_of::<(Vec<u8>, CommitId)>());
+            self.bytes = self.bytes.saturating_add(Watched::entry_bytes(key));
         }
+    }
+
+    /// Takes a key out, with the commit behind which it must not have changed.
+    pub fn take_first(&mut self) -> Option<(Vec<u8>, CommitId)> {
+        let (key, since) = self.keys.pop_first()?;
+        self.bytes = self.bytes.saturating_sub(Watched::entry_bytes(&key));
+        Some((key, since))
+    }
+
+    fn entry_bytes(key: &[u8]) -> usize {
+        key.len().saturating_add(size_of::<(Vec<u8>, CommitId)>())
     }
 }
 
@@ -184,24 +194,23 @@ impl Session {
         Step::Replied
     }
 
-    /// Whether EXEC goes to the committer.
-    pub(in crate::server) fn exec_is_ordered(&self) -> bool {
-        let Some(multi) = &self.multi else { return true };
-        multi.aborted || !self.watched.keys.is_empty() || multi.queue.iter().any(Queued::writes)
+    /// Whether EXEC has to see what was ordered before it, and is not ordered itself: it only reads.
+    pub(in crate::server) fn exec_reads(&self) -> bool {
+        self.multi.as_ref().is_some_and(|multi| !multi.aborted && !multi.queue.iter().any(Queued::writes))
     }
 
     pub(in crate::server) fn exec(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
-        let ordered = self.exec_is_ordered();
+        let reads = self.exec_reads();
         let Some(multi) = self.multi.take() else { return self.refuse("ERR EXEC without MULTI", out) };
         let watched = std::mem::take(&mut self.watched);
         self.show(context);
         if multi.aborted {
             return self.refuse("EXECABORT Transaction discarded because of previous errors.", out);
         }
-        if ordered {
+        if !reads {
             return self.decide(multi.queue, true, watched, context);
         }
-        let reads = Reads::new(context, &Wish::newest(), multi.queue, true);
+        let reads = Reads::exec(context, watched, multi.queue);
         self.begin(reads.map(Job::Reads), context, out)
     }
 
