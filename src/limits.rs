@@ -74,6 +74,8 @@ pub const REPLY_LINE_BYTES_MAX: usize = 64 * 1024;
 pub const REPLY_BYTES_MAX: usize = 1 << 30;
 /// Longest pattern that keys are matched with.
 pub const PATTERN_BYTES_MAX: usize = 1024;
+/// Most names or patterns that one COMMAND, CONFIG GET or INFO lists: it is answered in one turn, and the reply may be many times the request.
+pub const NAMES_MAX: usize = 256;
 
 /// Fewest and most connections of clients that may be allowed.
 pub const CLIENTS: (u64, u64) = (1, 1 << 20);

@@ -467,6 +467,29 @@ fn what_is_beyond_a_limit_is_refused_by_its_code_resp_command() {
     assert!(ask(&[b"SCAN", b"0", b"MATCH", &key]).starts_with("-ERR the pattern"));
 }
 
+/// RESP-BOUND, RESP-TURN: what is answered in one turn lists only so many names, whatever it says of each.
+#[test]
+fn a_command_that_says_much_of_each_name_takes_few_of_them_resp_bound() {
+    let mut talk = Talk::new();
+    let client = talk.client();
+    for (command, name) in [
+        ("COMMAND DOCS", "command|docs"),
+        ("COMMAND INFO", "command|info"),
+        ("CONFIG GET", "config|get"),
+        ("INFO", "info"),
+    ] {
+        let ask = |names: usize| format!("{command}{}", " client".repeat(names));
+        let reply = talk.ask(client, &ask(limits::NAMES_MAX));
+        assert!(!reply.starts_with('-') && reply.len() < limits::TURN_BYTES, "{name}: {} bytes", reply.len());
+        let refused = format!("-ERR wrong number of arguments for '{name}' command¶");
+        assert_eq!(talk.ask(client, &ask(limits::NAMES_MAX + 1)), refused);
+        talk.ask(client, "MULTI");
+        assert_eq!(talk.ask(client, &ask(limits::NAMES_MAX + 1)), refused, "nor is it queued");
+        assert!(talk.ask(client, "EXEC").starts_with("-EXECABORT "));
+    }
+    assert_eq!(talk.ask(client, "CONFIG GET save nope sa* timeou[t] SAVE"), "*4¶$4¶save¶$0¶¶$7¶timeout¶$1¶0¶");
+}
+
 /// RESP-BOUND: values that decisions leave for the loop are bounded for all clients together, and nothing is written that can't be
 /// answered.
 #[test]
@@ -475,10 +498,13 @@ fn a_reply_that_does_not_fit_is_refused_and_nothing_is_written_resp_bound() {
     let client = talk.client();
     let value = "v".repeat(60);
     talk.ask(client, &format!("SET k {value}"));
-    for requests in [
+    let echo = format!("ECHO {value}");
+    let cases: [&[&str]; 3] = [
         &["MULTI", "SET l 1", "MGET k k k k k k k k", "EXEC"],
         &["MULTI", "GETDEL k", "SETNX m v", "MGET k k k l l l l l l l l l l"],
-    ] {
+        &["MULTI", "SET l 1", &echo, &echo, &echo, &echo, &echo, "EXEC"],
+    ];
+    for requests in cases {
         let exec = requests.iter().map(|request| talk.ask(client, request)).last().unwrap();
         let exec = if exec.contains("QUEUED") { talk.ask(client, "EXEC") } else { exec };
         assert!(exec.starts_with(&format!("-ERR {} ", Reason::ReplyTooLarge)), "{exec}");

@@ -6,6 +6,7 @@ use crate::limits;
 use crate::resp::Glob;
 use crate::server::commands::{Words, quoted};
 use crate::server::session::{Context, Session, Step};
+use std::collections::BTreeMap;
 
 fn settings(context: &Context<'_>) -> Vec<(&'static str, String)> {
     let listen = context.options.listen;
@@ -27,10 +28,13 @@ fn settings(context: &Context<'_>) -> Vec<(&'static str, String)> {
 
 /// `CONFIG GET pattern …`
 pub(super) fn get(session: &mut Session, words: Words<'_>, context: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
-    let patterns: Vec<Option<Glob>> =
-        words.iter().skip(2).map(|pattern| Glob::new(&pattern.to_ascii_lowercase())).collect();
-    let mut found = settings(context);
-    found.retain(|(name, _)| patterns.iter().flatten().any(|pattern| pattern.matches(name.as_bytes(), &mut 0)));
+    let settings = settings(context);
+    let mut found = BTreeMap::new();
+    // One at a time: a pattern that is ready to be matched is many times as large as its text.
+    for pattern in words.iter().skip(2).filter_map(|text| Glob::new(&text.to_ascii_lowercase())) {
+        let matching = settings.iter().filter(|(name, _)| pattern.matches(name.as_bytes(), &mut 0));
+        found.extend(matching.map(|(name, value)| (*name, value)));
+    }
     let mut out = session.out(out);
     out.map(found.len());
     for (name, value) in found {

@@ -295,13 +295,10 @@ impl Data {
         if !self.writes() {
             return self.read(words, transaction, out).map(|_| ());
         }
-        match self.write(words, transaction, out)? {
-            Ok(()) => transaction.check_room(out.len()),
-            Err(text) => {
-                out.error(&text);
-                Ok(())
-            }
+        if let Err(text) = self.write(words, transaction, out)? {
+            out.error(&text);
         }
+        Ok(())
     }
 
     /// Carries out a write; what is wrong with the request itself is the inner error.

@@ -3,6 +3,7 @@
 //! Each list is sorted by name, because it is searched so; a name begins with that of its command and a `|`. Nothing is dispatched
 //! here: `table` finds them.
 
+use crate::limits;
 use crate::server::commands::table::{CONNECTION, Command, Run, SERVER};
 use crate::server::commands::{catalog, config, connection};
 
@@ -102,10 +103,11 @@ pub(super) const COMMAND: &[Command] = &[
         name: "command|docs",
         syntax: "COMMAND DOCS [name …]",
         arity: -2,
+        names_max: limits::NAMES_MAX,
         since: "7.0.0",
         summary: "What is said of commands",
         reply: "map of names and maps: summary, since, group, subcommands",
-        differs: "without complexity and arguments",
+        differs: "at most 256 names; without complexity and arguments",
         run: Run::Pure(catalog::docs),
         ..SERVER
     },
@@ -114,9 +116,11 @@ pub(super) const COMMAND: &[Command] = &[
         name: "command|info",
         syntax: "COMMAND INFO [name …]",
         arity: -2,
+        names_max: limits::NAMES_MAX,
         since: "2.8.13",
         summary: "Names, arities, flags and keys of commands",
         reply: "array of arrays, null for a name that is not known",
+        differs: "at most 256 names",
         run: Run::Pure(catalog::info),
         ..SERVER
     },
@@ -139,10 +143,11 @@ pub(super) const CONFIG: &[Command] = &[
         name: "config|get",
         syntax: "CONFIG GET pattern [pattern …]",
         arity: -3,
+        names_max: limits::NAMES_MAX,
         since: "2.0.0",
         summary: "Settings whose names match",
         reply: "map of names and values",
-        differs: "only settings whose meaning holds here; not in MULTI",
+        differs: "at most 256 patterns; only settings whose meaning holds here; not in MULTI",
         run: Run::AtOnce(config::get),
         ..SERVER
     },

@@ -3,6 +3,7 @@
 //! Dispatch, the errors for unknown commands and for wrong numbers of arguments, COMMAND, HELP and the table in `docs/resp.md` come from
 //! it. Sorted by name; subcommands stand beside it. What a command is allowed to wait for, and whether MULTI may queue it, follows from its [`Run`] alone.
 
+use crate::limits;
 use crate::resp::Out;
 use crate::server::commands::data::Data;
 use crate::server::commands::subcommands::{CLIENT, COMMAND, CONFIG};
@@ -76,6 +77,8 @@ pub struct Command {
     pub syntax: &'static str,
     /// How many words it has; at least so many, if below zero.
     pub arity: i64,
+    /// Most words behind its name, where that is bounded.
+    pub names_max: usize,
     /// The first and the last word that is a key, and the step between keys; the last counts from the end, if below zero.
     pub key_words: (i64, i64, i64),
     /// The version of Redis, or of this program, that first had it.
@@ -115,6 +118,10 @@ impl Command {
     /// Whether it takes so many words.
     #[must_use]
     pub fn takes(&self, words: usize) -> bool {
+        let name_words = 1_usize.saturating_add(self.name.matches('|').count());
+        if words.saturating_sub(name_words) > self.names_max {
+            return false;
+        }
         let words = i64::try_from(words).unwrap_or(i64::MAX);
         if self.arity < 0 { words >= self.arity.saturating_neg() } else { words == self.arity }
     }
@@ -176,6 +183,7 @@ const BASE: Command = Command {
     name: "",
     syntax: "",
     arity: 0,
+    names_max: usize::MAX,
     key_words: NO_KEYS,
     since: "1.0.0",
     group: "string",
@@ -448,6 +456,7 @@ pub const COMMANDS: &[Command] = &[
         name: "info",
         syntax: "INFO [section …]",
         arity: -1,
+        names_max: limits::NAMES_MAX,
         summary: "What the server does and how it is",
         reply: "text",
         differs: "sections and lines are those that hold here, and `aerodb`; not in MULTI",

@@ -140,6 +140,7 @@ pub(in crate::server) fn decided(
                 Action::Data(data) => data.run(queued.words(), &mut transaction, &mut out)?,
                 Action::Nothing => out.ok(),
             }
+            room.check(out.len())?;
         }
         let batch = transaction.batch()?;
         deposit.put(reply, batch.is_some())?;
