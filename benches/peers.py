@@ -3,14 +3,15 @@
 
     cargo build --release && benches/peers.py [--rounds 3] [--seconds-of-work 2] [--only aerodb,redis-always]
 
-Each server has a directory of its own on one file system (--dir). The servers are measured in turns, round by round, with the same number
-of requests: those of RESP by `aerodb bench server`, PostgreSQL, where it is installed, by pgbench (a client of its own, so compare it with
+Each server has a directory of its own on one file system (--dir). The servers are measured in turns, round by round, each for about
+the same time, with a number of requests that follows from a first short measurement: those of RESP by `aerodb bench server`, PostgreSQL, where it is installed, by pgbench (a client of its own, so compare it with
 care): a row a key, written by INSERT … ON CONFLICT and read by its primary key, prepared. Prints medians, least and greatest, and the
 ratio of ours to each. Needs redis-server; nothing is left behind.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
 import pathlib
 import re
@@ -47,8 +48,8 @@ def wait_until_served(port):
     """Until a server that speaks RESP answers for its data: one that is starting listens already, and says LOADING."""
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(b"PING\r\n")
-            if connection.recv(64).startswith(b"+PONG"):
+            connection.sendall(b"EXISTS x\r\n")
+            if connection.recv(64).startswith(b":0"):
                 return
         time.sleep(0.05)
 
@@ -89,7 +90,10 @@ class Postgres:
         self.scripts.chmod(0o755)
         directory.chmod(0o755)
         self.directory.mkdir()
-        shutil.chown(self.directory, "postgres")
+        self.logs = directory / "latencies"
+        self.logs.mkdir()
+        for place in (self.directory, self.logs):
+            shutil.chown(place, "postgres")
         self.run("initdb", "-D", self.directory, "--auth=trust", "--no-instructions")
         options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=100 -c shared_buffers=256MB"
         self.run("pg_ctl", "-D", self.directory, "-w", "-l", "/dev/null", "-o", options, "start")
@@ -115,8 +119,14 @@ class Postgres:
         script.chmod(0o644)
         transactions = max(1, requests // clients // pipeline)
         arguments = ["-h", "127.0.0.1", "-p", self.port, "-n", "-M", "prepared", "-f", script, "-c", clients, "-j", 1]
-        out = self.run("pgbench", *arguments, "-t", transactions, "postgres")
-        return float(re.search(r"tps = ([0-9.]+)", out)[1]) * pipeline, None, None
+        for old in self.logs.iterdir():
+            old.unlink()
+        out = self.run("pgbench", *arguments, "-t", transactions, "-l", "--log-prefix", self.logs / "pgbench", "postgres")
+        # A line a script that was run, which is a request or a pipeline of them; its third word is how long it took, in microseconds.
+        lines = itertools.chain.from_iterable(log.read_text().splitlines() for log in self.logs.iterdir())
+        latencies = sorted(int(line.split()[2]) for line in lines)
+        p50, p99 = (latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
+        return float(re.search(r"tps = ([0-9.]+)", out)[1]) * pipeline, p50, p99
 
     def stop(self):
         self.run("pg_ctl", "-D", self.directory, "-m", "immediate", "stop")
@@ -126,6 +136,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds-of-work", type=float, default=2, help="about how long a measurement is, by the first")
+    arguments.add_argument("--mixes", help="what is asked, with commas", default="set,get")
     arguments.add_argument("--only", help="servers, by their names, with commas")
     arguments.add_argument("--dir", help="where the servers keep their files", default=ROOT / "target")
     arguments = arguments.parse_args()
@@ -148,13 +159,14 @@ def main():
             stack.callback(running[name].stop)
         print("| Load | " + " | ".join(f"{name}, answered/s; p50, p99 µs" for name in running) + " | ours ÷ theirs |")
         print("|---" * (len(running) + 2) + "|")
-        for mix, clients, pipeline in LOADS:
-            sample = max(running[name].measure(mix, clients, pipeline, 2_000 * pipeline)[0] for name in running)
-            requests = int(sample * arguments.seconds_of_work)
+        for mix, clients, pipeline in (load for load in LOADS if load[0] in arguments.mixes.split(",")):
+            requests = {}
+            for name, server in running.items():
+                requests[name] = int(server.measure(mix, clients, pipeline, 2_000 * pipeline)[0] * arguments.seconds_of_work)
             rounds = {name: [] for name in running}
             for _ in range(arguments.rounds):
-                for name in running:
-                    rounds[name].append(running[name].measure(mix, clients, pipeline, requests))
+                for name, server in running.items():
+                    rounds[name].append(server.measure(mix, clients, pipeline, requests[name]))
             print(row(f"{mix.upper()}, {clients} × {pipeline}", rounds), flush=True)
 
 
@@ -164,10 +176,8 @@ def row(load, rounds):
         rates = sorted(rate for rate, _, _ in measured)
         medians[name] = statistics.median(rates)
         cell = f"{medians[name] / 1000:.1f} k ({rates[0] / 1000:.1f} … {rates[-1] / 1000:.1f})"
-        if measured[0][1] is not None:
-            p50, p99 = (statistics.median(latency[index] for latency in measured) for index in (1, 2))
-            cell += f"; {p50:.0f}, {p99:.0f}"
-        cells.append(cell)
+        p50, p99 = (statistics.median(latency[index] for latency in measured) for index in (1, 2))
+        cells.append(f"{cell}; {p50:.0f}, {p99:.0f}")
     ours = medians.pop("aerodb", None)
     ratios = ", ".join(f"{ours / other:.2f}" for other in medians.values()) if ours else ""
     return f"| {load} | " + " | ".join(cells) + f" | {ratios} |"

@@ -3,19 +3,25 @@
 
     cargo build --release && benches/replicas.py [--rounds 3] [--megabytes 300] [--value-bytes 1024] [--only aerodb,redis]
 
-Two figures, measured in turns, round by round, over loopback, with real processes and their own files:
+Measured in turns, round by round, over loopback, with real processes and their own files:
 
-* catch-up: a replica that was stopped, while its primary took so many megabytes of rows, each a commit of its own, is let go on; how long until it has
-  applied the last of them.
-* bootstrap: a replica that has nothing begins beside a primary with that data; how long until it holds all of it. For AeroDB that is `--bootstrap snapshot`, for Redis a full
-  synchronisation, for PostgreSQL pg_basebackup and the start of the server; beside them a copy of as many bytes over loopback into a file, with fsync.
+* bootstrap: a replica that has nothing begins beside a primary with the data; how long until it holds all of it. For AeroDB that is
+  `--bootstrap snapshot`, for Redis a full synchronisation, for PostgreSQL pg_basebackup and the start of the server; beside them a copy of as many
+  bytes over loopback into a file, with fsync.
+* reads: single reads by key of the replica and of its primary, in turns, by 16 clients, one at a time and 16 at a time.
+* catch-up: the replica is stopped while its primary takes as many megabytes again, each row a commit of its own, and let go on; how long until it
+  has applied the last of them. Once more beside reads, which are counted; and once more with kill -9 in its middle: how long from the
+  second start until it has applied the last.
+* cost: 16 clients write to the primary one row at a time, alone and while another replica begins.
 
-Redis replicates from memory, through a backlog made large enough, without fsync on the replica; PostgreSQL's replica flushes as it comes. Needs redis-server; PostgreSQL where it is installed.
-Nothing is left behind.
+Clients share the processors with the servers: `aerodb bench server` for those that speak RESP, pgbench for PostgreSQL (compare these with care).
+Redis replicates from memory, through a backlog made large enough, without fsync on the replica; PostgreSQL's replica flushes as it comes. Needs
+redis-server; PostgreSQL where it is installed. Nothing is left behind.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -31,6 +37,8 @@ import time
 from peers import AERODB, POSTGRES, ROOT, free_port, wait_for, wait_until_served
 
 CLIENTS, PIPELINE = 16, 64
+# Keys that are read.
+KEYS = 100_000
 
 
 def request(port, *words):
@@ -78,7 +86,16 @@ def fill(port, rows, value_bytes, first):
 
 class Process:
     def __init__(self, command):
-        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.command = [str(part) for part in command]
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def start_again_after_a_kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.start()
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -87,21 +104,41 @@ class Process:
         self.process.send_signal(signal.SIGCONT)
 
     def stop(self):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
+        # A Redis that writes its first append-only file refuses to end; nothing of what is stopped here is needed again.
+        self.process.kill()
         self.process.wait()
 
 
-class Aerodb:
+class Resp:
+    """What servers that speak RESP have in common."""
+
+    def fill(self, rows, value_bytes, first):
+        fill(self.port, rows, value_bytes, first)
+
+    def load(self, port, mix, pipeline, requests, more=()):
+        """Requests a second of 16 clients."""
+        command = [AERODB, "bench", "server", "--addr", f"127.0.0.1:{port}", "--mix", mix, "--json", "--rounds", 1, "--warmup", 0]
+        command += ["--clients", CLIENTS, "--pipeline", pipeline, "--requests", requests, "--key-space", KEYS, *more]
+        out = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
+        return next(figure["median"] for figure in json.loads(out)["figures"] if figure["name"] == "answered")
+
+    def give_keys_to_read(self):
+        self.load(self.port, "set", 1, 1, ["--fill"])
+
+    def reached(self, port):
+        return until(lambda: self.has_all(port))
+
+    def stop(self):
+        self.primary.stop()
+
+
+class Aerodb(Resp):
     def __init__(self, directory):
         self.directory, self.count = directory, 0
         self.port, self.log_port = free_port(), free_port()
         listen, serves = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.log_port}"
         self.primary = Process([AERODB, "serve", "--data", directory / "primary", "--listen", listen, "--replication", serves])
         wait_until_served(self.port)
-
-    def fill(self, rows, value_bytes, first):
-        fill(self.port, rows, value_bytes, first)
 
     def replica(self, bootstrap):
         self.count += 1
@@ -114,18 +151,11 @@ class Aerodb:
         commit = info(self.port, "commit")
         return commit != "" and info(port, "commit") == commit
 
-    def reached(self, port):
-        return until(lambda: self.has_all(port))
-
     def begin(self):
-        replica, port = self.replica("snapshot")
-        return replica, lambda: self.reached(port)
-
-    def stop(self):
-        self.primary.stop()
+        return self.replica("snapshot")
 
 
-class Redis:
+class Redis(Resp):
     def __init__(self, directory):
         self.directory, self.count, self.port = directory, 0, free_port()
         self.primary = self.start("primary", self.port)
@@ -137,24 +167,14 @@ class Redis:
         options += ["--repl-backlog-size", "4gb", "--repl-timeout", "3600", "--repl-diskless-sync-delay", "0", "--client-output-buffer-limit", "replica 0 0 0"]
         return Process(["redis-server", "--port", port, "--dir", self.directory / name, *options, *more])
 
-    def fill(self, rows, value_bytes, first):
-        fill(self.port, rows, value_bytes, first)
-
     def has_all(self, port):
         up = info(port, "master_link_status") == "up" and info(port, "master_sync_in_progress") == "0"
         return up and info(port, "slave_repl_offset") == info(self.port, "master_repl_offset")
 
-    def reached(self, port):
-        return until(lambda: self.has_all(port))
-
     def begin(self):
         self.count += 1
         port = free_port()
-        replica = self.start(f"replica{self.count}", port, "--replicaof", f"127.0.0.1 {self.port}")
-        return replica, lambda: self.reached(port)
-
-    def stop(self):
-        self.primary.stop()
+        return self.start(f"replica{self.count}", port, "--replicaof", f"127.0.0.1 {self.port}"), port
 
 
 class PostgresReplica:
@@ -173,6 +193,14 @@ class PostgresReplica:
     def go_on(self):
         for pid in self.pids():
             os.kill(pid, signal.SIGCONT)
+
+    def start_again_after_a_kill(self):
+        pids = self.pids()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids))
+        self.server.start(self.directory, self.port)
 
     def stop(self):
         self.go_on()
@@ -209,13 +237,28 @@ class Postgres:
     def sql(self, statement, port=None):
         return self.run("psql", "-h", "127.0.0.1", "-p", port or self.port, "-d", "postgres", "-At", "-c", statement).strip()
 
+    def insert(self, value_bytes):
+        return f"insert into rows values (nextval('place'), decode(md5(random()::text) || repeat('61', {value_bytes - 16}), 'hex'));\n"
+
     def fill(self, rows, value_bytes, first):
-        statement = f"insert into rows values (nextval('place'), decode(md5(random()::text) || repeat('61', {value_bytes - 16}), 'hex'));\n"
         script = self.scripts / "fill.sql"
-        script.write_text("\\startpipeline\n" + statement * PIPELINE + "\\endpipeline\n")
+        script.write_text("\\startpipeline\n" + self.insert(value_bytes) * PIPELINE + "\\endpipeline\n")
         script.chmod(0o644)
         transactions = max(1, rows // CLIENTS // PIPELINE)
         self.run("pgbench", "-h", "127.0.0.1", "-p", self.port, "-n", "-M", "prepared", "-f", script, "-c", CLIENTS, "-j", 2, "-t", transactions, "postgres")
+
+    def load(self, port, mix, pipeline, requests):
+        statement = f"select value from rows where key = :key;\n" if mix == "get" else self.insert(100)
+        one = f"\\set key random(1, {KEYS})\n{statement}" if mix == "get" else statement
+        script = self.scripts / f"{mix}.sql"
+        script.write_text("\\startpipeline\n" + one * pipeline + "\\endpipeline\n" if pipeline > 1 else one)
+        script.chmod(0o644)
+        transactions = max(1, requests // CLIENTS // pipeline)
+        arguments = ["-h", "127.0.0.1", "-p", port, "-n", "-M", "prepared", "-f", script, "-c", CLIENTS, "-j", 1, "-t", transactions]
+        return float(re.search(r"tps = ([0-9.]+)", self.run("pgbench", *arguments, "postgres"))[1]) * pipeline
+
+    def give_keys_to_read(self):
+        self.sql("vacuum analyze rows")
 
     def reached(self, port):
         end = self.sql("select pg_current_wal_flush_lsn()")
@@ -227,7 +270,7 @@ class Postgres:
         self.place(directory)
         self.run("pg_basebackup", "-h", "127.0.0.1", "-p", self.port, "-D", directory, "-R", "-c", "fast", "-X", "stream")
         self.start(directory, port)
-        return PostgresReplica(self, directory, port), lambda: self.reached(port)
+        return PostgresReplica(self, directory, port), port
 
     def stop(self):
         self.run("pg_ctl", "-D", self.primary, "-m", "immediate", "stop")
@@ -263,21 +306,67 @@ def copy(directory, megabytes):
     return seconds
 
 
-def measure(server, rows, value_bytes, first):
-    """Seconds of a bootstrap beside the data that is there, and of a catch-up with as much again."""
+def measure(server, rows, value_bytes, seconds):
+    """Figures by their names, of one life of a server with its replica."""
+    figures, filled = {}, rows
+    server.give_keys_to_read()
     watch = time.monotonic()
-    replica, reached = server.begin()
+    replica, port = server.begin()
     try:
-        reached()
-        bootstrap = time.monotonic() - watch
-        replica.pause()
-        server.fill(rows, value_bytes, first)
+        server.reached(port)
+        figures["bootstrap, s"] = time.monotonic() - watch
+
+        for pipeline in (1, 16):
+            requests = int(server.load(port, "get", pipeline, 5_000 * pipeline) * seconds)
+            of_replica, of_primary = (server.load(asked, "get", pipeline, requests) for asked in (port, server.port))
+            figures[f"reads/s, {CLIENTS} × {pipeline}"] = of_replica
+            figures[f"… ÷ its primary's, {CLIENTS} × {pipeline}"] = of_replica / of_primary
+
+        def behind():
+            nonlocal filled
+            replica.pause()
+            server.fill(rows, value_bytes, filled)
+            filled += rows
+            replica.go_on()
+            return time.monotonic()
+
+        watch = behind()
+        server.reached(port)
+        caught = figures["catch-up, s"] = time.monotonic() - watch
+        figures["catch-up, MB/s of values"] = rows * value_bytes / caught / 1e6
+        figures["catch-up, k commits/s"] = rows / caught / 1e3
+
+        watch = behind()
+        over = threading.Thread(target=server.reached, args=(port,))
+        over.start()
+        rates = []
+        while over.is_alive():
+            rates.append(server.load(port, "get", 16, 20_000))
+        figures[f"reads/s while it catches up, {CLIENTS} × 16"] = statistics.median(rates)
+        figures["catch-up beside those, s"] = time.monotonic() - watch
+
+        behind()
+        time.sleep(caught / 3)
         watch = time.monotonic()
-        replica.go_on()
-        reached()
-        return bootstrap, time.monotonic() - watch
+        replica.start_again_after_a_kill()
+        server.reached(port)
+        figures["kill -9 in its middle: from the next start to its end, s"] = time.monotonic() - watch
     finally:
         replica.stop()
+
+    requests = int(server.load(server.port, "set", 1, 5_000) * seconds)
+    alone = server.load(server.port, "set", 1, requests)
+    another, port = server.begin()
+    try:
+        over = threading.Thread(target=server.reached, args=(port,))
+        over.start()
+        rates = []
+        while over.is_alive():
+            rates.append(server.load(server.port, "set", 1, 5_000))
+        figures["writes/s beside a bootstrap ÷ alone"] = statistics.median(rates) / alone
+    finally:
+        another.stop()
+    return figures
 
 
 def main():
@@ -285,6 +374,7 @@ def main():
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--megabytes", type=int, default=300, help="values that a replica begins with, and catches up with")
     arguments.add_argument("--value-bytes", type=int, default=1024)
+    arguments.add_argument("--seconds-of-work", type=float, default=1, help="about how long reads and writes are measured")
     arguments.add_argument("--only", help="servers, by their names, with commas")
     arguments.add_argument("--dir", help="where the servers keep their files", default=ROOT / "target")
     arguments = arguments.parse_args()
@@ -300,20 +390,23 @@ def main():
                 server = kinds[name](directory)
                 try:
                     server.fill(rows, arguments.value_bytes, 0)
-                    found[name].append(measure(server, rows, arguments.value_bytes, rows))
+                    found[name].append(measure(server, rows, arguments.value_bytes, arguments.seconds_of_work))
                 finally:
                     server.stop()
         with tempfile.TemporaryDirectory(dir=arguments.dir) as directory:
             copies.append(copy(pathlib.Path(directory), arguments.megabytes))
     print(f"{arguments.megabytes} MB of values of {arguments.value_bytes} B, a commit each; medians (least … greatest) of {arguments.rounds}")
-    print("| Server | bootstrap, s | catch-up, s | catch-up, MB/s of values | commits/s |")
-    print("|---|---|---|---|---|")
-    shown = lambda seconds: f"{statistics.median(seconds):.2f} ({min(seconds):.2f} … {max(seconds):.2f})"
-    for name, measured in found.items():
-        bootstrap, caught = zip(*measured)
-        middle = statistics.median(caught)
-        print(f"| {name} | {shown(bootstrap)} | {shown(caught)} | {arguments.megabytes / middle:.0f} | {rows / middle / 1000:.0f} k |")
-    print(f"| a plain copy over loopback, with fsync | {shown(copies)} | | | |")
+    print("| Figure | " + " | ".join(wanted) + " |")
+    print("|---" * (len(wanted) + 1) + "|")
+    for figure in found[wanted[0]][0]:
+        cells = (shown([measured[figure] for measured in found[name]]) for name in wanted)
+        print(f"| {figure} | " + " | ".join(cells) + " |")
+    print(f"\nA plain copy of as many bytes over loopback, with fsync: {shown(copies)} s")
+
+
+def shown(values):
+    figure = lambda value: f"{value:.2f}" if value < 100 else f"{value:,.0f}"
+    return f"{figure(statistics.median(values))} ({figure(min(values))} … {figure(max(values))})"
 
 
 if __name__ == "__main__":

@@ -1,19 +1,29 @@
 //! Replication: how fast a replica catches up, how far behind it is, and what it costs its primary.
 //!
 //! Primary and replicas are in this process, each with its threads, over loopback and the real disk; so they share the processors, as they
-//! would not on hosts of their own. Baselines are the stages alone: what the disk takes (a MiB, an fdatasync), and how fast the same log is
-//! proven by one thread from the page cache. The slower of them is what catch-up is compared with.
+//! would not on hosts of their own. Baselines are the stages alone, of the same log: what loopback carries, what the disk takes (a MiB, an
+//! fdatasync), how fast one thread proves it from the page cache, and how fast one thread applies it beside its maintenance. The slowest of
+//! them is what catch-up is compared with.
 
 use super::Bench;
 use super::work;
 use aerodb::clock::Stopwatch;
 use aerodb::disk::{Disk, RealDisk};
+use aerodb::maintenance::{Maintenance, worker};
 use aerodb::published::Signal;
 use aerodb::replica::{self, Replica, ReplicaOptions};
 use aerodb::server::{self, Server, Stop, Stopper};
+use aerodb::store::manifest::Manifest;
+use aerodb::store::{Applier, Store, StoreOptions};
+use aerodb::sync::atomic::{AtomicBool, Ordering};
 use aerodb::sync::{self, Arc, JoinHandle};
 use aerodb::wal::{self, LogCursor};
-use aerodb::{CommitId, Database, Error, Init, Node, Options, Position, Reason, Result, Role, recovery};
+use aerodb::wire::blocking::Connection;
+use aerodb::wire::poll::{Accepted, Listener, Poll};
+use aerodb::{
+    CommitId, Database, Error, Identity, Init, LogPoint, Node, Options, Position, Reason, Result, Role, queue, record,
+    recovery,
+};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +36,8 @@ const COMMITS: u64 = 60_000;
 const THREADS: u64 = 16;
 const REPLICAS: [usize; 3] = [0, 1, 4];
 const MIB: usize = 1 << 20;
+/// What a replica does with log, each of which can be done alone.
+const STAGES: [&str; 4] = ["loopback", "a MiB and an fdatasync", "the log proven", "the log applied"];
 
 pub(super) fn catch_up(bench: &mut Bench) -> Result<()> {
     for value_bytes in bench.value_bytes.clone() {
@@ -41,14 +53,20 @@ pub(super) fn catch_up(bench: &mut Bench) -> Result<()> {
         node.close()?;
         let primary = Primary::start(&dir)?;
         let (mut caught, mut commits, mut slowest) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut disk, mut proof) = (Vec::new(), Vec::new());
+        let mut stages = [const { Vec::new() }; STAGES.len()];
         for _ in 0..bench.rounds {
             let megabytes = end.position.0 as f64 / 1e6;
-            let alone =
-                [write_alone(&bench.scratch.fresh("alone"), end.position.0)?, prove_alone(&dir, &identity, end)?];
-            disk.push(megabytes / alone[0]);
-            proof.push(megabytes / alone[1]);
-            slowest.push(megabytes / alone[0].max(alone[1]));
+            let proof = prove_alone(&dir, &identity, end)?;
+            let alone = [
+                carry_alone(end.position.0)?,
+                write_alone(&bench.scratch.fresh("alone"), end.position.0)?,
+                proof,
+                apply_alone(&bench.scratch.fresh("applied"), &dir, &identity, end)? - proof,
+            ];
+            for (rates, seconds) in stages.iter_mut().zip(alone) {
+                rates.push(megabytes / seconds);
+            }
+            slowest.push(megabytes / alone.into_iter().fold(0.0, f64::max));
             let follower = Follower::make(&bench.scratch.fresh("replica"), primary.address)?;
             let watch = Stopwatch::start();
             let follower = follower.start()?;
@@ -62,8 +80,9 @@ pub(super) fn catch_up(bench: &mut Bench) -> Result<()> {
         let name = format!("{value_bytes} B: catch-up");
         bench.report.compared("MB/s", (&name, &caught), ("the slowest stage alone", &slowest));
         bench.report.figure(&name, "commits/s", &commits);
-        bench.report.figure(&format!("{value_bytes} B: a MiB and an fdatasync, alone"), "MB/s", &disk);
-        bench.report.figure(&format!("{value_bytes} B: the log proven, alone"), "MB/s", &proof);
+        for (stage, rates) in STAGES.into_iter().zip(&stages) {
+            bench.report.figure(&format!("{value_bytes} B: {stage}, alone"), "MB/s", rates);
+        }
     }
     Ok(())
 }
@@ -75,14 +94,17 @@ pub(super) fn lag(bench: &mut Bench) -> Result<()> {
         let primary = Primary::new(&bench.scratch.fresh("primary"))?;
         let follower = Follower::make(&bench.scratch.fresh("replica"), primary.address)?.start()?;
         let alone = behind(&primary, &follower, 0..commits)?;
+        let over = Arc::new(AtomicBool::new(false));
         let writing = {
-            let database = Arc::clone(&primary.database);
-            let each = bench.count(COMMITS) / THREADS;
-            let body = move || work::on_threads(THREADS, move |thread| write(&database, (thread + 1) << 40, each));
+            let (database, over) = (Arc::clone(&primary.database), Arc::clone(&over));
+            let body =
+                move || work::on_threads(THREADS, move |thread| write_until(&database, (thread + 1) << 40, &over));
             sync::spawn("writers", body).map_err(no_thread)?
         };
-        let beside = behind(&primary, &follower, commits..2 * commits)?;
+        let beside = behind(&primary, &follower, commits..2 * commits);
+        over.store(true, Ordering::Release);
         ended(writing)?;
+        let beside = beside?;
         follower.wait_for(primary.database.published())?;
         follower.replica.close()?;
         primary.stop()?;
@@ -229,6 +251,15 @@ fn write(database: &Database, first: u64, commits: u64) -> Result<()> {
     Ok(())
 }
 
+/// Commits for as long as what is measured beside it is not over.
+fn write_until(database: &Database, first: u64, over: &AtomicBool) -> Result<()> {
+    let pool = work::Pool::new(100);
+    for number in (first..).take_while(|_| !over.load(Ordering::Acquire)) {
+        database.commit(work::batch(&pool, std::iter::once(number), 100)?)?;
+    }
+    Ok(())
+}
+
 /// Seconds that the disk takes for so many bytes, a MiB and an fdatasync at a time.
 fn write_alone(path: &Path, bytes: u64) -> Result<f64> {
     let piece: Vec<u8> = (0..MIB as u64 / 8).flat_map(|word| work::mix(word).to_le_bytes()).collect();
@@ -244,13 +275,89 @@ fn write_alone(path: &Path, bytes: u64) -> Result<f64> {
     Ok(seconds)
 }
 
-/// Seconds that one thread takes to prove the log from the page cache.
-fn prove_alone(dir: &Path, identity: &aerodb::Identity, end: aerodb::LogPoint) -> Result<f64> {
+/// Seconds that so many bytes take over loopback, a MiB at a time, from one thread to another.
+fn carry_alone(bytes: u64) -> Result<f64> {
+    let mut poll = Poll::new().map_err(no_link)?;
+    let listener = Listener::bind(&poll, 0, SocketAddr::from(([127, 0, 0, 1], 0))).map_err(no_link)?;
+    let address = listener.local_addr().map_err(no_link)?.to_string();
+    let body = move || {
+        let (mut connection, piece) = (Connection::open(&address).map_err(no_link)?, vec![0; MIB]);
+        (0..bytes).step_by(MIB).try_for_each(|_| connection.send(&piece)).map_err(no_link)
+    };
+    let sender = sync::spawn("sender", body).map_err(no_thread)?;
+    let mut stream = loop {
+        poll.wait(true).map_err(no_link)?;
+        if let Accepted::Connection(stream, _) = listener.accept().map_err(no_link)? {
+            break stream;
+        }
+    };
+    let (watch, mut piece) = (Stopwatch::start(), vec![0; MIB]);
+    stream.register(&poll, 1).map_err(no_link)?;
+    loop {
+        match stream.read(&mut piece).map_err(no_link)? {
+            Some(0) => break,
+            Some(_) => {}
+            None => poll.wait(true).map_err(no_link)?,
+        }
+    }
+    let seconds = watch.seconds();
+    ended(sender)?;
+    Ok(seconds)
+}
+
+/// Seconds that one thread takes to prove the log and to apply it to a store of its own, beside the thread of its maintenance.
+fn apply_alone(to: &Path, from: &Path, identity: &Identity, end: LogPoint) -> Result<f64> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let directory = Store::directory(to);
+    disk.create_dir(to)?;
+    disk.create_dir(&directory)?;
+    let manifest = Manifest::empty(identity.database_id, record::genesis(identity.database_id, identity.epoch));
+    let given = Options::new(to);
+    let options = StoreOptions {
+        disk,
+        directory,
+        database_id: identity.database_id,
+        parameters: identity.parameters,
+        cache_bytes: given.cache_bytes,
+        pinned_bytes_max: given.pinned_bytes_max,
+    };
+    let (call, calls) = queue::bounded(1);
+    let store = Store::open(options, &manifest, Some(call))?;
+    let core = Maintenance::new(&store, manifest);
+    let maintain = move || {
+        worker::run(core, &calls);
+        Ok(())
+    };
+    let maintenance = sync::spawn("maintenance", maintain).map_err(no_thread)?;
+    let mut applier = Applier::new(&store);
     let watch = Stopwatch::start();
-    let (disk, lineage): (Arc<dyn Disk>, _) = (Arc::new(RealDisk), recovery::lineage(identity));
-    let mut cursor = LogCursor::open(disk, &wal::directory(dir), lineage, Position::GENESIS, end)?;
+    let mut cursor = log_of(from, identity, end)?;
+    while let Some((record, _)) = cursor.next_record()? {
+        if applier.apply(&record)? {
+            store.wait_for_room();
+        }
+    }
+    applier.publish();
+    let seconds = watch.seconds();
+    store.dismiss_maintenance();
+    ended(maintenance)?;
+    Ok(seconds)
+}
+
+/// Seconds that one thread takes to prove the log from the page cache.
+fn prove_alone(dir: &Path, identity: &Identity, end: LogPoint) -> Result<f64> {
+    let watch = Stopwatch::start();
+    let mut cursor = log_of(dir, identity, end)?;
     while cursor.next_record()?.is_some() {}
     Ok(watch.seconds())
+}
+
+fn log_of(dir: &Path, identity: &Identity, end: LogPoint) -> Result<LogCursor> {
+    LogCursor::open(Arc::new(RealDisk), &wal::directory(dir), recovery::lineage(identity), Position::GENESIS, end)
+}
+
+fn no_link(error: std::io::Error) -> Error {
+    Error::new(Reason::ServerUnreachable).with("error", error)
 }
 
 fn no_thread(error: std::io::Error) -> Error {
