@@ -174,7 +174,7 @@ pub fn snapshot(options: &BeginOptions, primary: &str, tcp_keepalive: u32, watch
 /// to do.
 ///
 /// # Errors
-/// `halt.other` where the order names another halt than there is; `replica.halted` where there is one and no order; what contradicts what must
+/// `halt.other` where the order names another halt than there is, `halt.answered` where it was carried out already; `replica.halted` where there is one and no order; what contradicts what must
 /// hold, which is kept as a halt; `replication.*` where a lost connection is not made again; what opening the directory would refuse with;
 /// those of the disk.
 pub fn snapshot_over<L: Link>(
@@ -189,11 +189,16 @@ pub fn snapshot_over<L: Link>(
     let (_lock, identity) = recovery::enter(&options)?;
     let Options { disk, dir, extend_bytes, .. } = &options;
     let mut kept = StateStore::open(disk.as_ref(), dir, identity.database_id, identity.node_id)?;
-    for name in install::settle(disk.as_ref(), dir, &mut kept)?.discarded {
+    let settled = install::settle(disk.as_ref(), dir, &mut kept)?;
+    for name in &settled.discarded {
         log::warn!(file = name; "an earlier attempt left this aside; removed");
     }
+    if let Some(cut) = settled.finished {
+        // What an order had begun: it is answered, and the halt that it named is gone.
+        return Ok(Outcome::Installed(cut));
+    }
     match (order, kept.state().halt.clone(), kept.state().origin) {
-        (Some((reason, position)), _, _) => drop(kept.named(*reason, *position)?),
+        (Some((reason, position)), _, _) => drop(kept.ordered(*reason, *position)?),
         (None, _, Origin::Log | Origin::Snapshot(_) | Origin::Backup(_)) => {
             return Ok(Outcome::Installed(kept.state().applied));
         }

@@ -53,6 +53,7 @@ impl Reason {
                 | Reason::SnapshotGone
                 | Reason::SnapshotRejected
                 | Reason::SnapshotCutMismatch
+                | Reason::SnapshotUnreadable
         )
     }
 }
@@ -347,6 +348,12 @@ reasons! {
     ServerPollFailed 97 "server.poll_failed" Restart
         "The operating system no longer tells the server which connections are ready. The server has ended."
         "Start the node again: what was acknowledged is kept. Report the error that is shown."
+    SnapshotUnreadable 98 "snapshot.unreadable" Operator
+        "The primary could not read its own files while it sent a snapshot of them."
+        "Verify the primary with `aerodb verify` and mend what that names, then order another snapshot with --rebootstrap and the halt that is shown."
+    HaltAnswered 99 "halt.answered" Operator
+        "The order that names this halt was carried out, and came to the same halt again."
+        "Remove the cause, clear the halt with `aerodb resume DIR --clear CODE@POSITION`, and order again by the halt that counts then, if there is one."
     ProtocolMalformed 100 "protocol.malformed" Operator
         "A frame of a replication connection does not verify."
         "Check the network between the two nodes, and that both ends of it are AeroDB."

@@ -107,10 +107,23 @@ impl Step {
         match self {
             Step::Applied(position) => ReplicaState { applied: at(*position), ..before },
             Step::Halt(halt) => ReplicaState { halt: before.halt.or(Some(halt.clone())), ..before },
-            Step::Clear(_) => ReplicaState { halt: None, ..before },
+            // What an order came to over data that is still there uncovers what that data was halted by.
+            Step::Clear(cleared) => {
+                let kept = before.halt.as_ref().and_then(|halt| halt.evidence.strip_prefix("instead_of="));
+                let halt = kept.map(|told| {
+                    let ((first, told), name) =
+                        (told.split_once(' ').unwrap(), format!("{}@{}", cleared.reason, cleared.position));
+                    let (reason, position) = Halt::parse(first).unwrap();
+                    let found = told.split_once(' ').unwrap().1;
+                    let evidence =
+                        format!("it counts again, because {name} was cleared, which an order had come to: {found}");
+                    Halt { reason, position, evidence }
+                });
+                ReplicaState { halt, ..before }
+            }
             Step::HaltInstead(halt) => {
                 let named = before.halt.as_ref().map_or_else(String::new, ToString::to_string);
-                let evidence = format!("instead_of={named} {}", halt.evidence);
+                let evidence = format!("instead_of={named} ordered={named} {}", halt.evidence);
                 ReplicaState { halt: Some(Halt { evidence, ..halt.clone() }), ..before }
             }
             Step::Install(position) => ReplicaState {
@@ -140,6 +153,8 @@ fn script() -> Vec<Step> {
         Step::Clear(second.clone()),
         Step::Applied(48),
         Step::Halt(second),
+        Step::HaltInstead(halt(Reason::SnapshotRejected, 32)),
+        Step::Clear(halt(Reason::SnapshotRejected, 32)),
         Step::HaltInstead(halt(Reason::SnapshotRejected, 32)),
         // Behind what was applied, and taken back to before it.
         Step::Install(40),
@@ -253,6 +268,32 @@ fn a_halt_is_kept_until_it_is_cleared_by_name() {
     let kept = found(&disk).unwrap().halt.unwrap().evidence;
     assert_eq!(store.state().halt.as_ref().map(|halt| &halt.evidence), Some(&kept));
     assert_eq!(kept.len(), limits::HALT_EVIDENCE_BYTES_MAX - 1, "cut between two characters");
+}
+
+/// SNAP-ORDER: of a row of orders the halt of the data is the one that is uncovered, whatever was found out since and told beside it; an order is carried out once.
+#[test]
+fn the_halt_of_the_data_is_not_forgotten_by_any_row_of_orders() {
+    let disk = fresh();
+    let mut store = open(&disk).unwrap();
+    let (first, second) = (halt(Reason::HistoryDiverged, 40), halt(Reason::SnapshotRejected, 48));
+    store.halt(first.clone()).unwrap();
+    assert_eq!(store.ordered(first.reason, first.position), Ok(first.clone()));
+    store.halt_instead(&first, &halt(Reason::SnapshotGone, 44)).unwrap();
+    let named = store.ordered(Reason::SnapshotGone, Position(44)).unwrap();
+    store.halt_instead(&named, &second).unwrap();
+    let named = store.ordered(second.reason, second.position).unwrap();
+    store.halt_instead(&named, &second).unwrap();
+    store.tell("fork=somewhere").unwrap();
+    let mut store = open(&disk).unwrap();
+    let refused = store.ordered(second.reason, second.position).unwrap_err();
+    assert_eq!((refused.reason(), refused.fact("halt")), (Reason::HaltAnswered, Some("snapshot.rejected@48")));
+    let cleared = store.clear(second.reason, second.position).unwrap();
+    assert!(cleared.evidence.ends_with(" fork=somewhere; what was found at 48"), "{}", cleared.evidence);
+    let uncovered = found(&disk).unwrap().halt.unwrap();
+    assert_eq!(uncovered.to_string(), first.to_string());
+    assert!(uncovered.evidence.ends_with("fork=somewhere; what was found at 48"), "{}", uncovered.evidence);
+    assert_eq!(store.clear(first.reason, first.position), Ok(uncovered));
+    assert_eq!(found(&disk).unwrap().halt, None);
 }
 
 /// REPL-POSITIONS: applied does not go back. Recording the same point again writes nothing.

@@ -291,8 +291,13 @@ pub(crate) fn resume(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let named = args::word(matches, "clear").ok_or_else(|| args::usage("--clear CODE@POSITION names the halt"))?;
     let (reason, position) = Halt::parse(named)?;
     let halt = replica::resume(&options, reason, position)?;
+    let counts = begin::look(&options)?.halt.map(|halt| halt.to_string());
+    let then = match &counts {
+        None => "the next start follows the primary again".to_owned(),
+        Some(first) => format!("the data is still halted by {first}, which an order had answered in vain"),
+    };
     out.answer(
-        format!("cleared {halt}: the next start follows the primary again"),
-        || json!({ "cleared": halt.to_string(), "evidence": halt.evidence }),
+        format!("cleared {halt}: {then}"),
+        || json!({ "cleared": halt.to_string(), "evidence": halt.evidence, "halt": counts }),
     )
 }

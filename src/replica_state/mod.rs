@@ -33,8 +33,9 @@ use std::path::{Path, PathBuf};
 
 /// The directory of the state in a data directory.
 pub const STATE_DIRECTORY: &str = "replica";
-/// What the evidence of a halt begins with that took the place of another.
+/// What the evidence begins with of a halt that an order came to: the halt of the data, whose place it took, and the one that was named.
 const INSTEAD_OF: &str = "instead_of=";
+const ORDERED: &str = "ordered=";
 /// The files in it.
 pub const STATE_FILES: [&str; 2] = ["STATE.0", "STATE.1"];
 
@@ -115,6 +116,35 @@ impl Halt {
         let position = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
         let position = position.and_then(|digits| digits.parse().ok()).map(Position);
         Ok((*reason, position.ok_or_else(|| unreadable("a position in digits behind the @", digits))?))
+    }
+
+    /// Where it stands.
+    fn place(&self) -> (Reason, Position) {
+        (self.reason, self.position)
+    }
+
+    /// What its evidence says first, if an order came to it, and then.
+    fn order(&self) -> Option<(CarriedOut, &str)> {
+        let words = self.evidence.strip_prefix(INSTEAD_OF)?;
+        let (instead_of, words) = words.split_once(' ')?;
+        let (named, found) = words.strip_prefix(ORDERED)?.split_once(' ')?;
+        Some((CarriedOut { instead_of: Halt::parse(instead_of).ok()?, named: Halt::parse(named).ok()? }, found))
+    }
+}
+
+/// An order that came to another halt than the end of the one that it named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CarriedOut {
+    /// What the data in place was halted by. It is as true as it was.
+    instead_of: (Reason, Position),
+    /// What the order named.
+    named: (Reason, Position),
+}
+
+impl fmt::Display for CarriedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((first, at), (named, place)) = (self.instead_of, self.named);
+        write!(f, "{INSTEAD_OF}{first}@{at} {ORDERED}{named}@{place} ")
     }
 }
 
@@ -266,8 +296,7 @@ impl StateStore {
         if self.newest.state.halt.is_some() {
             return self.put_in_both(self.newest.state.clone()).map(|()| false);
         }
-        let evidence = codec::shortened(&halt.evidence, limits::HALT_EVIDENCE_BYTES_MAX).to_owned();
-        let halt = Some(Halt { evidence, ..halt });
+        let halt = Some(Halt { evidence: shortened(&halt.evidence), ..halt });
         self.put_in_both(ReplicaState { halt, ..self.newest.state.clone() }).map(|()| true)
     }
 
@@ -278,9 +307,12 @@ impl StateStore {
     pub fn tell(&mut self, found: &str) -> Result<()> {
         self.check_usable()?;
         let Some(halt) = self.newest.state.halt.clone() else { return Ok(()) };
-        let evidence = format!("{found}; {}", halt.evidence);
-        let evidence = codec::shortened(&evidence, limits::HALT_EVIDENCE_BYTES_MAX).to_owned();
-        self.put_in_both(ReplicaState { halt: Some(Halt { evidence, ..halt }), ..self.newest.state.clone() })
+        let evidence = match halt.order() {
+            Some((order, before)) => format!("{order}{found}; {before}"),
+            None => format!("{found}; {}", halt.evidence),
+        };
+        let halt = Halt { evidence: shortened(&evidence), ..halt };
+        self.put_in_both(ReplicaState { halt: Some(halt), ..self.newest.state.clone() })
     }
 
     /// The halt that is kept, if it has this name.
@@ -288,7 +320,7 @@ impl StateStore {
     /// # Errors
     /// `halt.other` when another halt is kept, or none.
     pub fn named(&self, reason: Reason, position: Position) -> Result<Halt> {
-        let named = |halt: &&Halt| (halt.reason, halt.position) == (reason, position);
+        let named = |halt: &&Halt| halt.place() == (reason, position);
         self.newest.state.halt.as_ref().filter(named).cloned().ok_or_else(|| {
             let found = self.newest.state.halt.as_ref().map_or_else(|| "none".to_owned(), Halt::to_string);
             let named = Halt { reason, position, evidence: String::new() };
@@ -296,32 +328,51 @@ impl StateStore {
         })
     }
 
-    /// Clears the halt of this name, and returns it. When it returns, both files say that there is none.
+    /// The halt of this name, for an order that answers it. It is carried out once: where it came to the same halt, an operator has to clear that first.
     ///
     /// # Errors
-    /// `halt.other` when another halt is kept, or none, or one in place of another, that only a further order answers; `replication.stopped` after an earlier failure; those of the disk.
+    /// `halt.other` when another halt is kept, or none; `halt.answered`.
+    pub fn ordered(&self, reason: Reason, position: Position) -> Result<Halt> {
+        let halt = self.named(reason, position)?;
+        match halt.order() {
+            Some((order, _)) if order.named == halt.place() => {
+                Err(Error::new(Reason::HaltAnswered).with("halt", &halt).with("evidence", &halt.evidence))
+            }
+            _ => Ok(halt),
+        }
+    }
+
+    /// Clears the halt of this name, and returns it. When it returns, both files say that there is none; or, where it had taken the place of that
+    /// of the data, which is still there, that this one counts again.
+    ///
+    /// # Errors
+    /// `halt.other` when another halt is kept, or none; `replication.stopped` after an earlier failure; those of the disk.
     pub fn clear(&mut self, reason: Reason, position: Position) -> Result<Halt> {
         self.check_usable()?;
         let halt = self.named(reason, position)?;
-        if self.newest.state.origin != Origin::Nothing && halt.evidence.starts_with(INSTEAD_OF) {
-            // The data is still that which the first halt is of: what ended the attempt to replace it is no answer to that.
-            return Err(Error::new(Reason::HaltOther).with("named", &halt).with("answered_by", "--rebootstrap"));
-        }
+        // What ended the attempt to replace the data is no answer to what that was halted by.
+        let covered = halt.order().filter(|_| self.newest.state.origin != Origin::Nothing);
+        let counts_again = covered.map(|(order, found)| {
+            let (reason, position) = order.instead_of;
+            let evidence = format!("it counts again, because {halt} was cleared, which an order had come to: {found}");
+            Halt { reason, position, evidence: shortened(&evidence) }
+        });
         // Who clears that another node serves the log says that it may: the next one that does is followed.
         let primary = self.newest.state.primary.filter(|_| reason != Reason::IdentityOtherPrimary);
-        self.put_in_both(ReplicaState { primary, halt: None, ..self.newest.state.clone() })?;
+        self.put_in_both(ReplicaState { primary, halt: counts_again, ..self.newest.state.clone() })?;
         Ok(halt)
     }
 
-    /// Records a halt in place of the one that an order has named: what the order began has come to this one.
+    /// Records a halt in place of the one that an order has named: what the order began has come to this one. That of the data is not forgotten.
     ///
     /// # Errors
     /// `replication.stopped` after an earlier failure; those of the disk.
     pub fn halt_instead(&mut self, named: &Halt, halt: &Halt) -> Result<()> {
+        let instead_of = named.order().map_or(named.place(), |(order, _)| order.instead_of);
         // First, so that nothing that came from elsewhere cuts it off.
-        let evidence = format!("{INSTEAD_OF}{named} {}", halt.evidence);
-        let evidence = codec::shortened(&evidence, limits::HALT_EVIDENCE_BYTES_MAX).to_owned();
-        self.put_in_both(ReplicaState { halt: Some(Halt { evidence, ..halt.clone() }), ..self.newest.state.clone() })
+        let evidence = format!("{}{}", CarriedOut { instead_of, named: named.place() }, halt.evidence);
+        let halt = Halt { evidence: shortened(&evidence), ..halt.clone() };
+        self.put_in_both(ReplicaState { halt: Some(halt), ..self.newest.state.clone() })
     }
 
     /// Records that the directory is this snapshot from here on, whatever stands in its places, and which node it came from (SNAP-INSTALL).
@@ -421,6 +472,11 @@ impl StateStore {
         file.write_at(0, &generation.encode())?;
         file.sync_data()
     }
+}
+
+/// As much of some evidence as is kept.
+fn shortened(evidence: &str) -> String {
+    codec::shortened(evidence, limits::HALT_EVIDENCE_BYTES_MAX).to_owned()
 }
 
 /// What of a state stands in both files before it is answered: the halt, what the directory is, and whom it follows.
