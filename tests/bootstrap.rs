@@ -467,13 +467,14 @@ fn whatever_is_hostile_is_refused_and_changes_nothing() {
         let named = kept.state().halt.clone().unwrap();
         assert_eq!((kept.state().origin, named.reason), (Origin::Log, reason), "{what}");
         assert!(named.evidence.contains("instead_of=history.retired@88"), "{}", named.evidence);
-        // The data is still that of the first halt, and only a further order answers that: no clearing of what came of the first.
-        let cleared = kept.clear(named.reason, named.position).unwrap_err();
-        assert_eq!(
-            (cleared.reason(), cleared.fact("answered_by")),
-            (Reason::HaltOther, Some("--rebootstrap")),
-            "{what}"
-        );
+        // The data is still that of the first halt: who clears what came of the order has that one again, and may order again.
+        let cleared = disk.image().restart();
+        let mut kept = StateStore::open(&cleared, Path::new(DIR), ids(&earlier).0, NODE).unwrap();
+        kept.clear(named.reason, named.position).unwrap();
+        let first = kept.state().halt.clone().map(|halt| halt.to_string());
+        assert_eq!(first, Some(halt.to_string()), "{what}");
+        let outcome = bootstrap(&ordered(&cleared, &halt), &mut Served::new(&primary));
+        assert_eq!(outcome, Ok(Outcome::Installed(primary.cut())), "{what}");
         let other = bootstrap(&ordered(&disk, &halt), &mut Served::new(&primary)).unwrap_err();
         assert_eq!(
             (other.reason(), other.fact("halt")),
@@ -558,6 +559,71 @@ fn a_primary_that_is_busy_is_asked_again() {
     assert_eq!(link.delays, [3, 3, 3]);
 }
 
+/// WIRE-SNAPSHOT: what a primary can't read of a snapshot that it has begun to send is no reason to fetch all of it again: that halts, by name.
+#[test]
+fn a_primary_that_cannot_read_its_own_files_is_not_asked_again() {
+    let primary = Primary::new(75, 4);
+    let place = primary.ends[0];
+    for reason in [Reason::DiskReadFailed, Reason::StoreRunCorrupt, Reason::WalCorrupt] {
+        let disk = empty(&primary);
+        let mut refusals = vec![reason];
+        let mut link = bent(&primary, move |said| match &said {
+            Said::Chunk(chunk, _) if chunk.from >= place => {
+                refusals.pop().map_or(vec![said], |once| vec![refuse(once)])
+            }
+            Said::Chunk(..) | Said::Frame(_) | Said::Log(..) | Said::Noise(_) => vec![said],
+        });
+        let options = BeginOptions { reconnect: Reconnect::After(3), ..begin_options(&disk) };
+        let fault = bootstrap(&options, &mut link).expect_err(reason.name());
+        assert_eq!((fault.reason(), link.connections), (Reason::SnapshotUnreadable, 1));
+        assert_eq!(fault.fact("refusal"), Some(reason.name()));
+        let halt = state(&disk).halt.unwrap();
+        assert_eq!(halt.to_string(), format!("snapshot.unreadable@{}", primary.cut().position));
+        assert!(files(&disk, "incoming").is_empty());
+        let outcome = bootstrap(&ordered(&disk, &halt), &mut Served::new(&primary));
+        assert_eq!(outcome, Ok(Outcome::Installed(primary.cut())));
+    }
+}
+
+/// SNAP-ORDER: an order that came to the halt that it named is not carried out again, however often a process is started with it; who clears that
+/// halt may order anew.
+#[test]
+fn an_order_that_came_to_the_same_halt_is_not_carried_out_again() {
+    let (primary, earlier) = (Primary::new(75, 4), Primary::new(9, 8));
+    let rotten = || flips(primary.snapshot.len() as u64 - 1);
+    let rejected = format!("snapshot.rejected@{}", primary.cut().position);
+    let (old, first) = halted(&earlier);
+    let fresh = empty(&primary);
+    bootstrap(&begin_options(&fresh), &mut bent(&primary, rotten())).unwrap_err();
+    bootstrap(&ordered(&old, &first), &mut bent(&primary, rotten())).unwrap_err();
+    for (disk, behind) in [(&old, Some(first.to_string())), (&fresh, None)] {
+        let halt = state(disk).halt.unwrap();
+        assert_eq!(halt.to_string(), rejected);
+        let before = data(disk);
+        assert_eq!(
+            bootstrap(&ordered(disk, &halt), &mut bent(&primary, rotten())).unwrap_err().reason(),
+            Reason::SnapshotRejected
+        );
+        assert_eq!(state(disk).halt.unwrap().to_string(), rejected);
+        // Also if the primary is sound by now: nobody has said so.
+        for bend in [rotten(), Box::new(|said| vec![said])] {
+            let mut link = bent(&primary, bend);
+            let refused = bootstrap(&ordered(disk, &halt), &mut link).unwrap_err();
+            assert_eq!((refused.reason(), link.connections), (Reason::HaltAnswered, 0), "{refused}");
+            assert_eq!(refused.fact("halt"), Some(rejected.as_str()));
+        }
+        assert!(data(disk) == before);
+        let identity = Identity::read(disk, Path::new(DIR)).unwrap();
+        let mut kept = StateStore::open(disk, Path::new(DIR), identity.database_id, identity.node_id).unwrap();
+        kept.clear(halt.reason, halt.position).unwrap();
+        let uncovered = kept.state().halt.clone();
+        assert_eq!(uncovered.as_ref().map(ToString::to_string), behind);
+        let options = uncovered.map_or_else(|| begin_options(disk), |halt| ordered(disk, &halt));
+        assert_eq!(bootstrap(&options, &mut Served::new(&primary)), Ok(Outcome::Installed(primary.cut())));
+        check_installed(disk, &primary, &|| "cleared, then ordered".to_owned());
+    }
+}
+
 /// SNAP-ORDER: data is discarded on an order alone that names the halt.
 #[test]
 fn data_is_kept_unless_an_order_names_the_halt() {
@@ -616,6 +682,7 @@ fn a_request_to_end_ends_it_and_nothing_is_half() {
         if outcome == Outcome::Stopped {
             stopped += 1;
             assert_eq!((state(&disk).origin, state(&disk).halt), (Origin::Nothing, None));
+            assert!(files(&disk, "incoming").is_empty(), "stopped at look {stop_at}\n{}", listing(&disk));
             assert_eq!(
                 Node::open(&options(&disk)).err().map(|error| error.reason()),
                 Some(Reason::BootstrapIncomplete)
@@ -717,10 +784,20 @@ fn every_crash_leaves_all_of_the_old_or_all_of_the_new() {
         let mut link = Served::new(&primary);
         assert_eq!(bootstrap(&story.options(&disk), &mut link), Ok(Outcome::Installed(primary.cut())));
         let images = disk.take_images();
-        let (mut old, mut new, mut second) = (0, 0, 0);
+        let (mut old, mut new, mut second, mut finished) = (0, 0, 0, 0);
         for (at, image) in images.iter().enumerate() {
             for (how, disk) in crashes(image) {
                 let what = || format!("{name}, operation {at} of {}, {how}", images.len());
+                if state(&disk).install.is_some() {
+                    // The same command finishes it, and asks nobody: that was the answer to its order.
+                    let again = disk.image().restart();
+                    let mut link = Served::new(&primary);
+                    let outcome = bootstrap(&story.options(&again), &mut link);
+                    assert_eq!(outcome, Ok(Outcome::Installed(primary.cut())), "{}: the same again", what());
+                    assert_eq!(link.connections, 0, "{}", what());
+                    check_installed(&again, &primary, &what);
+                    finished += 1;
+                }
                 let (is_new, recovery) = story.check(&disk, &what);
                 if is_new {
                     new += 1
@@ -743,6 +820,7 @@ fn every_crash_leaves_all_of_the_old_or_all_of_the_new() {
             }
         }
         assert!(old > 100 && new > 50 && second > 300, "{name}: {old} old, {new} new, {second} second crashes");
+        assert!(finished > 20, "{name}: {finished} finished by the same command");
         println!("{name}: {} operations, {old} old, {new} new, {second} second crashes", images.len());
     });
 }

@@ -15,7 +15,7 @@ use crate::identity::{Id, Identity};
 use crate::observed::Observed;
 use crate::position::LogPoint;
 use crate::published::Fact;
-use crate::reason::Reason;
+use crate::reason::{Reason, Retry};
 use crate::replica_state::{Halt, StateStore};
 use crate::store::Store;
 use crate::store::manifest::{MANIFEST_FILE, Manifest};
@@ -110,6 +110,8 @@ pub struct Bootstrap {
     incoming: Incoming,
     coming: Option<Coming>,
     output: Vec<u8>,
+    /// The directory may be the snapshot: what stands aside may be what it is made of.
+    installs: bool,
     /// Why there was no connection at last: shown until there is one again.
     last_loss: Option<String>,
     state: State,
@@ -127,6 +129,7 @@ impl Bootstrap {
             incoming: Incoming::default(),
             coming: None,
             output: Vec::new(),
+            installs: false,
             last_loss: None,
             state: State::Idle,
             observed: Arc::new(Observed::new("bootstrap", State::Idle)),
@@ -196,24 +199,18 @@ impl Bootstrap {
     pub fn ended(&mut self, end: End) -> Result<()> {
         self.output.clear();
         self.coming = None;
-        // An install that was begun may be recorded, whatever is known of that here: then all that there is stands aside.
-        let discarded = if self.state == State::Installing {
-            Ok(Vec::new())
-        } else {
-            install::discard(self.parts.disk.as_ref(), &self.parts.dir)
-        };
-        let fault = match (end, discarded) {
-            (End::Lost(why), Ok(_)) => {
-                self.shown.lost += 1;
-                self.last_loss = Some(why.to_string());
-                self.step(Event::Lost, self.last_loss.clone());
-                return Ok(());
-            }
-            (End::Lost(_), Err(error)) => error,
-            (End::Failed(fault), discarded) => {
-                if let Err(error) = discarded {
-                    log::warn!(code = error.reason().name(); "what came is still aside, and counts for nothing: {error}");
+        let fault = match end {
+            End::Lost(why) => match install::discard(self.parts.disk.as_ref(), &self.parts.dir) {
+                Ok(_) => {
+                    self.shown.lost += 1;
+                    self.last_loss = Some(why.to_string());
+                    self.step(Event::Lost, self.last_loss.clone());
+                    return Ok(());
                 }
+                Err(error) => error,
+            },
+            End::Failed(fault) => {
+                self.discard();
                 self.keep(fault)
             }
         };
@@ -221,9 +218,20 @@ impl Bootstrap {
         Err(fault)
     }
 
+    /// Removes what came, as far as the disk lets it: the next attempt does what is left. An install that was begun may be recorded, whatever is
+    /// known of that here: then all that there is stands aside.
+    fn discard(&self) {
+        if self.installs {
+            return;
+        }
+        if let Err(error) = install::discard(self.parts.disk.as_ref(), &self.parts.dir) {
+            log::warn!(code = error.reason().name(); "what came is still aside, and counts for nothing: {error}");
+        }
+    }
+
     /// Keeps a fault that halts. After an order it takes the place of the halt that was named: the same order does not begin again.
     fn keep(&mut self, fault: Error) -> Error {
-        if !fault.reason().halts() || self.state == State::Installing {
+        if !fault.reason().halts() || self.installs {
             return fault;
         }
         let kept = &mut self.parts.kept;
@@ -240,9 +248,11 @@ impl Bootstrap {
         }
     }
 
-    /// Ends.
+    /// Ends. What came is discarded: a request to end leaves the directory as it was.
     pub fn close(&mut self) {
         self.output.clear();
+        self.coming = None;
+        self.discard();
         self.step(Event::Close, None);
     }
 
@@ -296,7 +306,7 @@ impl Bootstrap {
                 Some((Frame::Welcome(welcome), _)) => self.welcome(&welcome)?,
                 Some((Frame::Manifest(manifest), _)) => self.begin(manifest)?,
                 Some((Frame::Chunk(chunk), bytes)) => self.arrive(&chunk, bytes)?,
-                Some((Frame::Refuse(refuse), _)) => return Err(refused(&refuse)),
+                Some((Frame::Refuse(refuse), _)) => return Err(refused(&refuse, self.state)),
                 Some((frame, _)) => {
                     return Err(Error::new(Reason::ProtocolUnexpected).with("frame", frame.kind()).into());
                 }
@@ -492,6 +502,7 @@ impl Bootstrap {
     /// # Errors
     /// Those of the disk. A start goes on with what is recorded then.
     pub fn install(&mut self) -> Session {
+        self.installs = true;
         let Parts { disk, dir, kept, .. } = &mut self.parts;
         let (cut, primary) = (self.shown.cut.unwrap_or_default(), self.shown.primary.unwrap_or_default());
         kept.install(cut, primary)?;
@@ -520,13 +531,19 @@ fn unproven(error: Error, cut: LogPoint) -> Error {
     Error::new(reason).with("cut", cut).with("failure", error)
 }
 
-/// What a refusal of the primary means here: a contradiction, or only that it does not serve now.
-fn refused(refuse: &Refuse) -> End {
+/// What a refusal of the primary means here: a contradiction, or only that it does not serve now. Files that it can't read while they are sent
+/// halt: they would end the next attempt at the same place, and so on.
+fn refused(refuse: &Refuse, state: State) -> End {
     let known = Reason::ALL.iter().find(|reason| u16::from(reason.number()) == refuse.reason);
     let Some(reason) = known.copied() else {
         let unknown = Error::new(Reason::ProtocolUnexpected).with("frame", Kind::Refuse);
         return End::Failed(unknown.with("reason", refuse.reason).with("told", &refuse.text));
     };
     let told = Error::new(reason).with("primary", refuse.durable).with("told", &refuse.text);
+    let of_its_files = ["disk.", "store.", "wal."].iter().any(|family| reason.name().starts_with(family));
+    if state == State::Receiving && of_its_files && reason.retry() == Retry::Operator {
+        let unreadable = Error::new(Reason::SnapshotUnreadable).with("refusal", reason);
+        return End::Failed(unreadable.with("told", &refuse.text));
+    }
     if reason.halts() { End::Failed(told) } else { End::Lost(told) }
 }
