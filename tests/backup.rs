@@ -200,6 +200,30 @@ fn a_backup_of_a_replica_holds_what_is_beyond_its_checkpoint() {
     assert_whole(&disk, NEW, &history, "a replica");
 }
 
+/// R-DIVERGENCE: runs that are known not to be those of the primary get into no backup, also where an order came to another halt since; what else
+/// halts a replica says nothing against its data.
+#[test]
+#[cfg(feature = "replication")]
+fn a_replica_whose_runs_diverged_is_not_backed_up() {
+    use aerodb::replica_state::{Halt, StateStore};
+    let (disk, _) = filled(Role::Replica, 0, 0);
+    let identity = aerodb::Identity::read(&disk, Path::new(DIR)).unwrap();
+    let open = || StateStore::open(&disk, Path::new(DIR), identity.database_id, identity.node_id).unwrap();
+    let halt = |reason| Halt { reason, position: aerodb::Position(8), evidence: "another run".to_owned() };
+    let (diverged, gone) = (halt(Reason::StateDiverged), halt(Reason::SnapshotGone));
+    open().halt(diverged.clone()).unwrap();
+    for name in ["state.diverged@8", "snapshot.gone@8"] {
+        let refused = take(&disk).unwrap_err();
+        assert_eq!((refused.reason(), refused.fact("halt")), (Reason::StateDiverged, Some(name)));
+        assert!(disk.list(Path::new(OUT)).unwrap().is_none(), "nothing was made");
+        open().halt_instead(&diverged, &gone).unwrap();
+    }
+    open().clear(gone.reason, gone.position).unwrap();
+    open().clear(diverged.reason, diverged.position).unwrap();
+    open().halt(halt(Reason::HistoryRetired)).unwrap();
+    take(&disk).unwrap();
+}
+
 /// Nothing is ever overwritten: not a backup, not a file, not a directory, not a database.
 #[test]
 fn neither_backup_nor_restore_overwrites_anything() {

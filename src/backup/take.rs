@@ -2,7 +2,8 @@
 //!
 //! On a writer a `Cut` record makes the runs hold everything up to itself; on a replica nothing is added, and what the log holds
 //! beyond the checkpoint is copied as log. Either way the log is copied from its oldest kept record to its durable end, record by
-//! proven record, and each run against the hash in the manifest: nothing unproven gets into a backup (D-CORRUPT).
+//! proven record, and each run against the hash in the manifest: nothing unproven gets into a backup (D-CORRUPT). A replica whose runs are known
+//! not to be those of its primary is refused: their hashes would hold (R-DIVERGENCE).
 
 use super::copy::{self, Output, Whole};
 use super::listing::{Entry, Listing, Name};
@@ -26,7 +27,7 @@ use std::path::Path;
 /// of how many.
 ///
 /// # Errors
-/// `backup.exists`; those of [`Node::open`]; `store.run_corrupt`, `store.run_missing`, `wal.*` when the source does not verify;
+/// `backup.exists`; those of [`Node::open`]; `state.diverged` of a replica that has found that out; `store.run_corrupt`, `store.run_missing`, `wal.*` when the source does not verify;
 /// `backup.corrupt` when the copy does not; those of the disk. What is at `out` then is not a backup.
 pub fn backup(options: &Options, out: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<BackupReport> {
     let disk = options.disk.as_ref();
@@ -34,6 +35,7 @@ pub fn backup(options: &Options, out: &Path, progress: &mut dyn FnMut(u64, u64))
     recovery::refuse_inside(disk, out, &options.dir)?;
     let mut node = Node::open(options)?;
     let identity = node.report().identity;
+    refuse_diverged(&node, options)?;
     let claim = claim(disk, out)?;
     let cut = if identity.role.writes() { node.checkpoint(Purpose::Backup)? } else { node.durable() };
 
@@ -81,6 +83,19 @@ pub fn backup(options: &Options, out: &Path, progress: &mut dyn FnMut(u64, u64))
         return Err(Error::new(Reason::BackupCorrupt).with("file", out.join(BACKUP_FILE).display()));
     }
     Ok(BackupReport::new(identity, &listing))
+}
+
+/// Refuses a replica with a run that is not the one of its primary, as a replay has found just now or an earlier run of it has kept.
+fn refuse_diverged(node: &Node, options: &Options) -> Result<()> {
+    #[cfg(feature = "replication")]
+    if let Some(halt) = recovery::read_replica_state(options.disk.as_ref(), &options.dir, &node.report().identity)?
+        .and_then(|state| state.halt)
+        .filter(|halt| halt.of_the_data().0 == Reason::StateDiverged)
+    {
+        return Err(Error::new(Reason::StateDiverged).with("halt", &halt).with("evidence", &halt.evidence));
+    }
+    let _ = options;
+    node.store().halted().map_or(Ok(()), Err)
 }
 
 fn exists(out: &Path) -> Error {

@@ -118,6 +118,12 @@ impl Halt {
         Ok((*reason, position.ok_or_else(|| unreadable("a position in digits behind the @", digits))?))
     }
 
+    /// What the data in place was halted by: this, or what this took the place of (SNAP-ORDER).
+    #[must_use]
+    pub fn of_the_data(&self) -> (Reason, Position) {
+        self.order().map_or(self.place(), |(order, _)| order.instead_of)
+    }
+
     /// Where it stands.
     fn place(&self) -> (Reason, Position) {
         (self.reason, self.position)
@@ -368,9 +374,9 @@ impl StateStore {
     /// # Errors
     /// `replication.stopped` after an earlier failure; those of the disk.
     pub fn halt_instead(&mut self, named: &Halt, halt: &Halt) -> Result<()> {
-        let instead_of = named.order().map_or(named.place(), |(order, _)| order.instead_of);
+        let order = CarriedOut { instead_of: named.of_the_data(), named: named.place() };
         // First, so that nothing that came from elsewhere cuts it off.
-        let evidence = format!("{}{}", CarriedOut { instead_of, named: named.place() }, halt.evidence);
+        let evidence = format!("{order}{}", halt.evidence);
         let halt = Halt { evidence: shortened(&evidence), ..halt.clone() };
         self.put_in_both(ReplicaState { halt: Some(halt), ..self.newest.state.clone() })
     }
