@@ -1,9 +1,14 @@
 //! A connection whose calls wait, for a client that has nothing else to do.
 //!
-//! No time-outs: a call ends when bytes pass, when the other side ends the connection, or when the system gives it up.
+//! No time-outs: a call ends when bytes pass, when the other side ends the connection, or when the system gives it up. That asks whoever has said
+//! nothing for a while, so nobody waits for a machine that is gone.
 
+use super::poll;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+
+/// After so many seconds of silence the system asks whether the other side is still there.
+const SILENCE_SECONDS: u32 = 300;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -18,6 +23,7 @@ impl Connection {
         let stream = TcpStream::connect(address)?;
         // What is sent here is a whole request, and nothing comes behind it that it could wait for.
         stream.set_nodelay(true)?;
+        poll::keep_alive(&stream, SILENCE_SECONDS)?;
         Ok(Connection(stream))
     }
 
@@ -53,6 +59,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut connection = Connection::open(&listener.local_addr().unwrap().to_string()).unwrap();
         let mut peer = listener.accept().unwrap().0;
+        assert!(rustix::net::sockopt::socket_keepalive(&connection.0).unwrap());
         connection.send(b"there").unwrap();
         let mut received = [0; 5];
         peer.read_exact(&mut received).unwrap();

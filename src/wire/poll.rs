@@ -8,7 +8,7 @@
 use crate::clock::{self, NO_TIME};
 use mio::event::Source;
 use mio::{Events, Interest, Token};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -253,13 +253,7 @@ impl Stream {
     /// # Errors
     /// Those of the operating system.
     pub fn keep_alive(&self, seconds: u32) -> io::Result<()> {
-        if seconds == 0 {
-            return Ok(());
-        }
-        sockopt::set_tcp_keepidle(&self.0, clock::seconds(seconds))?;
-        sockopt::set_tcp_keepintvl(&self.0, clock::seconds((seconds / TRIES).max(1)))?;
-        sockopt::set_tcp_keepcnt(&self.0, TRIES)?;
-        Ok(sockopt::set_socket_keepalive(&self.0, true)?)
+        keep_alive(&self.0, seconds)
     }
 
     /// The address of this side.
@@ -337,6 +331,17 @@ fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             outcome => return outcome,
         }
     }
+}
+
+/// Has the operating system try a connection after so many seconds of silence, and then at thirds of them. 0: never.
+pub(super) fn keep_alive(socket: &impl AsFd, seconds: u32) -> io::Result<()> {
+    if seconds == 0 {
+        return Ok(());
+    }
+    sockopt::set_tcp_keepidle(socket, clock::seconds(seconds))?;
+    sockopt::set_tcp_keepintvl(socket, clock::seconds((seconds / TRIES).max(1)))?;
+    sockopt::set_tcp_keepcnt(socket, TRIES)?;
+    Ok(sockopt::set_socket_keepalive(socket, true)?)
 }
 
 #[cfg(test)]
