@@ -114,9 +114,16 @@ impl Progress {
         {
             self.shown = Some(percent);
             // A terminal that can't be written to is no reason to stop.
-            let _ = write!(terminal, "\r{} {percent:>3} %", self.verb);
+            let _ = write!(terminal, "\r{}\x1b[K", bar(self.verb, percent, done, total));
         }
     }
+}
+
+/// One line of a terminal: `receiving [######··············]  30 %  314572800 of 1048576000 bytes`.
+fn bar(verb: &str, percent: u64, done: u64, total: u64) -> String {
+    let filled = usize::try_from(percent / 5).unwrap_or_default();
+    let (filled, empty) = ("#".repeat(filled), "·".repeat(20_usize.saturating_sub(filled)));
+    format!("{verb} [{filled}{empty}] {percent:>3} %  {done} of {total} bytes")
 }
 
 impl Drop for Progress {
@@ -125,5 +132,17 @@ impl Drop for Progress {
         if let (Some(terminal), Some(_)) = (&mut self.terminal, self.shown) {
             let _ = write!(terminal, "\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_a_command_is_is_said_in_bytes_of_known_totals_p5_i14() {
+        assert_eq!(bar("receiving", 0, 0, 9), "receiving [····················]   0 %  0 of 9 bytes");
+        assert_eq!(bar("receiving", 30, 300, 999), "receiving [######··············]  30 %  300 of 999 bytes");
+        assert_eq!(bar("proving", 100, 9, 9), "proving [####################] 100 %  9 of 9 bytes");
     }
 }
