@@ -32,7 +32,7 @@ pub(crate) fn run(out: &mut impl Write) -> std::result::Result<(), Box<dyn Error
     // `replica::init` instead of these two begins with the whole log, as long as the primary has kept it.
     let beginning = BeginOptions::new(Options::new(&of_replica));
     begin::introduce(&beginning.options, &address)?;
-    begin::snapshot(&beginning, &address, 0, &|_, _| {})?;
+    begin::snapshot(&beginning, &address, 0, &|_| {})?;
 
     let replica = Replica::open(ReplicaOptions::new(Options::new(&of_replica), &address))?;
     writeln!(out, "the snapshot has commit {}", replica.commit())?;

@@ -10,14 +10,16 @@
 //! Promises: a directory that holds data is not touched but by an order that names the halt it answers (SNAP-ORDER); whatever ends a bootstrap,
 //! the directory is wholly what it was or wholly the snapshot.
 
-use crate::bootstrap::machine::State;
+use crate::bootstrap::install::{self, Settled};
+use crate::bootstrap::machine::{Event, State};
 use crate::bootstrap::worker::{self, Outcome};
-use crate::bootstrap::{Bootstrap, Parts, Transfer, install};
+use crate::bootstrap::{Bootstrap, Parts, Progress, Transfer};
 use crate::entropy;
 use crate::error::{Error, Result};
 use crate::frame::{self, Frame, Hello, Welcome};
 use crate::identity::{Id, Identity, Parameters, Role};
 use crate::limits;
+use crate::observed::Observed;
 use crate::position::Position;
 use crate::published::Fact;
 use crate::reason::Reason;
@@ -59,7 +61,7 @@ impl BeginOptions {
 }
 
 /// Who is told what the bootstrap is doing, and how far it is.
-pub type Watch<'a> = dyn Fn(State, Transfer) + 'a;
+pub type Watch<'a> = dyn Fn(&Progress<'_>) + 'a;
 
 /// The epoch of every directory that is made new: no other exists yet.
 const FIRST_EPOCH: u64 = 1;
@@ -105,6 +107,33 @@ fn ask(primary: &str) -> Result<Welcome> {
             0 => return Err(Error::new(Reason::ReplicationDisconnected).with("error", "the primary ended it")),
             count => came.extend_from_slice(&buffer[..count]),
         }
+    }
+}
+
+/// Does what needs the primary; where nobody answers there or the connection is lost, again, after as many seconds as the policy says
+/// (REPL-RECONNECT).
+///
+/// # Errors
+/// What fails otherwise, or is not to be tried again; `replication.stopped` where the operating system refuses to wait.
+pub fn persist<T>(reconnect: Reconnect, watch: &Watch<'_>, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let (observed, settled) = (Observed::new("bootstrap", State::Idle), Settled::default());
+    let (mut transfer, mut why) = (Transfer::default(), None);
+    loop {
+        transfer.attempts += 1;
+        observed.transition(State::Connecting, Event::Connect.name(), why);
+        watch(&Progress { seen: observed.load(), transfer, settled: &settled });
+        let again = [Reason::ReplicationUnreachable, Reason::ReplicationDisconnected, Reason::ReplicationBusy];
+        let (lost, seconds) = match (attempt(), reconnect) {
+            (Err(error), Reconnect::After(seconds)) if again.contains(&error.reason()) => (error, seconds),
+            (ended, _) => return ended,
+        };
+        transfer.lost += 1;
+        why = Some(lost.to_string());
+        observed.transition(State::Disconnected, Event::Lost.name(), why.clone());
+        watch(&Progress { seen: observed.load(), transfer, settled: &settled });
+        let waited = Poll::new().and_then(|mut poll| poll.wait_seconds(Some(seconds)));
+        waited
+            .map_err(|error| Error::new(Reason::ReplicationStopped).with("operation", "poll").with("error", error))?;
     }
 }
 
@@ -193,6 +222,8 @@ pub fn snapshot_over<L: Link>(
     for name in &settled.discarded {
         log::warn!(file = name; "an earlier attempt left this aside; removed");
     }
+    let began = Observed::new("bootstrap", State::Idle);
+    watch(&Progress { seen: began.load(), transfer: Transfer::default(), settled: &settled });
     if let Some(cut) = settled.finished {
         // What an order had begun: it is answered, and the halt that it named is gone.
         return Ok(Outcome::Installed(cut));
@@ -223,7 +254,7 @@ pub fn snapshot_over<L: Link>(
         window_bytes: *window_bytes,
     });
     let (observed, transfer) = (core.observed(), core.transfer());
-    let moved = || watch(observed.load().state, transfer.get());
+    let moved = || watch(&Progress { seen: observed.load(), transfer: transfer.get(), settled: &settled });
     let mut prove = |progress: &mut dyn FnMut(u64, u64)| {
         let mut told = |done, total| {
             progress(done, total);

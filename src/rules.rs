@@ -233,7 +233,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "F-RC2",
         Replication,
-        "The metadata of a replica are corrupt: data stay closed, an operator is needed, and the explanation is still served.",
+        "The metadata of a replica are corrupt: data stay closed, an operator is needed, and the explanation is still given.",
     ),
     rule("F-RS1", Reads, "A read is asked for while unsafe: it is refused with the reason."),
     rule(

@@ -9,9 +9,10 @@
 mod world;
 
 use aerodb::begin::{self, BeginOptions};
-use aerodb::bootstrap::Transfer;
+use aerodb::bootstrap::install::Settled;
 use aerodb::bootstrap::machine::State;
 use aerodb::bootstrap::worker::Outcome;
+use aerodb::bootstrap::{Progress, Transfer};
 use aerodb::compare::Local;
 use aerodb::disk::{Crash, Fault, SimDisk, SimImage};
 use aerodb::follower_node::{Bounds, FollowerNode};
@@ -55,7 +56,7 @@ fn begin_options(disk: &SimDisk) -> BeginOptions {
 }
 
 fn bootstrap(options: &BeginOptions, link: &mut Served<'_>) -> Result<Outcome> {
-    begin::snapshot_over(options, link, &Fact::new(false), &|_, _| {})
+    begin::snapshot_over(options, link, &Fact::new(false), &|_| {})
 }
 
 fn state(disk: &SimDisk) -> ReplicaState {
@@ -153,7 +154,7 @@ fn how_far_it_is_is_shown_all_the_time() {
     let primary = Primary::new(75, 4);
     let disk = empty(&primary);
     let seen: RefCell<Vec<(State, Transfer)>> = RefCell::new(Vec::new());
-    let watch = |state, transfer| seen.borrow_mut().push((state, transfer));
+    let watch = |told: &Progress<'_>| seen.borrow_mut().push((told.seen.state, told.transfer));
     let options = begin_options(&disk);
     begin::snapshot_over(&options, &mut Served::new(&primary), &Fact::new(false), &watch).unwrap();
     let seen = seen.into_inner();
@@ -555,8 +556,49 @@ fn a_primary_that_is_busy_is_asked_again() {
         _ => vec![said],
     });
     let options = BeginOptions { reconnect: Reconnect::After(3), ..begin_options(&disk) };
-    assert_eq!(bootstrap(&options, &mut link), Ok(Outcome::Installed(primary.cut())));
+    let waited = RefCell::new(Vec::new());
+    let watch = |told: &Progress<'_>| {
+        if told.seen.state == State::Disconnected {
+            waited.borrow_mut().push(told.seen.blocked.clone().unwrap());
+        }
+    };
+    let outcome = begin::snapshot_over(&options, &mut link, &Fact::new(false), &watch);
+    assert_eq!(outcome, Ok(Outcome::Installed(primary.cut())));
     assert_eq!(link.delays, [3, 3, 3]);
+    // P5-I14: whoever looks sees what it waits for.
+    for (told, begin) in
+        waited.into_inner().iter().zip(["protocol.version: ", "disk.read_failed: ", "replication.busy: "])
+    {
+        assert!(told.starts_with(begin), "{told}");
+    }
+}
+
+/// RC-STEPS, F-S1, RC-INSTALL: what a bootstrap found and removed, or finished, is in the evidence of the recovery behind it.
+#[test]
+fn what_an_earlier_attempt_left_is_told_by_the_recovery_behind_the_snapshot() {
+    let (primary, earlier) = (Primary::new(9, 3), Primary::new(9, 8));
+    let (disk, halt) = halted(&earlier);
+    disk.record_images(true);
+    bootstrap(&ordered(&disk, &halt), &mut Served::new(&primary)).unwrap();
+    let images = disk.take_images();
+    let at = |found: &dyn Fn(&SimDisk) -> bool| images.iter().map(SimImage::restart).rfind(found).unwrap();
+    let partial = at(&|disk| state(disk).halt.is_some());
+    let left: Vec<String> =
+        files(&partial, "incoming").keys().map(|name| format!("incoming/{}", name.display())).collect();
+    assert!(left.len() > 2, "{left:?}");
+    let installing = at(&|disk| state(disk).install.is_some());
+    for (disk, dropped, proven) in [(partial, left, None), (installing, Vec::new(), Some(primary.cut().to_string()))] {
+        let settled = RefCell::new(Settled::default());
+        let watch = |told: &Progress<'_>| settled.borrow_mut().clone_from(told.settled);
+        begin::snapshot_over(&ordered(&disk, &halt), &mut Served::new(&primary), &Fact::new(false), &watch).unwrap();
+        let options = Options { settled: settled.take(), ..begin_options(&disk).options };
+        let node = Node::open(&options).unwrap();
+        let step = node.report().steps.iter().find(|step| step.step.name() == "install").unwrap();
+        let told: Vec<String> = step.dropped.iter().map(|(_, name)| name.clone()).collect();
+        assert_eq!(told, dropped);
+        assert_eq!(step.proven.iter().find(|(name, _)| *name == "installed").map(|(_, cut)| cut.clone()), proven);
+        assert!(dropped.iter().all(|name| node.report().removed.contains(name)));
+    }
 }
 
 /// WIRE-SNAPSHOT: what a primary can't read of a snapshot that it has begun to send is no reason to fetch all of it again: that halts, by name.
@@ -667,7 +709,7 @@ fn a_request_to_end_ends_it_and_nothing_is_half() {
     let looks = |stop_at: usize| {
         let disk = empty(&primary);
         let (stop, seen) = (Fact::new(false), RefCell::new(0));
-        let watch = |_, _| {
+        let watch = |_: &Progress<'_>| {
             *seen.borrow_mut() += 1;
             stop.set(*seen.borrow() >= stop_at);
         };

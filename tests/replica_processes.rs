@@ -465,7 +465,8 @@ fn a_replica_is_started_only_on_what_is_a_replica_or_may_become_one() {
     assert!(!place.path("r").exists());
     assert_eq!(primary.end(), Some(0));
     replica("p", &[], Reason::IdentityOtherRole);
-    replica("r", &["--bootstrap", "log"], Reason::ReplicationUnreachable);
+    replica("r", &["--bootstrap", "log", "--reconnect", "never"], Reason::ReplicationUnreachable);
+    replica("r", &["--bootstrap", "snapshot", "--reconnect", "never"], Reason::ReplicationUnreachable);
     assert!(!place.path("r").exists());
 }
 

@@ -5,14 +5,14 @@
 //! not removed once an install may be recorded.
 
 use super::incoming::Incoming;
-use super::install;
+use super::install::{self, Settled};
 use super::machine::{self, Event, State};
 use super::output::Output;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::frame::{self, Chunk, Frame, Hello, Kind, Purpose, Refuse, Shape, Snapshot, Welcome};
 use crate::identity::{Id, Identity};
-use crate::observed::Observed;
+use crate::observed::{Observation, Observed};
 use crate::position::LogPoint;
 use crate::published::Fact;
 use crate::reason::{Reason, Retry};
@@ -89,6 +89,17 @@ pub struct Transfer {
     pub proven: u64,
     /// Chunks that came.
     pub chunks: u64,
+}
+
+/// A bootstrap as it was seen at one moment (P5-I14).
+#[derive(Clone, Debug)]
+pub struct Progress<'a> {
+    /// What it is doing, what led to that, and what blocks it.
+    pub seen: Observation<State>,
+    /// How far it is.
+    pub transfer: Transfer,
+    /// What it found when it began, and did about it.
+    pub settled: &'a Settled,
 }
 
 /// A snapshot of which it is known what it consists of.

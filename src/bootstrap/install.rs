@@ -32,6 +32,16 @@ pub struct Settled {
     pub discarded: Vec<String>,
 }
 
+impl Settled {
+    /// This, and what was found later.
+    #[must_use]
+    pub fn and(mut self, later: Settled) -> Settled {
+        self.finished = later.finished.or(self.finished);
+        self.discarded.extend(later.discarded);
+        self
+    }
+}
+
 /// Where the snapshot of a directory is written aside.
 #[must_use]
 pub fn incoming(dir: &Path) -> PathBuf {

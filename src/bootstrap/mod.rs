@@ -22,4 +22,4 @@ strict! { machine }
 mod output;
 pub mod worker;
 
-pub use self::core::{Bootstrap, End, Parts, Prove, Session, Transfer};
+pub use self::core::{Bootstrap, End, Parts, Progress, Prove, Session, Transfer};

@@ -16,7 +16,9 @@ use crate::cli::serve::Http;
 use crate::cli::session::tell_recovery;
 use crate::cli::{args, logs, serve, settings};
 use aerodb::begin::{self, BeginOptions};
-use aerodb::bootstrap::{Transfer, machine::State, worker};
+use aerodb::bootstrap::install::Settled;
+use aerodb::bootstrap::worker::Outcome;
+use aerodb::bootstrap::{self, Transfer, machine::State};
 use aerodb::config::{Again, Bootstrap, Config};
 use aerodb::disk::{Disk, RealDisk, room};
 use aerodb::http;
@@ -45,12 +47,14 @@ pub(crate) fn replica(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let mut lobby = serve::lobby(&config, config.listen.value, Some(primary))?;
     let address = lobby.local_addr();
     let mut http = Http::start(&config, lobby.board())?;
-    if prepare(&config, dir, primary, order, lobby.board())? == Outcome::Stopped {
+    let Some(mut settled) = prepare(&config, dir, primary, order, lobby.board())? else {
         log::info!("asked to end before the snapshot was in place; the directory is what it was");
         return Ok(());
-    }
+    };
     let mut recoveries = Recoveries::default();
-    while let Some((failure, at)) = follow(&config, dir, primary, (lobby, &mut http), out, &recoveries)? {
+    while let Some((failure, at)) =
+        follow(&config, dir, primary, (lobby, &mut http), out, &recoveries, std::mem::take(&mut settled))?
+    {
         log::warn!(position:% = at; "what applies failed; the directory is opened again: {failure}");
         recoveries.again(failure, at)?;
         lobby = serve::lobby(&config, address, Some(primary))?;
@@ -68,12 +72,14 @@ fn follow(
     (lobby, http): (Lobby, &mut Option<Http>),
     out: &mut Output,
     recoveries: &Recoveries,
+    settled: Settled,
 ) -> Result<Option<(Error, Position)>> {
+    let opening = Options { settled, ..serve::options(config, dir, lobby.board()) };
     let replica = Arc::new(Replica::open(ReplicaOptions {
         reconnect: reconnect(config),
         tcp_keepalive: config.tcp_keepalive.value,
         recoveries: recoveries.clone(),
-        ..ReplicaOptions::new(serve::options(config, dir, lobby.board()), primary)
+        ..ReplicaOptions::new(opening, primary)
     })?);
     tell_recovery(replica.database().report());
     let (window, board) = (Arc::new(Window::default()), Arc::clone(lobby.board()));
@@ -154,24 +160,16 @@ fn reconnect(config: &Config) -> Reconnect {
     }
 }
 
-/// What is to be done before the directory of a replica can be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Nothing more: it holds data.
-    Ready,
-    /// The process was asked to end first.
-    Stopped,
-}
-
 /// Refuses a directory that is not a replica's; one without data is filled as the policy says, one that has halted as the order does
-/// (SNAP-ORDER).
+/// (SNAP-ORDER). What was found in it and settled, now that it holds data; nothing where the process was asked to end first.
 fn prepare(
     config: &Config,
     dir: &Path,
     primary: &str,
     order: Option<(Reason, Position)>,
     board: &Arc<Board>,
-) -> Result<Outcome> {
+) -> Result<Option<Settled>> {
+    let ready = Some(Settled::default());
     let options = serve::options(config, dir, board);
     match recovery::refuse_other_places(&RealDisk, dir) {
         Ok(()) => {
@@ -187,10 +185,10 @@ fn prepare(
             match (order, state.origin, config.bootstrap.value) {
                 // A halt is told by name, whatever the policy.
                 (None, Origin::Nothing, Bootstrap::Log | Bootstrap::Never) if state.halt.is_none() => {
-                    state.check_complete().map(|()| Outcome::Ready)
+                    state.check_complete().map(|()| ready)
                 }
                 (Some(_), _, _) | (None, Origin::Nothing, _) => snapshot(config, options, primary, order, board),
-                (None, Origin::Log | Origin::Snapshot(_) | Origin::Backup(_), _) => Ok(Outcome::Ready),
+                (None, Origin::Log | Origin::Snapshot(_) | Origin::Backup(_), _) => Ok(ready),
             }
         }
         Err(error) if error.reason() == Reason::DirNotFound => {
@@ -199,15 +197,18 @@ fn prepare(
                 return Err(Error::new(Reason::HaltOther).with("named", named).with("halt", "none"));
             }
             let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+            let watch = |progress: &bootstrap::Progress<'_>| board.bootstraps(progress.seen.clone(), progress.transfer);
             match config.bootstrap.value {
                 Bootstrap::Snapshot => {
-                    board.bootstraps(State::Idle, Transfer::default());
-                    told(&begin::introduce(&options, primary)?, board);
+                    let introduce = || begin::introduce(&options, primary);
+                    told(&begin::persist(reconnect(config), &watch, introduce)?, board);
                     snapshot(config, options, primary, None, board)
                 }
                 Bootstrap::Log => {
-                    told(&replica::init(dir, primary, &disk)?, board);
-                    Ok(Outcome::Ready)
+                    let init = || replica::init(dir, primary, &disk);
+                    told(&begin::persist(reconnect(config), &watch, init)?, board);
+                    board.begins_again();
+                    Ok(ready)
                 }
                 Bootstrap::Never => Err(Error::new(Reason::BootstrapRequired).with("directory", dir.display())),
             }
@@ -228,19 +229,20 @@ fn snapshot(
     primary: &str,
     order: Option<(Reason, Position)>,
     board: &Board,
-) -> Result<Outcome> {
+) -> Result<Option<Settled>> {
     if let Some((reason, position)) = order {
         log::warn!(halt:% = Halt { reason, position, evidence: String::new() }, primary; "the data of this replica is to be replaced");
     }
     let begin = BeginOptions { reconnect: reconnect(config), order, catch_signals: true, ..BeginOptions::new(options) };
-    let shown = RefCell::new(Shown::default());
-    let watch = |state, transfer: Transfer| {
-        board.bootstraps(state, transfer);
-        shown.borrow_mut().show(state, &transfer);
+    let (shown, settled) = (RefCell::new(Shown::default()), RefCell::new(Settled::default()));
+    let watch = |progress: &bootstrap::Progress<'_>| {
+        board.bootstraps(progress.seen.clone(), progress.transfer);
+        shown.borrow_mut().show(progress.seen.state, &progress.transfer);
+        settled.borrow_mut().clone_from(progress.settled);
     };
     match begin::snapshot(&begin, primary, config.tcp_keepalive.value, &watch)? {
-        worker::Outcome::Installed(_) => Ok(Outcome::Ready),
-        worker::Outcome::Stopped => Ok(Outcome::Stopped),
+        Outcome::Installed(_) => Ok(Some(settled.take())),
+        Outcome::Stopped => Ok(None),
     }
 }
 

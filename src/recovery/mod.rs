@@ -28,6 +28,8 @@ pub(crate) use self::opening::{Base, Recovered, open};
 pub(crate) use self::opening::{Kept, begin};
 pub use self::report::{Facts, Progress, Refused, Report, Step};
 
+#[cfg(feature = "replication")]
+use crate::bootstrap::install::Settled;
 use crate::committer::Retention;
 use crate::disk::{Disk, LockGuard, RealDisk, SECTOR};
 use crate::error::{Error, Result};
@@ -71,6 +73,9 @@ pub struct Options {
     pub disk: Arc<dyn Disk>,
     /// Told of each step of recovery, and how far a long replay is.
     pub watch: Option<Watch>,
+    /// What a bootstrap found in the directory and did about it, before this opens it: it is told with what is found now.
+    #[cfg(feature = "replication")]
+    pub settled: Settled,
 }
 
 /// Who watches a recovery; called by the thread that recovers, which it holds up.
@@ -92,6 +97,8 @@ impl Options {
             proofs: false,
             disk: Arc::new(RealDisk),
             watch: None,
+            #[cfg(feature = "replication")]
+            settled: Settled::default(),
         }
     }
 }

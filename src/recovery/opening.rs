@@ -156,7 +156,8 @@ pub(super) fn take_install(steps: &mut Steps, options: &Options, kept: &mut Kept
         }
         let mut settled = Settled::default();
         if settles {
-            settled = install::settle(options.disk.as_ref(), &options.dir, kept)?;
+            let now = install::settle(options.disk.as_ref(), &options.dir, kept)?;
+            settled = options.settled.clone().and(now);
             if let Some(cut) = settled.finished {
                 step.proven("installed", cut);
             }

@@ -179,6 +179,47 @@ fn while_a_replica_bootstraps_it_says_how_far_it_is_and_then_it_serves_at_the_sa
     assert_eq!((replica.end(), fast.end()), (Some(0), Some(0)));
 }
 
+/// REPL-RECONNECT, P5-I14: a replica that has no directory yet waits for a primary that is not there, says so, and goes on once it is.
+#[test]
+fn a_new_replica_waits_for_its_primary_and_says_what_for() {
+    let place = Place::new();
+    let (first, _, replicas) = primary(&place, &[]);
+    let proxy = Proxy::of(replicas);
+    assert_eq!(first.end(), Some(0));
+    let address = proxy.address.to_string();
+    let mut waiting: Vec<Process> = ["snapshot", "log"]
+        .into_iter()
+        .map(|policy| {
+            let from = ["--primary", &address, "--bootstrap", policy, "--reconnect", "1", "--listen", "127.0.0.1:0"];
+            Process::start(&place, &[&["replica", "--data", policy][..], &from].concat())
+        })
+        .collect();
+    for replica in &mut waiting {
+        let mut guest = Client::connect(replica.lobby());
+        let text = loop {
+            let text = info(&mut guest, "everything");
+            if text.contains("bootstrap_state:disconnected") {
+                break text;
+            }
+        };
+        let blocked = value(&text, "bootstrap_blocked");
+        assert!(blocked.starts_with("replication."), "{blocked}");
+        assert_eq!(
+            (value(&text, "bootstrap_cut"), value(&text, "bootstrap_primary").as_str()),
+            ("unknown".to_owned(), "unknown")
+        );
+        assert!(guest.refused("GET key").contains("bootstrap_blocked=replication."));
+    }
+    assert!(!place.path("snapshot").exists() && !place.path("log").exists());
+    let (second, _, replicas) = primary(&place, &[]);
+    proxy.lead_to(replicas);
+    for mut replica in waiting {
+        replica.listens();
+        assert_eq!(replica.end(), Some(0));
+    }
+    assert_eq!(second.end(), Some(0));
+}
+
 /// An address that is taken is refused before anything is made, with the directory or without it.
 #[test]
 fn an_address_that_is_taken_is_refused_before_anything_is_made() {

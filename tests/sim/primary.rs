@@ -64,7 +64,7 @@ pub fn open_options(disk: &SimDisk, options: &Options, role: Role) -> aerodb::Op
         extend_bytes: options.extend_bytes,
         proofs: options.proofs,
         disk: Arc::new(disk.clone()),
-        watch: None,
+        ..aerodb::Options::new(DIR.as_ref())
     }
 }
 

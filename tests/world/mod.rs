@@ -54,17 +54,12 @@ pub fn make_replica_state(disk: &SimDisk, identity: &aerodb::Identity) {
 /// How a node on a simulated disk is opened.
 pub fn options(disk: &SimDisk) -> Options {
     Options {
-        dir: PathBuf::from(DIR),
-        role: None,
-        database_id: None,
-        node_id: None,
         retention: Retention::Bytes(4096),
         cache_bytes: 64 * 1024,
         pinned_bytes_max: 1 << 30,
         extend_bytes: 1024,
-        proofs: false,
         disk: Arc::new(disk.clone()),
-        watch: None,
+        ..Options::new(Path::new(DIR))
     }
 }
 

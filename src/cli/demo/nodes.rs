@@ -199,7 +199,7 @@ impl Follower {
 /// Fills a directory with a snapshot; over data, where an order names the halt that it answers.
 pub(super) fn bootstrap(dir: &Path, primary: SocketAddr, order: Option<(Reason, Position)>) -> Result<()> {
     let options = BeginOptions { reconnect: RECONNECT, order, ..BeginOptions::new(Options::new(dir)) };
-    match begin::snapshot(&options, &primary.to_string(), 0, &|_, _| ())? {
+    match begin::snapshot(&options, &primary.to_string(), 0, &|_| ())? {
         Outcome::Installed(_) => Ok(()),
         Outcome::Stopped => Err(Error::new(Reason::ReplicationStopped).with("cause", super::ASKED_TO_END)),
     }

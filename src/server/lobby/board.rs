@@ -10,6 +10,8 @@ use crate::error::Error;
 use crate::explain::{self, Explanation};
 use crate::gate::{self, Authority, Prefix, Wish};
 use crate::identity::Identity;
+#[cfg(feature = "replication")]
+use crate::observed::Observation;
 use crate::reason::Reason;
 use crate::recovery::Progress;
 use crate::server::commands::info::Section;
@@ -32,7 +34,7 @@ enum Phase {
     Recovering(Option<Progress>),
     /// It fetches a snapshot.
     #[cfg(feature = "replication")]
-    Bootstrapping(State, Transfer),
+    Bootstrapping(Observation<State>, Transfer),
 }
 
 impl Phase {
@@ -73,16 +75,30 @@ impl Phase {
                 ("recovery_end_position", seen.end.to_string()),
             ],
             #[cfg(feature = "replication")]
-            Phase::Bootstrapping(state, transfer) => vec![
-                ("bootstrap_state", state.to_string()),
-                ("bootstrap_bytes", transfer.came.to_string()),
-                ("bootstrap_bytes_proven", transfer.proven.to_string()),
-                ("bootstrap_bytes_total", transfer.total.to_string()),
-                ("bootstrap_attempts", transfer.attempts.to_string()),
-                ("bootstrap_lost", transfer.lost.to_string()),
-            ],
+            Phase::Bootstrapping(seen, transfer) => bootstrap_facts(seen, transfer),
         }
     }
+}
+
+/// What a bootstrap shows all the time (P5-I14).
+#[cfg(feature = "replication")]
+fn bootstrap_facts(seen: &Observation<State>, transfer: &Transfer) -> Vec<(&'static str, String)> {
+    let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+    vec![
+        ("bootstrap_state", seen.state.to_string()),
+        ("bootstrap_previous", seen.previous.map_or("none", State::name).to_owned()),
+        ("bootstrap_cause", seen.cause.to_owned()),
+        ("bootstrap_blocked", seen.blocked.clone().unwrap_or_else(|| "nothing".to_owned())),
+        ("bootstrap_primary", known(transfer.primary.map(|primary| primary.to_string()))),
+        ("bootstrap_cut", known(transfer.cut.map(|cut| cut.to_string()))),
+        ("bootstrap_bytes", transfer.came.to_string()),
+        ("bootstrap_bytes_written", transfer.written.to_string()),
+        ("bootstrap_bytes_proven", transfer.proven.to_string()),
+        ("bootstrap_bytes_total", transfer.total.to_string()),
+        ("bootstrap_chunks", transfer.chunks.to_string()),
+        ("bootstrap_attempts", transfer.attempts.to_string()),
+        ("bootstrap_lost", transfer.lost.to_string()),
+    ]
 }
 
 impl Board {
@@ -102,8 +118,8 @@ impl Board {
 
     /// A snapshot is being fetched, and that is so far.
     #[cfg(feature = "replication")]
-    pub fn bootstraps(&self, state: State, transfer: Transfer) {
-        *sync::lock(&self.phase) = Phase::Bootstrapping(state, transfer);
+    pub fn bootstraps(&self, seen: Observation<State>, transfer: Transfer) {
+        *sync::lock(&self.phase) = Phase::Bootstrapping(seen, transfer);
     }
 
     fn phase(&self) -> Phase {
