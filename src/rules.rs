@@ -563,7 +563,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "EXPL-TABLE",
         Reads,
-        "An explanation is made of what decided, by the tables that decided; what is missing is undetermined, never inferred.",
+        "An explanation is made of what decided: by the table that decided, or where there is none of what those who decide show; what is missing is undetermined, never inferred.",
     ),
     rule("EXPL-BYTES", Reads, "The same state gives an explanation of the same bytes."),
     rule(

@@ -126,6 +126,30 @@ fn a_list_that_is_too_long_says_so() {
     assert_eq!(notes[0], format!("the oldest {} segments are not listed", all - HTTP_SEGMENTS_SHOWN));
 }
 
+/// D-CORRUPT, HTTP-OFF: a look that finds corruption halts the node, as a read does; no other page changes anything.
+#[test]
+fn only_a_look_at_a_key_can_find_corruption() {
+    let (disk, database) = written();
+    let at_rest = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "run");
+    for run in disk.paths().into_iter().filter(at_rest) {
+        let mut bytes = disk.contents(&run).unwrap();
+        bytes.iter_mut().skip(100).take(100).for_each(|byte| *byte ^= 1);
+        disk.overwrite(&run, bytes);
+    }
+    let http = shown(Node::Writer(Arc::clone(&database), Arc::default()));
+    let mut client = Client::new(http.local_addr());
+    for page in ["status", "wal", "mvcc", "snapshots", "checkpoints", "replication", "explain/checkpoint"] {
+        data(&mut client, &format!("/v1/{page}"));
+        assert!(database.status().halted.is_none(), "{page}");
+    }
+    let (told, _, notes) = data(&mut client, "/v1/explain/read?key=k");
+    assert_eq!((&told["conclusion"]["outcome"], &told["complete"]), (&"failed".into(), &false.into()), "{told}");
+    assert_eq!((&notes, &told["conclusion"]["error"]["code"]), (&told["missing"], &"store.block_corrupt".into()));
+    assert_eq!(database.status().halted.map(|error| error.reason()), Some(Reason::StoreBlockCorrupt));
+    let (told, ..) = data(&mut client, "/v1/explain/read?key=k");
+    assert_eq!(told["conclusion"]["outcome"], "refused");
+}
+
 /// EXPL-TABLE: what is explained over HTTP is what the library explains, as JSON and as text; and the key is bytes.
 #[test]
 fn explanations_are_those_of_the_library() {
@@ -137,7 +161,7 @@ fn explanations_are_those_of_the_library() {
         assert_eq!((&told["type"], &told["complete"]), (&kind.into(), &true.into()), "{told}");
     }
     let text = client.ask(get("/v1/explain/checkpoint?format=text"));
-    assert_eq!(text.body, aerodb::explain::checkpoint(&database).to_string());
+    assert_eq!(text.body, aerodb::explain::checkpoint(&database, None).to_string());
     assert!(text.head.contains("\r\nContent-Type: text/plain; charset=utf-8\r\n"));
     let (told, ..) = data(&mut client, "/v1/explain/read?key=%6b&at=7");
     let explained = aerodb::explain::read(&database, b"k", &Wish::at(Some(CommitId(7))));

@@ -7,10 +7,17 @@ use crate::database::{Database, Status};
 use crate::error::Error;
 use crate::gate::Evaluation;
 use crate::reason::Reason;
+#[cfg(feature = "replication")]
+use {super::ended::Ended, crate::replica::ReplicaStatus};
 
-/// Explains the checkpoint of a node that runs.
+/// Explains the checkpoint of a node that runs; `replica` is its status, if it is one.
 #[must_use]
-pub fn checkpoint(database: &Database) -> Explanation {
+pub fn checkpoint(database: &Database, #[cfg(feature = "replication")] replica: Option<&ReplicaStatus>) -> Explanation {
+    // An earlier run may have found it: then what ended writing here is the halt, and that names it.
+    #[cfg(feature = "replication")]
+    let halted = replica.and_then(Ended::of).is_some_and(|ended| ended.reason == Reason::StateDiverged);
+    #[cfg(not(feature = "replication"))]
+    let halted = false;
     let status = database.status();
     let Status { checkpoint, durable, commit, floor, log_oldest, .. } = status;
     let Status { runs, proofs, maintenance, .. } = &status;
@@ -21,11 +28,21 @@ pub fn checkpoint(database: &Database) -> Explanation {
     let whole = runs.last().is_none_or(|run| run.id.last <= checkpoint.commit);
     let fault = status.write_fault.clone();
     let blocked = maintenance.blocked.clone().unwrap_or_else(|| "nothing".to_owned());
-    let diverged = fault.as_ref().is_some_and(|fault| fault.reason() == Reason::StateDiverged);
+    let diverged = halted || fault.as_ref().is_some_and(|fault| fault.reason() == Reason::StateDiverged);
     let compared = match proofs.waiting {
         _ if diverged => Evaluation::Fails,
         0 => Evaluation::Holds,
         _ => Evaluation::Undetermined("the log names runs that are not complete here"),
+    };
+    // What has stopped it is all that a restart finds again; how far maintenance was by then is not.
+    let writing = match &fault {
+        Some(fault) => vec![fact("fault", fault)],
+        None => vec![
+            fact("maintenance", maintenance.state),
+            fact("blocked", blocked),
+            fact("sealed_tables", status.sealed_tables),
+            fact("merges_due", status.merges_due),
+        ],
     };
     let rules = vec![
         Applied::new(
@@ -63,17 +80,7 @@ pub fn checkpoint(database: &Database) -> Explanation {
             compared,
             vec![fact("diverged", diverged), fact("waiting", proofs.waiting), fact("owed", proofs.owed)],
         ),
-        Applied::new(
-            "D-FSYNC",
-            "nothing has stopped the writing of runs",
-            fault.is_none(),
-            vec![
-                fact("maintenance", maintenance.state),
-                fact("blocked", blocked),
-                fact("sealed_tables", status.sealed_tables),
-                fact("merges_due", status.merges_due),
-            ],
-        ),
+        Applied::new("D-FSYNC", "nothing has stopped the writing of runs", fault.is_none(), writing),
     ];
     let observed = vec![
         fact("role", status.identity.role),
@@ -88,19 +95,23 @@ pub fn checkpoint(database: &Database) -> Explanation {
         inputs: Vec::new(),
         rules,
         conclusion: conclusion(fault, checkpoint.commit, behind),
-        missing: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 
 fn conclusion(fault: Option<Error>, commit: crate::CommitId, behind: u64) -> Conclusion {
     match fault {
-        Some(error) => Conclusion {
-            outcome: "stopped",
-            sentence: format!(
-                "Everything up to commit {commit} is in the runs; no further checkpoint is made before a restart."
-            ),
-            error: Some(error),
-        },
+        Some(error) => {
+            let halts = error.reason().halts() || error.reason() == Reason::ReplicaHalted;
+            Conclusion {
+                outcome: "stopped",
+                sentence: format!(
+                    "Everything up to commit {commit} is in the runs; no further checkpoint is made before {}.",
+                    if halts { "the halt is cleared" } else { "a restart" }
+                ),
+                error: Some(error),
+            }
+        }
         None => Conclusion {
             outcome: "durable",
             sentence: format!(

@@ -2,16 +2,14 @@
 //!
 //! Counts, which say how it came there, are left to the status: the same state has the same explanation.
 
+use super::ended::{self, Ended};
 use super::{Applied, Conclusion, Explanation, Facts, fact};
 use crate::gate::Evaluation;
-use crate::position::LogPoint;
-use crate::reason::Reason;
 use crate::receiver::machine::State as Receiver;
 use crate::replica::ReplicaStatus;
-use crate::replica_state::Halt;
 use crate::supervisor::machine::State;
 
-/// The facts of a replica. Once it has halted only those that are kept: how it came there is told by the halt, and a restart forgets the rest.
+/// The facts of a replica. Once a halt is kept only those that are kept with it: how it came there is told by the halt, and a restart forgets the rest.
 fn seen(status: &ReplicaStatus) -> Facts {
     let mut seen = vec![
         fact("primary", &status.primary),
@@ -36,15 +34,11 @@ fn seen(status: &ReplicaStatus) -> Facts {
     seen
 }
 
-/// What says that this history is not a beginning of the primary's.
-const PARTED: [Reason; 4] =
-    [Reason::HistoryAhead, Reason::HistoryDiverged, Reason::IdentityOtherDatabase, Reason::IdentityOtherEpoch];
-
 /// Adds what the status of a replica says.
 pub(super) fn add(status: &ReplicaStatus, to: &mut Explanation) {
     to.observed.extend(seen(status));
-    let (outcome, sentence) = follows(status);
-    to.conclusion = Conclusion { outcome, sentence, error: status.fault.clone() };
+    let ended = Ended::of(status);
+    to.conclusion = conclusion(status, ended.as_ref());
     let (validated, applied) = (status.validated.point, status.applied);
     let mut positions = vec![fact("applied", applied.position), fact("validated", validated.position)];
     let mut in_order = applied.position <= validated.position;
@@ -54,27 +48,9 @@ pub(super) fn add(status: &ReplicaStatus, to: &mut Explanation) {
         in_order &= validated.position <= received && received <= asked;
     }
     to.rules.push(Applied::new("REPL-POSITIONS", "applied ≤ validated ≤ received ≤ asked", in_order, positions));
-    to.rules.push(prefix(status.halt.as_ref(), validated));
-    match (&status.halt, status.received.origin) {
-        (Some(_), _) => {}
-        (None, Some(origin)) => {
-            let evidence = vec![
-                fact("primary_node", origin.node_id),
-                fact("primary_durable", origin.durable),
-                fact("primary_oldest", origin.oldest),
-            ];
-            let kept = origin.oldest <= status.received.received;
-            let condition = "the primary keeps the log that is needed next";
-            to.rules.push(Applied::new("R-COMPLETE", condition, kept, evidence));
-        }
-        (None, None) => {
-            let why = "no primary has answered since the start";
-            let condition = "the primary keeps the log that is needed next";
-            to.rules.push(Applied::new("R-COMPLETE", condition, Evaluation::Undetermined(why), Vec::new()));
-            to.missing.push(format!("what the primary holds: {why}"));
-        }
-    }
-    to.rules.push(halted(status.halt.as_ref()));
+    to.rules.push(ended::prefix(ended.as_ref(), fact("validated", validated)));
+    to.rules.push(ended::complete(ended.as_ref(), || named(status)));
+    to.rules.push(ended::halted(ended.as_ref()));
     if status.halt.is_none() {
         let fault = status.fault.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
         let condition = "no component of this replica has failed";
@@ -82,18 +58,32 @@ pub(super) fn add(status: &ReplicaStatus, to: &mut Explanation) {
     }
 }
 
-/// Whether what is validated is a beginning of the primary's history: each handshake and each record proves that; what contradicts it halts.
-pub(super) fn prefix(halt: Option<&Halt>, validated: LogPoint) -> Applied {
-    let parted = halt.is_some_and(|halt| PARTED.contains(&halt.reason));
-    let condition = "nothing contradicts that what is validated here is a beginning of the primary's history";
-    Applied::new("R-PREFIX", condition, !parted, vec![fact("validated", validated)])
+/// Whether the primary keeps what comes next, as far as it has said so. What it named at a handshake holds for as long as that connection: it refuses what
+/// it no longer has.
+fn named(status: &ReplicaStatus) -> (Evaluation, Facts) {
+    let Some(origin) = status.received.origin else {
+        return (Evaluation::Undetermined("no primary has answered since the start"), Vec::new());
+    };
+    let evidence = vec![
+        fact("primary_node", origin.node_id),
+        fact("primary_durable", origin.durable),
+        fact("primary_oldest", origin.oldest),
+    ];
+    if status.receiver.state != Receiver::Streaming {
+        let why = "there is no connection, and what the primary named before may have changed";
+        return (Evaluation::Undetermined(why), evidence);
+    }
+    ((origin.oldest <= status.received.received).into(), evidence)
 }
 
-/// Whether nothing has halted it.
-pub(super) fn halted(halt: Option<&Halt>) -> Applied {
-    let mut evidence = vec![fact("halt", halt.map_or_else(|| "none".to_owned(), Halt::to_string))];
-    evidence.extend(halt.map(|halt| fact("evidence", &halt.evidence)));
-    Applied::new("REPL-HALT", "nothing has halted this replica, or it was cleared", halt.is_none(), evidence)
+/// What follows.
+fn conclusion(status: &ReplicaStatus, ended: Option<&Ended>) -> Conclusion {
+    if let Some(error) = ended.and_then(|ended| ended.unkept(status)) {
+        let sentence = "Replication has halted, and the disk refused to keep that: a restart begins without it.";
+        return Conclusion { outcome: "failed", sentence: sentence.to_owned(), error: Some(error) };
+    }
+    let (outcome, sentence) = follows(status);
+    Conclusion { outcome, sentence, error: status.fault.clone() }
 }
 
 /// What a replica is doing, in a word and a sentence.

@@ -4,14 +4,16 @@
 //! status, gate, recovery's steps ──► kind · observed · inputs · rules with evidence · conclusion ──► JSON, or text
 //! ```
 //!
-//! An explanation is made of what decided, by the tables that decided: the gate's rules, the steps of recovery, the states of the components and
-//! the first fault. Nothing is evaluated a second time, nothing is inferred (EXPL-TABLE). Where evidence is missing the rule is *undetermined*, with
-//! the reason, and the explanation says that it is incomplete (F-O1). The same state gives the same bytes: no time, no address of memory, one
+//! An explanation is made of what decided: of a read by the gate's table, of recovery by the steps that it took. Elsewhere no table decides; there it
+//! compares what those who decide show: positions, states, the halt, the first fault, and what that names (EXPL-TABLE). Nothing is inferred: where
+//! evidence is missing the rule is *undetermined*, with the reason, and the explanation says that it is incomplete (F-O1). The same state gives the same bytes: no time, no address of memory, one
 //! order (EXPL-BYTES).
 //!
 //! Deliberately absent: decisions. Nothing in the product depends on an explanation, and making one changes nothing (P5-I15).
 
 mod checkpoint;
+#[cfg(feature = "replication")]
+mod ended;
 #[cfg(feature = "replication")]
 mod followed;
 mod read;
@@ -130,15 +132,26 @@ pub struct Explanation {
     pub rules: Vec<Applied>,
     /// What follows.
     pub conclusion: Conclusion,
-    /// What is missing, and why (F-O1). Nothing, where it is complete.
-    pub missing: Vec<String>,
+    /// What could not be shown, beside the rules that are undetermined.
+    pub left_out: Vec<String>,
 }
 
 impl Explanation {
+    /// What is missing, and why: every rule that is undetermined, and what was left out (F-O1).
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let undetermined = self.rules.iter().filter_map(|applied| match applied.evaluation {
+            Evaluation::Undetermined(why) if applied.subject.is_empty() => Some(format!("{}: {why}", applied.rule)),
+            Evaluation::Undetermined(why) => Some(format!("{}, {}: {why}", applied.rule, applied.subject)),
+            Evaluation::Holds | Evaluation::Fails => None,
+        });
+        undetermined.chain(self.left_out.iter().cloned()).collect()
+    }
+
     /// Whether nothing is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty()
+        self.missing().is_empty()
     }
 
     /// As a value for programs.
@@ -169,7 +182,7 @@ impl Explanation {
             .with("rules", Json::array(rules))
             .with("conclusion", conclusion)
             .with("complete", self.is_complete())
-            .with("missing", Json::array(self.missing.iter().map(String::as_str)))
+            .with("missing", Json::array(self.missing().iter().map(String::as_str)))
             .into()
     }
 }
@@ -233,6 +246,6 @@ pub fn waiting(facts: &gate::Facts, observed: Facts, refused: Error) -> Explanat
             sentence: refused.reason().sentence().to_owned(),
             error: Some(refused),
         },
-        missing: vec!["everything that is known once the directory is open".to_owned()],
+        left_out: vec!["everything that is known once the directory is open".to_owned()],
     }
 }

@@ -1,13 +1,14 @@
 //! Why a read of one key finds what it finds: the gate's rules, the versions of the key, and which of them is visible.
 //!
-//! All of it is of one look: the rules, and the view that they admitted. The versions are looked up with the code that reads them, from the one that the
-//! view sees to the oldest that has to be kept; at most [`VERSIONS_MAX`] of them, and only so many bytes. Where the read is refused none is compared.
+//! All of it is of one look: the rules, the view that they admitted, and the state that it pins. The versions are looked up with the code that reads them, from the
+//! newest that is applied, which the view may not see, to the oldest that has to be kept; at most [`VERSIONS_MAX`] of them, and only so many bytes. The
+//! one that the view sees is always among them. Where the read is refused none is compared; where one can't be read that is a rule that fails.
 
 use super::{Applied, Conclusion, Explanation, Facts, Kind, fact};
 use crate::commit_id::CommitId;
 use crate::database::Database;
 use crate::error::Result;
-use crate::gate::{Check, Evaluation, Wish};
+use crate::gate::{self, Check, Evaluation, Wish};
 use crate::json::escape;
 use crate::limits::{EXPLAIN_READ_BYTES_MAX, KEY_BYTES_MAX};
 use crate::store::View;
@@ -24,20 +25,25 @@ pub fn read(database: &Database, key: &[u8], wish: &Wish) -> Explanation {
     inputs.extend(wish.on.map(|point| fact("on", point)));
     let (facts, verdict) = database.look(wish);
     let mut rules: Vec<Applied> = Check::ALL.iter().map(|check| Applied::of_gate(*check, &facts, wish)).collect();
-    let mut missing = Vec::new();
-    let compared = verdict.and_then(|view| compare(&view, facts.floor, key).map(|versions| (view.commit(), versions)));
-    let conclusion = match compared {
-        Ok((view, versions)) => {
-            if versions.cut {
-                missing.push("older versions, which the view does not see".to_owned());
+    let mut left_out = Vec::new();
+    let conclusion = match verdict {
+        Ok(view) => match compare(&view, &facts, key) {
+            Ok(versions) => {
+                left_out.extend(
+                    versions.newer.cut.then(|| "versions between the view and those that are newer".to_owned()),
+                );
+                left_out.extend(versions.older.cut.then(|| "older versions, which the view does not see".to_owned()));
+                found(&mut rules, &versions, view.commit())
             }
-            found(&mut rules, &versions, view)
-        }
+            Err(error) => {
+                rules.push(Applied::new("D-CORRUPT", READABLE, false, vec![fact("refused", &error)]));
+                unseen(&mut rules, "not every version could be read");
+                Conclusion { outcome: "failed", sentence: error.reason().sentence().to_owned(), error: Some(error) }
+            }
+        },
         Err(error) => {
-            let why = Evaluation::Undetermined("the read is refused");
-            rules.push(Applied::new("M-VISIBLE", VISIBLE, why, Vec::new()));
-            let sentence = error.reason().sentence().to_owned();
-            Conclusion { outcome: "refused", sentence, error: Some(error) }
+            unseen(&mut rules, "the read is refused");
+            Conclusion { outcome: "refused", sentence: error.reason().sentence().to_owned(), error: Some(error) }
         }
     };
     let observed = vec![
@@ -48,56 +54,95 @@ pub fn read(database: &Database, key: &[u8], wish: &Wish) -> Explanation {
         fact("applied_commit", facts.applied),
         fact("floor", facts.floor),
     ];
-    Explanation { kind: Kind::Read, observed, inputs, rules, conclusion, missing }
+    Explanation { kind: Kind::Read, observed, inputs, rules, conclusion, left_out }
 }
 
 const VISIBLE: &str = "the visible version is the one with the greatest CommitId ≤ view";
+const READABLE: &str = "what holds the versions of the key can be read, and verifies";
+
+/// Nothing can be said of what is visible.
+fn unseen(rules: &mut Vec<Applied>, why: &'static str) {
+    rules.push(Applied::new("M-VISIBLE", VISIBLE, Evaluation::Undetermined(why), Vec::new()));
+}
 
 /// A version: the commit that wrote it, and how long it is, unless it says that the key is gone.
 type Version = (CommitId, Option<usize>);
 
-/// The version that a view sees, and those before it that have to be kept.
-struct Versions {
-    /// The newest first; the first one is visible.
+/// Versions of a key, the newest first.
+#[derive(Default)]
+struct Walk {
     found: Vec<Version>,
     /// There may be more.
     cut: bool,
 }
 
-/// The versions of a key, from the one that the view sees on. What the floor lets go, older versions and a tombstone behind which nothing is left, may be
-/// there still or not: that says when maintenance worked, and nothing about the read.
-fn compare(view: &View, floor: CommitId, key: &[u8]) -> Result<Versions> {
-    let mut versions = Versions { found: Vec::new(), cut: false };
-    let (mut at, mut bytes) = (Some(view.commit()), 0_usize);
-    while let Some(from) = at {
+/// What a view sees of a key, and what it does not see.
+struct Versions {
+    /// Written behind the view.
+    newer: Walk,
+    /// The first one is visible; those before it have to be kept.
+    older: Walk,
+}
+
+/// The versions of a key. What the floor lets go, older versions and a tombstone behind which nothing is left, may be there still or not: that says when
+/// maintenance worked, and nothing about the read. Above the view there is no such thing.
+fn compare(view: &View, facts: &gate::Facts, key: &[u8]) -> Result<Versions> {
+    let (seen, floor) = (view.commit(), facts.floor);
+    let newer = match facts.applied > seen {
+        true => walk(view, key, (facts.applied, seen), VERSIONS_MAX / 2, |(commit, _)| *commit > seen)?,
+        false => Walk::default(),
+    };
+    let left = VERSIONS_MAX.saturating_sub(newer.found.len());
+    let older = walk(view, key, (seen, floor), left, |(commit, len)| *commit > floor || len.is_some())?;
+    Ok(Versions { newer, older })
+}
+
+/// The versions that are to be shown, from the newest one at or below a commit to the first at or below another.
+fn walk(
+    view: &View,
+    key: &[u8],
+    (from, last): (CommitId, CommitId),
+    count: usize,
+    shows: impl Fn(&Version) -> bool,
+) -> Result<Walk> {
+    let (mut walk, mut bytes) = (Walk::default(), 0_usize);
+    let mut at = Some(from);
+    while let Some(upto) = at {
         // Looking at a long value costs as much as reading it.
-        versions.cut = bytes >= EXPLAIN_READ_BYTES_MAX;
-        let Some((commit, len)) = (if versions.cut { None } else { view.version(key, from)? }) else { break };
-        if versions.found.len() == VERSIONS_MAX {
-            versions.cut = true;
-            break;
-        }
-        if commit > floor || len.is_some() {
-            versions.found.push((commit, len));
-        }
-        if commit <= floor {
-            break;
+        walk.cut = bytes >= EXPLAIN_READ_BYTES_MAX / 2;
+        let Some(version) = (if walk.cut { None } else { view.version(key, upto)? }) else { break };
+        let (commit, len) = version;
+        if shows(&version) {
+            if walk.found.len() == count {
+                walk.cut = true;
+                break;
+            }
+            walk.found.push(version);
         }
         bytes = bytes.saturating_add(len.unwrap_or_default());
-        at = commit.0.checked_sub(1).map(CommitId);
+        at = commit.0.checked_sub(1).map(CommitId).filter(|_| commit > last);
     }
-    Ok(versions)
+    Ok(walk)
 }
 
 /// What the view sees, with the versions that were compared.
 fn found(rules: &mut Vec<Applied>, versions: &Versions, view: CommitId) -> Conclusion {
-    for (index, (commit, len)) in versions.found.iter().enumerate() {
+    let visible = versions.older.found.first();
+    for version in versions.newer.found.iter().chain(&versions.older.found) {
+        let (commit, len) = version;
         let mut evidence: Facts = vec![fact("commit", commit), fact("view", view)];
         evidence.push(len.map_or(fact("value", "tombstone"), |len| fact("value_bytes", len)));
-        evidence.push(fact("decision", if index == 0 { "the greatest: visible" } else { "replaced before the view" }));
+        let decision = if *commit > view {
+            "commit > view: not visible"
+        } else if Some(version) == visible {
+            "the greatest: visible"
+        } else {
+            "replaced before the view"
+        };
+        evidence.push(fact("decision", decision));
         rules.push(Applied::new("M-VISIBLE", VISIBLE, true, evidence).to(format!("version {commit}")));
     }
-    let (outcome, sentence) = match versions.found.first() {
+    let (outcome, sentence) = match visible {
         Some((commit, Some(len))) => {
             ("value", format!("At commit {view} the key has the {len} bytes that commit {commit} wrote."))
         }

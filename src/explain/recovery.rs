@@ -61,7 +61,6 @@ fn explanation(observed: Facts, steps: &[Step], refused: Option<&Error>, conclus
         Applied::new(rule(step.step), condition(step.step), !fails, evidence).to(step.step.name())
     };
     let mut rules: Vec<Applied> = steps.iter().enumerate().map(applied).collect();
-    let mut missing = Vec::new();
     let why = match refused {
         Some(_) => "a step before it refused",
         None => "only opening the directory takes this step",
@@ -70,10 +69,9 @@ fn explanation(observed: Facts, steps: &[Step], refused: Option<&Error>, conclus
     while let Some(step) = state.filter(|state| *state != State::Done) {
         let unknown = Evaluation::Undetermined(why);
         rules.push(Applied::new(rule(step), condition(step), unknown, Vec::new()).to(step.name()));
-        missing.push(format!("step {step}: {why}"));
         state = machine::next(step, Event::Done);
     }
-    Explanation { kind: Kind::Recovery, observed, inputs: Vec::new(), rules, conclusion, missing }
+    Explanation { kind: Kind::Recovery, observed, inputs: Vec::new(), rules, conclusion, left_out: Vec::new() }
 }
 
 /// The evidence of a step under one name each, with what became of it.

@@ -6,6 +6,7 @@
 use super::{Applied, Conclusion, Explanation, Kind, fact, whose};
 use crate::database::Database;
 use crate::gate::{Check, Wish};
+use crate::reason::Reason;
 #[cfg(feature = "replication")]
 use crate::replica::ReplicaStatus;
 
@@ -39,7 +40,7 @@ pub fn replication(
         inputs: Vec::new(),
         rules: Vec::new(),
         conclusion: Conclusion { outcome, sentence: sentence.to_owned(), error: None },
-        missing: Vec::new(),
+        left_out: Vec::new(),
     };
     #[cfg(feature = "replication")]
     if let Some(status) = replica {
@@ -49,6 +50,11 @@ pub fn replication(
     explanation.rules.extend(gated);
     let conclusion = &mut explanation.conclusion;
     conclusion.sentence = format!("{} {reads}", conclusion.sentence);
-    conclusion.error = refused.or(conclusion.error.take());
+    // That replication has stopped says what to do; that reads are refused for it does not.
+    let own = conclusion.error.take();
+    conclusion.error = match own {
+        Some(error) if error.reason() == Reason::ReplicationStopped => Some(error),
+        own => refused.or(own),
+    };
     explanation
 }

@@ -3,8 +3,10 @@
 //! It is read, and nothing else: no lock is taken, nothing is opened, replayed or removed. So it can be asked where the directory does not open, as long
 //! as identity and state verify.
 
-use super::{Conclusion, Explanation, Kind, fact, followed, segment, whose};
+use super::ended::{self, Ended};
+use super::{Conclusion, Explanation, Kind, fact, segment, whose};
 use crate::error::{Error, Result};
+use crate::gate::Evaluation;
 use crate::identity::{Identity, Role};
 use crate::reason::Reason;
 use crate::recovery::{self, Options};
@@ -25,8 +27,10 @@ pub fn at_rest(kind: Kind, options: &Options) -> Result<Option<Explanation>> {
     let refused =
         halt.map(|halt| Error::new(Reason::ReplicaHalted).with("halt", halt).with("evidence", &halt.evidence));
     if kind == Kind::Segment {
-        return Ok(Some(segment::kept(halt, state.applied.position, refused)));
+        return Ok(Some(segment::kept(&state, refused)));
     }
+    let ended = halt.map(Ended::from);
+    let ended = ended.as_ref();
     let (outcome, sentence) = match halt {
         Some(_) => ("halted", "Replication has halted, and stays so until an operator clears it. Reads are refused."),
         None => ("rests", "Nobody has the directory open, so nothing follows. Nothing has halted it."),
@@ -41,8 +45,12 @@ pub fn at_rest(kind: Kind, options: &Options) -> Result<Option<Explanation>> {
         kind: Kind::Replication,
         observed,
         inputs: Vec::new(),
-        rules: vec![followed::prefix(halt, state.applied), followed::halted(halt)],
+        rules: vec![
+            ended::prefix(ended, fact("recorded_applied", state.applied)),
+            ended::complete(ended, || (Evaluation::Undetermined("nobody asks for a closed directory"), Vec::new())),
+            ended::halted(ended),
+        ],
         conclusion: Conclusion { outcome, sentence: sentence.to_owned(), error: refused },
-        missing: vec!["how far its log reaches, and whether it may be read: the directory is not open".to_owned()],
+        left_out: vec!["how far its log reaches, and whether it may be read: the directory is not open".to_owned()],
     }))
 }

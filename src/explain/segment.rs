@@ -1,24 +1,82 @@
 //! Why log that was received was rejected: what the halt, or the fault, says.
 //!
 //! The Receiver and the Validator say what did not prove itself, where, and by which fact; that is kept with the halt, over restarts. Here it is put beside the
-//! rules that a segment has to obey. What was not reached is not evaluated: the first that fails ends the proof; and where no log has come nothing is.
+//! rules that log has to obey, in the order in which they prove it. What ended the connection by other means rejected no log: a primary that refuses, a WELCOME that
+//! does not fit, a snapshot. What was not reached is not evaluated: the first that fails ends the proof; and where no log has come nothing is.
 
 use super::{Conclusion, Explanation, Kind, fact};
 use crate::database::Database;
 #[cfg(feature = "replication")]
 use {
-    super::Applied, crate::error::Error, crate::gate::Evaluation, crate::identity::Role, crate::position::Position,
-    crate::reason::Reason, crate::replica::ReplicaStatus, crate::replica_state::Halt,
+    super::{Applied, ended::Ended},
+    crate::error::Error,
+    crate::frame,
+    crate::gate::Evaluation,
+    crate::identity::Role,
+    crate::position::{LogPoint, Position},
+    crate::reason::Reason,
+    crate::recovery::machine::State as Recovery,
+    crate::replica::ReplicaStatus,
+    crate::replica_state::{Origin, ReplicaState},
 };
 
-/// The rules of a segment in the order in which they are proven, what each asks for, and what is said where it does not hold.
+/// A rule of log that comes.
 #[cfg(feature = "replication")]
-const PROOF: [(&str, &str, &[Reason]); 4] = [
-    ("WIRE-FRAME", "the frame proves its length, its kind and its fields", &[Reason::ProtocolMalformed]),
-    ("WIRE-PULL", "it was asked for", &[Reason::ProtocolUnexpected, Reason::ReplicationNotAsked]),
-    ("F-V2", "it continues what was received", &[Reason::ReplicationGap]),
-    ("F-V1", "each record proves itself, and its history continues the one before it", &[Reason::SegmentRejected]),
+struct Proven {
+    rule: &'static str,
+    condition: &'static str,
+    /// What ends the replica where it does not hold.
+    reason: Reason,
+    /// Whether that means this rule: what ended it has several meanings, and the first fact beside it tells them apart.
+    means: fn(Option<(&str, &str)>) -> bool,
+}
+
+/// The rules in the order in which they are proven.
+#[cfg(feature = "replication")]
+const PROOF: [Proven; 6] = [
+    Proven {
+        rule: "WIRE-FRAME",
+        condition: "the frame proves its length, its kind and its fields",
+        reason: Reason::ProtocolMalformed,
+        means: |fact| fact.is_some_and(|(name, _)| name == "fault"),
+    },
+    Proven {
+        rule: "WIRE-HELLO",
+        condition: "it comes behind a handshake",
+        reason: Reason::ProtocolUnexpected,
+        means: |fact| fact == Some(("frame", frame::Kind::Segment.name())),
+    },
+    Proven {
+        rule: "F-V2",
+        condition: "it leaves no gap behind what was received",
+        reason: Reason::ReplicationGap,
+        means: |_| true,
+    },
+    Proven {
+        rule: "WIRE-PULL",
+        condition: "it was asked for, and has not come before",
+        reason: Reason::ReplicationNotAsked,
+        means: |_| true,
+    },
+    Proven {
+        rule: "WIRE-DURABLE",
+        condition: "the durable end that comes with it is not before one that was named",
+        reason: Reason::ProtocolUnexpected,
+        means: |fact| fact.is_some_and(|(name, _)| name == "position"),
+    },
+    Proven {
+        rule: "F-V1",
+        condition: "each record proves itself, and its history continues the one before it",
+        reason: Reason::SegmentRejected,
+        means: |_| true,
+    },
 ];
+
+/// Which of them what ended the replica breaks.
+#[cfg(feature = "replication")]
+fn broken(ended: &Ended) -> Option<usize> {
+    PROOF.iter().position(|proven| proven.reason == ended.reason && (proven.means)(ended.first_fact()))
+}
 
 /// Of a node that makes its own log.
 pub(super) fn no_log_is_received(database: &Database) -> Explanation {
@@ -32,32 +90,19 @@ pub(super) fn no_log_is_received(database: &Database) -> Explanation {
             sentence: "This node makes its own log and receives none.".to_owned(),
             error: None,
         },
-        missing: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 
-/// What ended the proof.
+/// What is known of the log that came.
 #[cfg(feature = "replication")]
-struct Ended {
-    reason: Reason,
-    position: String,
-    evidence: String,
-}
-
-#[cfg(feature = "replication")]
-impl From<&Halt> for Ended {
-    fn from(halt: &Halt) -> Ended {
-        Ended { reason: halt.reason, position: halt.position.to_string(), evidence: halt.evidence.clone() }
-    }
-}
-
-/// A fault that is not kept yet, or could not be: the disk refused.
-#[cfg(feature = "replication")]
-impl From<&Error> for Ended {
-    fn from(fault: &Error) -> Ended {
-        let position = fault.fact("position").unwrap_or("not known").to_owned();
-        Ended { reason: fault.reason(), position, evidence: fault.to_string() }
-    }
+struct Came {
+    ended: Option<Ended>,
+    /// Where what has proven itself ends, and under which name that is known.
+    proven: (&'static str, LogPoint),
+    /// None of it has come as log: the replica began here.
+    began: bool,
+    refused: Option<Error>,
 }
 
 /// Explains what was rejected, if anything was.
@@ -65,57 +110,75 @@ impl From<&Error> for Ended {
 #[must_use]
 pub fn segment(database: &Database, replica: Option<&ReplicaStatus>) -> Explanation {
     let Some(status) = replica else { return no_log_is_received(database) };
-    let ended = status.halt.as_ref().map(Ended::from).or_else(|| status.fault.as_ref().map(Ended::from));
-    explanation(ended, status.validated.point.position, status.reads.clone())
+    let proven = status.validated.point;
+    let step = database.report().steps.iter().find(|step| step.step == Recovery::Install);
+    let origin = step.and_then(|step| step.found.iter().find(|(name, _)| *name == "origin"));
+    let began = origin.is_some_and(|(_, origin)| beginnings(proven).iter().any(|known| known.to_string() == *origin));
+    let ended = Ended::of(status);
+    let refused = ended.as_ref().and_then(|ended| ended.unkept(status)).or_else(|| status.reads.clone());
+    Came { ended, proven: ("proven_position", proven), began, refused }.explained()
 }
 
-/// The same of a directory that nobody has open.
+/// The same of a directory that nobody has open. How far its log reaches is not looked at.
 #[cfg(feature = "replication")]
-pub(super) fn kept(halt: Option<&Halt>, applied: Position, refused: Option<Error>) -> Explanation {
-    explanation(halt.map(Ended::from), applied, refused)
+pub(super) fn kept(state: &ReplicaState, refused: Option<Error>) -> Explanation {
+    let began = state.origin == Origin::Nothing || beginnings(state.applied).contains(&state.origin);
+    let ended = state.halt.as_ref().map(Ended::from);
+    Came { ended, proven: ("recorded_applied_position", state.applied), began, refused }.explained()
+}
+
+/// With what a replica can have begun that has come to this point.
+#[cfg(feature = "replication")]
+fn beginnings(point: LogPoint) -> Vec<Origin> {
+    let mut beginnings = vec![Origin::Snapshot(point), Origin::Backup(point)];
+    beginnings.extend((point.position == Position::GENESIS).then_some(Origin::Log));
+    beginnings
 }
 
 #[cfg(feature = "replication")]
-fn explanation(ended: Option<Ended>, proven: Position, refused: Option<Error>) -> Explanation {
-    let broken = ended.as_ref().and_then(|ended| {
-        PROOF.iter().position(|(_, _, reasons)| reasons.contains(&ended.reason)).map(|index| (index, ended))
-    });
-    let rules = PROOF.iter().enumerate().map(|(index, (rule, condition, _))| {
-        let (evaluation, evidence) = match broken {
-            Some((at, ended)) if index == at => {
-                let position = fact("position", &ended.position);
-                (Evaluation::Fails, vec![fact("code", ended.reason), position, fact("evidence", &ended.evidence)])
+impl Came {
+    fn explained(self) -> Explanation {
+        let Came { ended, proven: (name, proven), began, refused } = self;
+        let broken = ended.as_ref().and_then(|ended| Some((broken(ended)?, ended)));
+        let rules = PROOF.iter().enumerate().map(|(index, proof)| {
+            let (evaluation, evidence) = match broken {
+                Some((at, ended)) if index == at => {
+                    let evidence = fact("evidence", &ended.evidence);
+                    let position = fact("position", ended.position);
+                    (Evaluation::Fails, vec![fact("code", ended.reason), position, evidence])
+                }
+                Some((at, _)) if index > at => (Evaluation::Undetermined("the proof ended before it"), Vec::new()),
+                None if began => (Evaluation::Undetermined("no log has come"), Vec::new()),
+                _ => (Evaluation::Holds, vec![fact(name, proven.position)]),
+            };
+            Applied::new(proof.rule, proof.condition, evaluation, evidence)
+        });
+        let (outcome, sentence) = match (&broken, &ended) {
+            (Some((0, ended)), _) => (
+                "rejected",
+                format!("A frame was rejected at position {}: {}", ended.position, ended.reason.sentence()),
+            ),
+            (Some((_, ended)), _) => {
+                ("rejected", format!("Log was rejected at position {}: {}", ended.position, ended.reason.sentence()))
             }
-            Some((at, _)) if index > at => (Evaluation::Undetermined("the proof ended before it"), Vec::new()),
-            _ if proven == Position::GENESIS && broken.is_none() => {
-                (Evaluation::Undetermined("no log has come"), Vec::new())
+            (None, Some(Ended { reason, .. })) => {
+                let stopped =
+                    format!("No log was rejected; what stopped replication is {reason}: {}", reason.sentence());
+                ("none rejected", stopped)
             }
-            _ => (Evaluation::Holds, vec![fact("proven_position", proven)]),
+            (None, None) if began => ("none received", "No log has come since this replica began.".to_owned()),
+            (None, None) => ("none rejected", format!("All log up to position {} has proven itself.", proven.position)),
         };
-        Applied::new(rule, *condition, evaluation, evidence)
-    });
-    let (outcome, sentence, error) = match (&broken, &ended) {
-        (Some((_, ended)), _) => {
-            let sentence = format!("Log was rejected at position {}: {}", ended.position, ended.reason.sentence());
-            ("rejected", sentence, refused)
+        let stopped_by = ended.as_ref().map_or_else(|| "none".to_owned(), Ended::to_string);
+        let observed = vec![fact("role", Role::Replica), fact(name, proven.position), fact("stopped_by", stopped_by)];
+        let error = refused.filter(|_| ended.is_some());
+        Explanation {
+            kind: Kind::Segment,
+            observed,
+            inputs: Vec::new(),
+            rules: rules.collect(),
+            conclusion: Conclusion { outcome, sentence, error },
+            left_out: Vec::new(),
         }
-        (None, Some(ended)) => {
-            let sentence = format!(
-                "No log was rejected; what stopped replication is {}: {}",
-                ended.reason,
-                ended.reason.sentence()
-            );
-            ("none rejected", sentence, refused)
-        }
-        (None, None) => ("none rejected", format!("All log up to position {proven} has proven itself."), None),
-    };
-    let halt = ended.as_ref().map_or_else(|| "none".to_owned(), |ended| format!("{}@{}", ended.reason, ended.position));
-    Explanation {
-        kind: Kind::Segment,
-        observed: vec![fact("role", Role::Replica), fact("proven_position", proven), fact("stopped_by", halt)],
-        inputs: Vec::new(),
-        rules: rules.collect(),
-        conclusion: Conclusion { outcome, sentence, error },
-        missing: Vec::new(),
     }
 }

@@ -17,8 +17,8 @@ impl fmt::Display for Explanation {
             writeln!(f, "  evidence  {}", line(&error.evidence().to_vec()))?;
             writeln!(f, "  do        {}", error.reason().remedy())?;
         }
-        for missing in &self.missing {
-            writeln!(f, "  missing   {}", clean(missing))?;
+        for missing in self.missing() {
+            writeln!(f, "  missing   {}", clean(&missing))?;
         }
         if !self.inputs.is_empty() {
             writeln!(f, "asked       {}", line(&self.inputs))?;

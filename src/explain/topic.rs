@@ -54,7 +54,7 @@ pub fn of(topic: &Topic, database: &Database, replica: Option<&ReplicaStatus>) -
         Topic::Replication => super::replication(database, replica),
         Topic::Read { key, wish } => super::read(database, key, wish),
         Topic::Recovery => super::recovery(database.report()),
-        Topic::Checkpoint => super::checkpoint(database),
+        Topic::Checkpoint => super::checkpoint(database, replica),
         Topic::Segment => super::segment(database, replica),
     }
 }

@@ -52,13 +52,14 @@ impl View {
         self.hold.read(|state| state.look(key, self.commit(), show))
     }
 
-    /// The commit that wrote a key last, up to a commit that is not beyond this view's, and the length of what it wrote; `None` in its place is a
-    /// tombstone. Versions that nothing can see any more may be gone.
+    /// The commit that wrote a key last, up to `upto`, and the length of what it wrote; `None` in its place is a tombstone. It is what the state holds that this view
+    /// pins, also beyond its commit: only who looked at the published commit together with that state may ask for more than this view sees. Versions that nothing can see any
+    /// more may be gone.
     ///
     /// # Errors
     /// As [`View::get`].
-    pub fn version(&self, key: &[u8], at: CommitId) -> Result<Option<(CommitId, Option<usize>)>> {
-        self.hold.read(|state| state.newest(key, at.min(self.commit())))
+    pub(crate) fn version(&self, key: &[u8], upto: CommitId) -> Result<Option<(CommitId, Option<usize>)>> {
+        self.hold.read(|state| state.newest(key, upto))
     }
 
     /// The rows of a range. They go on to be readable when the view is dropped, and pin as much as it did; past the limit of

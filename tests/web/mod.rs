@@ -44,19 +44,21 @@ impl Client {
     /// The next answer; `None` at the end. That to HEAD has no body.
     pub fn next(&mut self, head_only: bool) -> Option<Answer> {
         loop {
-            let text = String::from_utf8(self.received.clone()).unwrap();
-            if let Some((head, rest)) = text.split_once("\r\n\r\n") {
-                let length = header(head, "Content-Length").unwrap().parse().unwrap();
+            // What has come may end within a character.
+            if let Some(end) = self.received.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                let (head, begins) = (text(&self.received[..end]), end + 4);
+                let length = header(&head, "Content-Length").unwrap().parse().unwrap();
                 let length = if head_only { 0 } else { length };
-                if rest.len() >= length {
-                    let body = rest[..length].to_owned();
-                    self.received.drain(..head.len() + 4 + length);
+                if self.received.len() - begins >= length {
+                    let body = text(&self.received[begins..begins + length]);
+                    self.received.drain(..begins + length);
                     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-                    return Some(Answer { status, head: head.to_owned(), body });
+                    return Some(Answer { status, head, body });
                 }
             }
             if !self.read() {
-                assert_eq!(text, "", "half an answer");
+                assert_eq!(self.received.escape_ascii().to_string(), "", "half an answer");
                 return None;
             }
         }

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "replication")]
 pub mod followed;
+pub mod forge;
 pub mod gate;
 #[cfg(feature = "replication")]
 pub mod offered;

@@ -331,7 +331,8 @@ mod replica {
         text.gauge(
             "aerodb_replica_halted",
             "Whether what was received contradicts what must hold: an operator clears that.",
-            status.halt.is_some().into(),
+            // Also where the disk refused to keep that.
+            (status.halt.is_some() || status.fault.as_ref().is_some_and(|fault| fault.reason().halts())).into(),
         );
         positions(status, text);
         counts(status, text);

@@ -144,7 +144,7 @@ impl Node {
         let explanation = seen.explained(topic);
         match form {
             Form::Text => Response::text(&explanation.to_string()),
-            Form::Json => Response::seen(observed_at(&seen.status), explanation.json(), explanation.missing.clone()),
+            Form::Json => Response::seen(observed_at(&seen.status), explanation.json(), explanation.missing()),
         }
     }
 }
