@@ -343,7 +343,7 @@ impl Database {
     /// # Errors
     /// `read.behind`, `read.other_history`, `read.history_unknown`; as [`Database::view`].
     pub fn read(&self, wish: &Wish) -> Result<View> {
-        self.store.read(wish, self.line(wish))
+        self.look(wish).1
     }
 
     /// What a read would be refused with; `None` where it would be admitted.
@@ -357,7 +357,7 @@ impl Database {
     /// # Errors
     /// As [`Database::read`], within.
     pub fn look(&self, wish: &Wish) -> (Facts, Result<View>) {
-        self.store.look(wish, self.line(wish))
+        self.store.look(wish, |facts| self.line(wish, facts.applied))
     }
 
     /// What a read is decided on, as it is now.
@@ -366,12 +366,13 @@ impl Database {
         self.look(wish).0
     }
 
-    /// What the log says of the point that is named (READ-HISTORY).
-    fn line(&self, wish: &Wish) -> Option<Line> {
+    /// What the log says of the point that is named (READ-HISTORY), where it is applied up to a commit. How far the log is proven is looked at
+    /// behind that, so it reaches as far.
+    fn line(&self, wish: &Wish, applied: CommitId) -> Option<Line> {
         let asked = wish.on?;
         let durable = self.extent().durable;
-        if asked.position > durable.position || asked.commit > self.published() {
-            return Some(Line::Behind(durable.position));
+        if let Some(line) = Line::known(asked, applied, durable) {
+            return Some(line);
         }
         let known = self.store.landmark(asked.position);
         Some(match wal::point_at(&self.log, asked.position, known, durable, limits::LINE_READ_BYTES_MAX) {

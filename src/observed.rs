@@ -21,6 +21,14 @@ pub struct Observation<S> {
     pub blocked: Option<String>,
 }
 
+impl<S> Observation<S> {
+    /// A component that begins in this state.
+    #[must_use]
+    pub fn begun(state: S) -> Observation<S> {
+        Observation { state, previous: None, cause: "start", transitions: 0, blocked: None }
+    }
+}
+
 /// Where a component shows itself.
 #[derive(Debug)]
 pub struct Observed<S> {
@@ -32,8 +40,7 @@ impl<S: Copy + fmt::Display> Observed<S> {
     /// A component of this name that begins in this state.
     #[must_use]
     pub fn new(component: &'static str, state: S) -> Observed<S> {
-        let seen = Observation { state, previous: None, cause: "start", transitions: 0, blocked: None };
-        Observed { component, seen: Mutex::new(seen) }
+        Observed { component, seen: Mutex::new(Observation::begun(state)) }
     }
 
     /// Shows a transition, and logs it.

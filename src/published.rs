@@ -72,6 +72,54 @@ impl Published {
     }
 }
 
+/// For whom reading was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// For a node that makes the history.
+    ForWriter,
+    /// For one that follows it.
+    ForFollower,
+}
+
+/// Whether reading was opened. Recovery says so once, when all that it recovered is published; readers look before they look at anything else.
+#[derive(Debug)]
+pub struct Opening(AtomicU64);
+
+impl Opening {
+    /// Not yet.
+    #[must_use]
+    pub fn new() -> Opening {
+        Opening(AtomicU64::new(0))
+    }
+
+    /// Opens it.
+    pub fn open(&self, opened: Opened) {
+        let word = match opened {
+            Opened::ForWriter => 1,
+            Opened::ForFollower => 2,
+        };
+        // ORDERING: Release pairs with the Acquire of `seen`: who sees it opened sees what was recovered, and a bar.
+        self.0.swap(word, Ordering::Release);
+    }
+
+    /// For whom, if it was.
+    #[must_use]
+    pub fn seen(&self) -> Option<Opened> {
+        // ORDERING: Acquire pairs with the Release of `open`.
+        match self.0.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Opened::ForWriter),
+            _ => Some(Opened::ForFollower),
+        }
+    }
+}
+
+impl Default for Opening {
+    fn default() -> Opening {
+        Opening::new()
+    }
+}
+
 /// An immutable value that one side replaces and all may read: who loads it pins what was loaded, and all that it holds.
 #[derive(Debug)]
 pub struct Cell<T>(RwLock<Pin<T>>);

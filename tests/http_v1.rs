@@ -311,6 +311,42 @@ fn what_is_not_known_is_null() {
     Arc::into_inner(replica).unwrap().close().unwrap();
 }
 
+/// F-O1, R-AUTHORITY: whatever is asked of a node that recovers is explained as far as it is known, and said to be incomplete.
+fn explains(client: &mut Client) {
+    let known = data(client, "/v1/status").0["identity"] != Value::Null;
+    let authority = if known { "holds" } else { "undetermined" };
+    for (topic, rules) in
+        [("replication", 9), ("read?key=a&at=7", 9), ("recovery", 1), ("checkpoint", 1), ("segment", 1)]
+    {
+        let (told, at, notes) = data(client, &format!("/v1/explain/{topic}"));
+        let kind = topic.split('?').next().unwrap();
+        assert_eq!((&told["type"], &told["complete"], &at["commit_id"]), (&kind.into(), &false.into(), &Value::Null));
+        assert_eq!((&told["conclusion"]["outcome"], &notes), (&"waits".into(), &told["missing"]));
+        assert_eq!(told["conclusion"]["error"]["code"], "read.recovering");
+        let told_rules = told["rules"].as_array().unwrap();
+        assert_eq!(told_rules.len(), rules, "{topic}: {told}");
+        let evaluation = |id: &str| told_rules.iter().find(|rule| rule["id"] == id).map(|rule| &rule["evaluation"]);
+        assert_eq!(evaluation("P5-I11"), Some(&"fails".into()));
+        if rules == 9 {
+            assert_eq!(evaluation("R-AUTHORITY"), Some(&authority.into()), "{told}");
+            assert_eq!(evaluation("P5-I10"), Some(&"undetermined".into()), "{told}");
+        }
+    }
+    let (told, ..) = data(client, "/v1/explain/read?key=%00&at=7");
+    assert_eq!((&told["inputs"]["key"], &told["inputs"]["at"]), (&"\\x00".into(), &"7".into()));
+    let text = client.ask(get("/v1/explain/recovery?format=text"));
+    assert!(text.status == 200 && text.body.starts_with("recovery: waits\n"), "{}", text.body);
+    let (told, ..) = data(client, "/v1/replication");
+    assert_eq!((&told["phase"], &told["reads"]["safe"]), (&"recovering".into(), &false.into()));
+    assert_eq!((&told["commit"], told["role"].is_null()), (&Value::Null, !known));
+    let probe = client.ask(get("/readyz?verbose"));
+    assert_eq!((probe.status, probe.body.lines().count()), (503, aerodb::gate::Check::ALL.len() + 1), "{}", probe.body);
+    assert!(
+        probe.body.contains("fails         P5-I11        the directory is proven and replayed (phase=recovering)\n")
+    );
+    assert!(probe.body.contains(&format!("{authority:<12}  R-AUTHORITY ")), "{}", probe.body);
+}
+
 /// HTTP-LOBBY, P5-I8, P5-I11: from the first moment on the process is seen, at one address, and reads are refused until there is a database.
 #[test]
 fn a_process_is_shown_before_it_serves_and_again_when_it_no_longer_does() {
@@ -329,7 +365,7 @@ fn a_process_is_shown_before_it_serves_and_again_when_it_no_longer_does() {
     let mut client = Client::new(http.local_addr());
     let waits = |client: &mut Client| {
         assert_eq!(client.ask(get("/livez")).status, 200);
-        for path in ["/readyz", "/v1/wal", "/v1/replication", "/v1/explain/read?key=a"] {
+        for path in ["/readyz", "/v1/wal", "/v1/mvcc", "/v1/snapshots", "/v1/checkpoints"] {
             let answer = client.ask(get(path));
             assert_eq!(answer.status, 503, "{path}");
             assert!(
@@ -340,6 +376,7 @@ fn a_process_is_shown_before_it_serves_and_again_when_it_no_longer_does() {
         }
         assert_eq!(client.ask(get("/nothing")).status, 404);
         assert_eq!(client.ask(get("/v1/explain/read")).status, 400);
+        explains(client);
         let (told, at, _) = data(client, "/v1/status");
         assert_eq!((&told["phase"], &at["commit_id"]), (&"recovering".into(), &Value::Null));
         let metrics = client.ask(get("/metrics"));

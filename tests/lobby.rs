@@ -84,7 +84,7 @@ fn while_a_node_recovers_it_says_how_far_it_is_and_nothing_is_read() {
     let told = early.refused("GET key");
     assert!(
         told.contains(
-            "[phase=recovering, rule=P5-I11, recovery_step=log, recovery_replayed_position=0, recovery_end_position="
+            "[phase=recovering, rule=P5-I11, recovery_step=log, recovery_previous=leftovers, recovery_cause=done, recovery_replayed_position=0, recovery_end_position="
         ),
         "{told}"
     );
@@ -124,6 +124,24 @@ fn while_a_node_recovers_it_says_how_far_it_is_and_nothing_is_read() {
     }
     assert_eq!(info(&mut early, "persistence"), "# Persistence\r\nloading:1\r\n");
     assert_eq!(early.ask("PING"), pong());
+
+    // EXPL-TABLE: what is explained is what was asked for, and it says that it is not all (F-O1).
+    for (asked, kind) in [
+        ("REPLICATION", "replication"),
+        ("READ key AT 1", "read"),
+        ("RECOVERY", "recovery"),
+        ("CHECKPOINT", "checkpoint"),
+        ("SEGMENT", "segment"),
+    ] {
+        let Value::Bulk(json) = early.ask(&format!("AERO.EXPLAIN {asked} JSON")) else { panic!("{asked}") };
+        let told = String::from_utf8(json).unwrap();
+        assert!(told.starts_with(&format!("{{\"type\":\"{kind}\",")), "{asked}: {told}");
+        for part in ["\"error\":{\"code\":\"read.recovering\"", "\"complete\":false"] {
+            assert!(told.contains(part), "{asked}: {told}");
+        }
+    }
+    assert!(early.refused("AERO.EXPLAIN EVERYTHING").starts_with("ERR AERO.EXPLAIN explains "));
+    assert_eq!(early.refused("AERO.EXPLAIN RECOVERY AT 1"), "ERR syntax error");
 
     // What was held up goes on where the sender is dropped.
     drop(release);

@@ -185,7 +185,10 @@ fn a_client_is_answered_from_the_history_that_it_knows() {
     assert_eq!(reason(LogPoint { history: History(point.history.0 ^ 1), ..point }), Reason::ReadOtherHistory);
     assert_eq!(reason(LogPoint { commit: CommitId(70), ..point }), Reason::ReadOtherHistory);
     assert_eq!(reason(LogPoint { position: Position(point.position.0 - 8), ..point }), Reason::ReadOtherHistory);
-    assert_eq!(reason(LogPoint { commit: last.commit.next(), ..last }), Reason::ReadBehind);
+    // No record that was not applied yet ends where the log ends now, and none before which there were fewer commits comes behind it.
+    assert_eq!(reason(LogPoint { commit: last.commit.next(), ..last }), Reason::ReadOtherHistory);
+    let overtaken = LogPoint { position: Position(last.position.0 + (1 << 20)), ..point };
+    assert_eq!(reason(overtaken), Reason::ReadOtherHistory);
     let beyond = LogPoint { position: Position(last.position.0 + (1 << 20)), ..last };
     assert_eq!(reason(beyond), Reason::ReadBehind);
     serving(&replica, |connect| {

@@ -220,26 +220,27 @@ fn fact(name: &'static str, value: impl std::fmt::Display) -> (&'static str, Str
     (name, value.to_string())
 }
 
-/// Explains the replication of a node that has nothing to read yet: it fetches a snapshot, or opens its directory.
+/// Explains a topic of a node that has nothing to read yet: it fetches a snapshot, or opens its directory. Of a read it is said by which rules it is
+/// refused; of what only an open directory could tell, by which rule that is so.
 #[must_use]
-pub fn waiting(facts: &gate::Facts, observed: Facts, refused: Error) -> Explanation {
-    let newest = Wish::newest();
-    let rules = Check::ALL.iter().map(|check| {
-        let rule = Applied::of_gate(*check, facts, &newest).to("reads");
-        // Of what is behind it nothing is known before the directory is open.
-        match check {
-            Check::Bootstrap | Check::Recovery | Check::Authority => rule,
-            Check::Halt | Check::Prefix | Check::Applied | Check::Floor | Check::AtLeast | Check::History => Applied {
-                evaluation: Evaluation::Undetermined("the directory is not open yet"),
-                evidence: Vec::new(),
-                ..rule
-            },
+pub fn waiting(topic: &Topic, facts: &gate::Facts, observed: Facts, refused: Error) -> Explanation {
+    let (wish, inputs, subject) = match topic {
+        Topic::Read { key, wish } => (*wish, read::inputs(key, wish), ""),
+        Topic::Replication | Topic::Recovery | Topic::Checkpoint | Topic::Segment => {
+            (Wish::newest(), Vec::new(), "reads")
         }
-    });
+    };
+    let of_reads = matches!(topic, Topic::Read { .. } | Topic::Replication);
+    let first = gate::decide(facts, &wish).err();
+    let rules = gate::evaluate_unopened(facts, &wish).filter(|(check, ..)| of_reads || Some(*check) == first).map(
+        |(check, evaluation, evidence)| {
+            Applied::new(check.name(), check.holds_where(), evaluation, evidence).to(subject)
+        },
+    );
     Explanation {
-        kind: Kind::Replication,
+        kind: topic.kind(),
         observed,
-        inputs: Vec::new(),
+        inputs,
         rules: rules.collect(),
         conclusion: Conclusion {
             outcome: "waits",

@@ -19,10 +19,7 @@ pub const VERSIONS_MAX: usize = 64;
 /// Explains a read of a key.
 #[must_use]
 pub fn read(database: &Database, key: &[u8], wish: &Wish) -> Explanation {
-    let mut inputs = vec![fact("key", escape(key.get(..KEY_BYTES_MAX).unwrap_or(key)))];
-    inputs.push(fact("at", wish.at.map_or_else(|| "newest".to_owned(), |at| at.to_string())));
-    inputs.extend(wish.at_least.map(|commit| fact("at_least", commit)));
-    inputs.extend(wish.on.map(|point| fact("on", point)));
+    let inputs = inputs(key, wish);
     let (facts, verdict) = database.look(wish);
     let mut rules: Vec<Applied> = Check::ALL.iter().map(|check| Applied::of_gate(*check, &facts, wish)).collect();
     let mut left_out = Vec::new();
@@ -55,6 +52,15 @@ pub fn read(database: &Database, key: &[u8], wish: &Wish) -> Explanation {
         fact("floor", facts.floor),
     ];
     Explanation { kind: Kind::Read, observed, inputs, rules, conclusion, left_out }
+}
+
+/// What is asked of a read.
+pub(super) fn inputs(key: &[u8], wish: &Wish) -> Facts {
+    let mut inputs = vec![fact("key", escape(key.get(..KEY_BYTES_MAX).unwrap_or(key)))];
+    inputs.push(fact("at", wish.at.map_or_else(|| "newest".to_owned(), |at| at.to_string())));
+    inputs.extend(wish.at_least.map(|commit| fact("at_least", commit)));
+    inputs.extend(wish.on.map(|point| fact("on", point)));
+    inputs
 }
 
 const VISIBLE: &str = "the visible version is the one with the greatest CommitId ≤ view";

@@ -46,6 +46,20 @@ impl Topic {
     }
 }
 
+impl Topic {
+    /// Which kind of thing it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Topic::Replication => Kind::Replication,
+            Topic::Read { .. } => Kind::Read,
+            Topic::Recovery => Kind::Recovery,
+            Topic::Checkpoint => Kind::Checkpoint,
+            Topic::Segment => Kind::Segment,
+        }
+    }
+}
+
 /// Explains a topic of a node that runs; `replica` is its status, if it is one.
 #[cfg(feature = "replication")]
 #[must_use]

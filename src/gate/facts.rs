@@ -44,7 +44,7 @@ pub enum Prefix {
 pub enum Line {
     /// The same: what the client has seen is a beginning of this history.
     Same,
-    /// Another; `None` where no record ends there.
+    /// Another: it has this point where the client's would have another one; `None` where no record ends there.
     Other(Option<LogPoint>),
     /// It is not applied yet; the log that is proven here ends at this position.
     Behind(Position),
@@ -54,6 +54,21 @@ pub enum Line {
     Far,
     /// It could not be read.
     Unread,
+}
+
+impl Line {
+    /// What is known of a point before anything is read of the log: where it is applied up to a commit and proven up to a point. `None` where
+    /// the log has to be read.
+    ///
+    /// Along one history neither position nor commit ever falls, so of two points of it the later one is so by both.
+    #[must_use]
+    pub fn known(asked: LogPoint, applied: CommitId, proven: LogPoint) -> Option<Line> {
+        let further = asked.position > proven.position;
+        if (further && asked.commit < proven.commit) || (!further && asked.commit > proven.commit) {
+            return Some(Line::Other(Some(proven)));
+        }
+        (further || asked.commit > applied).then_some(Line::Behind(proven.position))
+    }
 }
 
 /// What a node has published.

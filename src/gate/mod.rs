@@ -45,6 +45,21 @@ pub fn evaluate<'a>(facts: &'a Facts, wish: &'a Wish) -> impl Iterator<Item = (C
     Check::ALL.iter().map(|check| (*check, check.evaluation(facts, wish)))
 }
 
+/// The same of a node that has nothing open yet. What a directory would say first is not known, and what is not known is not called so.
+pub fn evaluate_unopened<'a>(
+    facts: &'a Facts,
+    wish: &'a Wish,
+) -> impl Iterator<Item = (Check, Evaluation, Vec<(&'static str, String)>)> + 'a {
+    Check::ALL.iter().map(|check| match check {
+        Check::Bootstrap | Check::Recovery | Check::Authority => {
+            (*check, check.evaluation(facts, wish), check.evidence(facts, wish))
+        }
+        Check::Halt | Check::Prefix | Check::Applied | Check::Floor | Check::AtLeast | Check::History => {
+            (*check, Evaluation::Undetermined("the directory is not open yet"), Vec::new())
+        }
+    })
+}
+
 /// The refusal of a read, with what it was decided on; `None` where it is admitted.
 #[must_use]
 pub fn refusal(facts: &Facts, wish: &Wish) -> Option<Error> {

@@ -149,3 +149,40 @@ fn what_is_undetermined_is_refused_as_such() {
     let nobody = Facts { authority: Authority::Unknown, ..open };
     assert!(matches!(Check::Authority.evaluation(&nobody, &Wish::newest()), Evaluation::Undetermined(_)));
 }
+
+/// READ-HISTORY: what is said of a point without reading is what the whole log says; a point that stands in a history with the log's end is never called that
+/// of another one, and one that is called so stands in none with it.
+#[test]
+fn what_is_known_of_a_point_without_reading_is_what_reading_would_tell() {
+    // All histories of four records, each a commit or something else: their points, one of which is before the first.
+    let histories: Vec<Vec<LogPoint>> = (0..16_u64)
+        .map(|bits| {
+            let commits = |records: u64| (0..records).filter(|record| bits >> record & 1 == 1).count() as u64;
+            (0..=4).map(|at| LogPoint { position: Position(at * 8), commit: CommitId(commits(at)), ..point(0) }).collect()
+        })
+        .collect();
+    let all = histories.iter().flatten();
+    let (mut others, mut read) = (0, 0);
+    for (asked, proven) in all.clone().flat_map(|asked| all.clone().map(move |proven| (*asked, *proven))) {
+        let together = histories.iter().any(|history| history.contains(&asked) && history.contains(&proven));
+        for applied in (0..=proven.commit.0).map(CommitId) {
+            let known = Line::known(asked, applied, proven);
+            match known {
+                Some(Line::Other(here)) => {
+                    assert!(!together && here == Some(proven), "{asked} {proven}");
+                    others += 1;
+                }
+                Some(Line::Behind(end)) => {
+                    assert_eq!(end, proven.position);
+                    assert!(asked.position > proven.position || asked.commit > applied, "{asked} {applied} {proven}");
+                }
+                None => {
+                    assert!(asked.position <= proven.position && asked.commit <= applied, "{asked} {applied} {proven}");
+                    read += 1;
+                }
+                Some(Line::Same | Line::Dropped(_) | Line::Far | Line::Unread) => panic!("{known:?} without reading"),
+            }
+        }
+    }
+    assert!(others > 100 && read > 100, "{others} {read}");
+}

@@ -18,7 +18,7 @@ use crate::reason::Reason;
 use crate::record::Record;
 use crate::store::manifest::Manifest;
 use crate::store::{Applier, Store, StoreOptions};
-use crate::sync::{Arc, planted};
+use crate::sync::Arc;
 use crate::wal::{self, Cover, LogOptions, LogReport, LogWriter, Mark};
 #[cfg(feature = "replication")]
 use crate::{
@@ -329,14 +329,7 @@ impl Replay {
             let room = self.make_room();
             self.unless_diverged(room)?;
         }
-        let early = planted("reads are opened before what was recovered is published");
-        if early {
-            self.store.open_reads(self.role);
-        }
-        self.applier.publish();
-        if !early {
-            self.store.open_reads(self.role);
-        }
+        self.applier.open_reads(self.role);
         if let Some(fault) = &self.diverged {
             step.found("diverged", fault);
             self.store.halt(fault);

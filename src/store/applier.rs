@@ -11,6 +11,7 @@ use super::table::Table;
 use super::Store;
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
+use crate::identity::Role;
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{Content, Record};
@@ -56,6 +57,19 @@ impl Applier {
     pub fn publish(&self) {
         self.store.landmarks.pass(self.point);
         self.store.publish(self.point.commit);
+    }
+
+    /// Lets everything that was recovered be read, as a store of this role: published first, so that nobody reads less of it (P5-I11).
+    pub fn open_reads(&self, role: Role) {
+        let bug = "reads are opened before what was recovered is published";
+        let early = seeded(bug) || planted(bug);
+        if early {
+            self.store.open_reads(role);
+        }
+        self.publish();
+        if !early {
+            self.store.open_reads(role);
+        }
     }
 
     /// Refuses a floor that does not rise, or lies beyond the last commit.

@@ -7,7 +7,6 @@ use super::Store;
 use super::pinned::Pinned;
 use crate::commit_id::CommitId;
 use crate::error::Result;
-use crate::gate::Wish;
 use crate::sync::seeded;
 
 /// A reader of the newest values.
@@ -27,7 +26,7 @@ impl Newest<'_> {
         let (commit, state) = match self.admitted.take() {
             Some(admitted) if newest == Some(admitted.0) || seeded("the gate is asked once for all keys") => admitted,
             _ => {
-                let (commit, state) = self.store.admit(&Wish::newest(), None)?;
+                let (commit, state) = self.store.admit_newest()?;
                 (commit, Pinned::new(self.store, state))
             }
         };

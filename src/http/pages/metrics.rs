@@ -7,10 +7,11 @@
 //! Labels are words of the product, names of rules, codes, and ids of nodes: their number is bounded, that of nodes by those that connect. A
 //! machine has a series for each of its states, of which one is 1.
 
-use super::{Moment, v1};
+use super::{Moment, Ruled, v1};
 use crate::error::Error;
 use crate::gate::Evaluation;
 use crate::http::response::Response;
+use crate::identity::Identity;
 use crate::observed::Observation;
 use crate::server::lobby::Board;
 use std::collections::BTreeMap;
@@ -77,7 +78,59 @@ pub(super) fn waiting(board: &Board) -> Response {
     let (phase, _) = board.doing();
     let mut family = text.family("aerodb_waiting", Kind::Gauge, "What a node does that does not serve yet; always 1.");
     family.sample(&[("phase", phase)], 1);
+    board.identity().iter().for_each(|identity| whose(identity, &mut text));
+    let (rules, _) = board.gate();
+    holding(&rules, &mut text);
+    #[cfg(feature = "replication")]
+    if board.primary().is_some() {
+        replica::state(phase, &mut text);
+    }
+    let mut machines = Vec::new();
+    #[cfg(feature = "replication")]
+    let fetched = board.bootstrapping();
+    #[cfg(feature = "replication")]
+    machines.extend(fetched.iter().map(|(seen, _)| {
+        use crate::bootstrap::machine::State;
+        Machine::new("bootstrap", State::ALL, State::name, seen)
+    }));
+    let recovered = board.recovering();
+    machines.extend(recovered.iter().map(|seen| {
+        use crate::recovery::machine::State;
+        Machine::new("recovery", State::ALL, State::name, &seen.recovery)
+    }));
+    shown(&machines, &mut text);
+    #[cfg(feature = "replication")]
+    fetched.iter().for_each(|(_, transfer)| replica::fetched(transfer, &mut text));
+    if let Some(seen) = recovered {
+        text.gauge("aerodb_recovery_replayed_position_bytes", "Up to where the log is replayed.", seen.replayed.0);
+        text.gauge("aerodb_recovery_end_position_bytes", "How far the log is known to reach.", seen.end.0);
+    }
     text.response()
+}
+
+/// What the node is.
+fn whose(identity: &Identity, text: &mut Text) {
+    let (database, node, epoch) =
+        (identity.database_id.to_string(), identity.node_id.to_string(), identity.epoch.to_string());
+    text.family("aerodb_info", Kind::Gauge, "What the node is; always 1.").sample(
+        &[
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("role", identity.role.name()),
+            ("database", &database),
+            ("node", &node),
+            ("epoch", &epoch),
+        ],
+        1,
+    );
+}
+
+/// Which rules of the gate hold.
+fn holding(rules: &[Ruled], text: &mut Text) {
+    let help = "Whether a rule of the gate holds; one that can't be told does not.";
+    let mut family = text.family("aerodb_read_rule_holds", Kind::Gauge, help);
+    for (check, evaluation, _) in rules {
+        family.sample(&[("rule", check.name())], (*evaluation == Evaluation::Holds).into());
+    }
 }
 
 fn readable(readable: bool, text: &mut Text) {
@@ -101,28 +154,9 @@ pub(super) fn response(seen: &Moment<'_>) -> Response {
 
 /// What it is, and whether it may be read and written.
 fn node(seen: &Moment<'_>, text: &mut Text) {
-    let identity = &seen.status.identity;
-    let (database, node, epoch) =
-        (identity.database_id.to_string(), identity.node_id.to_string(), identity.epoch.to_string());
-    text.family("aerodb_info", Kind::Gauge, "What the node is; always 1.").sample(
-        &[
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("role", identity.role.name()),
-            ("database", &database),
-            ("node", &node),
-            ("epoch", &epoch),
-        ],
-        1,
-    );
+    whose(&seen.status.identity, text);
     readable(seen.gate.refusal.is_none(), text);
-    let mut rules = text.family(
-        "aerodb_read_rule_holds",
-        Kind::Gauge,
-        "Whether a rule of the gate holds; one that can't be told does not.",
-    );
-    for (check, evaluation, _) in &seen.gate.rules {
-        rules.sample(&[("rule", check.name())], (*evaluation == Evaluation::Holds).into());
-    }
+    holding(&seen.gate.rules, text);
     text.gauge(
         "aerodb_halted",
         "Whether reading has ended until an operator acts.",
@@ -216,9 +250,14 @@ fn components(seen: &Moment<'_>, text: &mut Text) {
     ];
     #[cfg(feature = "replication")]
     let machines: Vec<Machine> = machines.into_iter().chain(seen.replica.iter().flat_map(replica::machines)).collect();
+    shown(&machines, text);
+}
+
+/// The states of machines, with their transitions.
+fn shown(machines: &[Machine], text: &mut Text) {
     let mut states =
         text.family("aerodb_component_state", Kind::Gauge, "1 for the state that a component is in, 0 for the others.");
-    for Machine { name, states: all, state, .. } in &machines {
+    for Machine { name, states: all, state, .. } in machines {
         all.iter().for_each(|word| states.sample(&[("component", name), ("state", word)], (word == state).into()));
     }
     let mut transitions =
@@ -296,6 +335,7 @@ fn feeding(seen: &Moment<'_>, text: &mut Text) {
 #[cfg(feature = "replication")]
 mod replica {
     use super::{Kind, Machine, Text};
+    use crate::bootstrap::Transfer;
     use crate::replica::ReplicaStatus;
     use crate::{applier, receiver, supervisor, validator};
 
@@ -311,16 +351,27 @@ mod replica {
         ]
     }
 
-    pub(super) fn follows(status: &ReplicaStatus, text: &mut Text) {
+    /// The state of the replica, by its name.
+    pub(super) fn state(name: &str, text: &mut Text) {
         use supervisor::machine::State;
-        let mut states = text.family(
-            "aerodb_replica_state",
-            Kind::Gauge,
-            "1 for the state that the replica is in, 0 for the others.",
-        );
-        for state in State::ALL {
-            states.sample(&[("state", state.name())], (*state == status.replica.state).into());
-        }
+        let help = "1 for the state that the replica is in, 0 for the others.";
+        let mut states = text.family("aerodb_replica_state", Kind::Gauge, help);
+        State::ALL.iter().for_each(|state| states.sample(&[("state", state.name())], (state.name() == name).into()));
+    }
+
+    /// The snapshot that is being fetched.
+    pub(super) fn fetched(transfer: &Transfer, text: &mut Text) {
+        text.gauge("aerodb_bootstrap_received_bytes", "Bytes of the snapshot that came.", transfer.came);
+        text.gauge("aerodb_bootstrap_proven_bytes", "Bytes of it that are proven.", transfer.proven);
+        text.gauge("aerodb_bootstrap_total_bytes", "Bytes of it in all; 0 before that is known.", transfer.total);
+        let (attempts, lost) =
+            ("aerodb_bootstrap_connection_attempts_total", "aerodb_bootstrap_connections_lost_total");
+        text.counter(attempts, "Attempts to connect for a snapshot.", transfer.attempts);
+        text.counter(lost, "Connections for a snapshot that were lost, or not made.", transfer.lost);
+    }
+
+    pub(super) fn follows(status: &ReplicaStatus, text: &mut Text) {
+        state(status.replica.state.name(), text);
         text.counter(
             "aerodb_replica_transitions_total",
             "Transitions of the replica since it began.",

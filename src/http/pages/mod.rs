@@ -44,22 +44,22 @@ pub enum Node {
 /// What is shown of a process, from its first moment to its last, at one address.
 ///
 /// Whoever changes what is shown waits for an answer that is being made, and holds what was shown alone from then on.
-pub struct Front(Mutex<Stage>);
+pub struct Front<N = Node>(Mutex<Stage<N>>);
 
-enum Stage {
+enum Stage<N> {
     Waiting(Arc<Board>),
-    Serving(Node),
+    Serving(N),
 }
 
-impl Front {
+impl<N> Front<N> {
     /// What is shown while there is no database to serve.
     #[must_use]
-    pub fn new(board: Arc<Board>) -> Front {
+    pub fn new(board: Arc<Board>) -> Front<N> {
         Front(Mutex::new(Stage::Waiting(board)))
     }
 
     /// The node serves.
-    pub fn serve(&self, node: Node) {
+    pub fn serve(&self, node: N) {
         self.show(Stage::Serving(node));
     }
 
@@ -68,14 +68,14 @@ impl Front {
         self.show(Stage::Waiting(board));
     }
 
-    fn show(&self, stage: Stage) {
+    fn show(&self, stage: Stage<N>) {
         let before = std::mem::replace(&mut *sync::lock(&self.0), stage);
         // Outside the lock: it may be the last owner of a database.
         drop(before);
     }
 }
 
-impl Pages for Arc<Front> {
+impl<N: Pages> Pages for Arc<Front<N>> {
     fn answer(&self, request: &Request) -> Answer {
         match &*sync::lock(&self.0) {
             Stage::Waiting(board) => waiting::answer(board, request),
@@ -200,10 +200,15 @@ impl Gate {
 
 /// Whether a read would be answered now; with its rules, if they are to be told.
 fn readyz(database: &Database, verbose: bool) -> Response {
-    let Gate { rules, refusal } = Gate::of(database);
-    if !verbose {
-        return refusal.map_or_else(|| Response::text("ok\n"), |refusal| Response::unavailable(&refusal));
+    let gate = Gate::of(database);
+    if verbose {
+        return rules_in_text(&gate);
     }
+    gate.refusal.map_or_else(|| Response::text("ok\n"), |refusal| Response::unavailable(&refusal))
+}
+
+/// Every rule of the gate, a line each, and what follows.
+fn rules_in_text(Gate { rules, refusal }: &Gate) -> Response {
     let mut text = String::new();
     for (check, evaluation, evidence) in rules {
         let evidence: Vec<String> = evidence.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -200,7 +200,7 @@ pub(super) fn run_bytes(status: &Status) -> u64 {
     status.runs.iter().fold(0, |bytes, run| bytes.saturating_add(run.size))
 }
 
-fn component<S: Copy + Display>(seen: &Observation<S>) -> Object {
+pub(super) fn component<S: Copy + Display>(seen: &Observation<S>) -> Object {
     Object::new()
         .with("state", Json::text(seen.state))
         .with("previous", seen.previous.map(|previous| previous.to_string()))
@@ -210,7 +210,7 @@ fn component<S: Copy + Display>(seen: &Observation<S>) -> Object {
 }
 
 /// Whether reads are safe, and by which rules.
-fn reads(gate: &Gate) -> Object {
+pub(super) fn reads(gate: &Gate) -> Object {
     let rules = gate.rules.iter().map(|(check, evaluation, evidence)| {
         Object::new()
             .with("id", check.name())

@@ -72,7 +72,7 @@ pub(super) fn explain(session: &mut Session, words: Words<'_>, context: &mut Con
 }
 
 /// What is to be explained, and whether as JSON.
-fn topic(words: Words<'_>) -> std::result::Result<(Topic, bool), &'static str> {
+pub(in crate::server) fn topic(words: Words<'_>) -> std::result::Result<(Topic, bool), &'static str> {
     const UNKNOWN: &str = "ERR AERO.EXPLAIN explains REPLICATION, READ key, RECOVERY, CHECKPOINT or SEGMENT";
     let kind = Kind::ALL.iter().find(|kind| words.is(1, kind.name())).ok_or(UNKNOWN)?;
     let reads = *kind == Kind::Read;

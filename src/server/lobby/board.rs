@@ -7,8 +7,8 @@
 use crate::bootstrap::{Transfer, machine::State};
 use crate::commit_id::CommitId;
 use crate::error::Error;
-use crate::explain::{self, Explanation};
-use crate::gate::{self, Authority, Prefix, Wish};
+use crate::explain::{self, Explanation, Topic};
+use crate::gate::{self, Authority, Check, Evaluation, Prefix, Wish};
 use crate::identity::Identity;
 #[cfg(feature = "replication")]
 use crate::observed::Observation;
@@ -65,15 +65,20 @@ impl Phase {
         }
     }
 
-    /// How far it is.
+    /// How far it is, how it came there, and what blocks it (P5-I14).
     fn facts(&self) -> Vec<(&'static str, String)> {
         match self {
             Phase::Recovering(None) => vec![("recovery_step", "none".to_owned())],
-            Phase::Recovering(Some(seen)) => vec![
-                ("recovery_step", seen.recovery.state.to_string()),
-                ("recovery_replayed_position", seen.replayed.to_string()),
-                ("recovery_end_position", seen.end.to_string()),
-            ],
+            Phase::Recovering(Some(Progress { recovery, replayed, end })) => {
+                let mut facts = vec![("recovery_step", recovery.state.to_string())];
+                facts.extend(recovery.previous.map(|previous| ("recovery_previous", previous.to_string())));
+                facts.extend([
+                    ("recovery_cause", recovery.cause.to_owned()),
+                    ("recovery_replayed_position", replayed.to_string()),
+                    ("recovery_end_position", end.to_string()),
+                ]);
+                facts
+            }
             #[cfg(feature = "replication")]
             Phase::Bootstrapping(seen, transfer) => bootstrap_facts(seen, transfer),
         }
@@ -102,7 +107,9 @@ fn bootstrap_facts(seen: &Observation<State>, transfer: &Transfer) -> Vec<(&'sta
 }
 
 impl Board {
-    pub(super) fn new(address: SocketAddr, primary: Option<String>) -> Board {
+    /// A node that listens here, and opens its directory; whom it follows, if it is to be a replica.
+    #[must_use]
+    pub fn new(address: SocketAddr, primary: Option<String>) -> Board {
         Board { address, primary, identity: Mutex::new(None), phase: Mutex::new(Phase::Recovering(None)) }
     }
 
@@ -120,6 +127,24 @@ impl Board {
     #[cfg(feature = "replication")]
     pub fn bootstraps(&self, seen: Observation<State>, transfer: Transfer) {
         *sync::lock(&self.phase) = Phase::Bootstrapping(seen, transfer);
+    }
+
+    /// The snapshot that is being fetched, and how far that is.
+    #[cfg(feature = "replication")]
+    pub(crate) fn bootstrapping(&self) -> Option<(Observation<State>, Transfer)> {
+        match self.phase() {
+            Phase::Recovering(_) => None,
+            Phase::Bootstrapping(seen, transfer) => Some((seen, transfer)),
+        }
+    }
+
+    /// The recovery that goes on, and how far that is.
+    pub(crate) fn recovering(&self) -> Option<Progress> {
+        match self.phase() {
+            Phase::Recovering(seen) => seen,
+            #[cfg(feature = "replication")]
+            Phase::Bootstrapping(..) => None,
+        }
     }
 
     fn phase(&self) -> Phase {
@@ -155,10 +180,15 @@ impl Board {
         phase.facts().into_iter().fold(refused, |error, (name, value)| error.with(name, value))
     }
 
-    /// What the gate decides on while there is nothing to read.
+    /// What the gate decides on while there is nothing to read. Whose directory it is, is not known before its identity is read, whatever the node was
+    /// started as (R-AUTHORITY).
     fn gate_facts(&self, phase: &Phase) -> gate::Facts {
         gate::Facts {
-            authority: if self.primary.is_some() { Authority::Follower } else { Authority::Writer },
+            authority: match self.identity() {
+                None => Authority::Unknown,
+                Some(identity) if identity.role.writes() => Authority::Writer,
+                Some(_) => Authority::Follower,
+            },
             phase: phase.of_gate(),
             halted: false,
             prefix: Prefix::Proven(CommitId::NONE),
@@ -168,8 +198,14 @@ impl Board {
         }
     }
 
-    /// Explains why nothing is read yet, and how far the node is (F-O1).
-    pub(super) fn explanation(&self) -> Explanation {
+    /// Every rule of the gate, as far as it is known, and why it refuses.
+    pub(crate) fn gate(&self) -> (Vec<(Check, Evaluation, explain::Facts)>, Error) {
+        let facts = self.gate_facts(&self.phase());
+        (gate::evaluate_unopened(&facts, &Wish::newest()).collect(), self.refusal())
+    }
+
+    /// Explains a topic as far as it is known: why nothing is read yet, and how far the node is (F-O1).
+    pub(crate) fn explanation(&self, topic: &Topic) -> Explanation {
         let phase = self.phase();
         let mut observed = vec![("address", self.address.to_string()), ("state", phase.name().to_owned())];
         observed.extend(self.primary.clone().map(|primary| ("primary", primary)));
@@ -178,7 +214,7 @@ impl Board {
             [("role", role.to_string()), ("database", database.to_string()), ("node", node.to_string())]
         }));
         observed.extend(phase.facts());
-        explain::waiting(&self.gate_facts(&phase), observed, self.refusal())
+        explain::waiting(topic, &self.gate_facts(&phase), observed, self.refusal())
     }
 
     /// What Redis calls the role of the node to be.

@@ -9,6 +9,7 @@ use crate::reason::Reason;
 use crate::resp::request::Malformed;
 use crate::resp::{Decoder, Limits, Out, Request, Version};
 use crate::server::clients::{ClientId, Clients};
+use crate::server::commands::aero;
 use crate::server::commands::connection::Peer;
 use crate::server::commands::info::{self, Section};
 use crate::server::commands::table::{self, Run};
@@ -187,10 +188,14 @@ impl Guest {
             }
             Run::AfterOrders(_) if command.name == "info" => out.verbatim(&said(words, board, clients, options)),
             Run::AfterOrders(_) if command.name == "aero.explain" => {
-                let explanation = board.explanation();
-                let json = words.len() > 2 && words.is(words.len().saturating_sub(1), "JSON");
-                let text = if json { explanation.json().to_string() } else { explanation.to_string() };
-                out.bulk(text.as_bytes());
+                let explained = aero::topic(words).map(|(topic, json)| {
+                    let explanation = board.explanation(&topic);
+                    if json { explanation.json().to_string() } else { explanation.to_string() }
+                });
+                match explained {
+                    Ok(text) => out.bulk(text.as_bytes()),
+                    Err(text) => out.error(text),
+                }
             }
             Run::Reset => {
                 self.version = Version::Two;
