@@ -29,7 +29,7 @@ pub(super) fn answer(board: &Board, request: &Request) -> Answer {
             let explanation = board.explanation(&topic);
             match form {
                 Form::Text => Response::text(&explanation.to_string()),
-                Form::Json => Response::seen(unseen(), explanation.json(), explanation.missing),
+                Form::Json => Response::seen(unseen(), explanation.json(), explanation.missing()),
             }
         }
     })
