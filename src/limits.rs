@@ -119,13 +119,13 @@ pub const LOG_RECORDS_MAX: usize = 1000;
 /// Most bytes of log that one AERO.LOG reads.
 pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
 /// Most bytes of log that are read to tell whether a history has a point.
-pub const LINE_READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const LINE_READ_BYTES_MAX: usize = TURN_BYTES;
 /// Bytes of applied log between two points that are remembered for that.
-pub const LANDMARK_BYTES: u64 = 1024 * 1024;
+pub const LANDMARK_BYTES: u64 = 512 * 1024;
 /// Most points that are remembered.
-pub const LANDMARKS_MAX: usize = 16 * 1024;
+pub const LANDMARKS_MAX: usize = 64 * 1024;
 /// Most bytes of values that are read to explain a read.
-pub const EXPLAIN_READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const EXPLAIN_READ_BYTES_MAX: usize = TURN_BYTES;
 /// Bytes that AERO.RECORD shows of a record, header included.
 pub const RECORD_SHOWN_BYTES: usize = 64 * 1024;
 

@@ -12,11 +12,12 @@ mod world;
 use aerodb::committer::Retention;
 use aerodb::explain::{self, Topic};
 use aerodb::frame::Frame;
-use aerodb::limits::LINE_READ_BYTES_MAX;
+use aerodb::limits::{LINE_READ_BYTES_MAX, TURN_BYTES};
 use aerodb::replica::Replica;
 use aerodb::resp::Value;
 use aerodb::server::{self, Server};
 use aerodb::supervisor::machine::State;
+use aerodb::wal::LogHeaders;
 use aerodb::{
     Batch, CommitId, Database, History, Init, LogPoint, Options, Position, Range, Reason, Result, View, Wish,
 };
@@ -267,6 +268,9 @@ fn a_halted_replica_answers_nothing() {
     assert_eq!(replica.database().get(b"k").unwrap_err().reason(), Reason::ReplicaHalted);
 }
 
+/// RESP-TURN: what is read to look a point up is no more than a turn may read.
+const _: () = assert!(LINE_READ_BYTES_MAX <= TURN_BYTES);
+
 /// READ-HISTORY: the points of a log that has longer segments than are read to look one up are found all the same, from what was applied since the start.
 #[test]
 fn points_are_found_in_long_segments() {
@@ -277,7 +281,8 @@ fn points_are_found_in_long_segments() {
     let value = "v".repeat(1000);
     let mut points = Vec::new();
     for chunk in 0..24 {
-        for number in 0..500 {
+        // The first are so many that groups of them are longer than what is read.
+        for number in 0..if chunk == 0 { 8000 } else { 500 } {
             let mut batch = Batch::new();
             batch.put(format!("k{chunk}-{number}").as_bytes(), value.as_bytes()).unwrap();
             db.submit(batch, |outcome| assert!(outcome.is_ok())).unwrap();
@@ -286,6 +291,13 @@ fn points_are_found_in_long_segments() {
         points.push(db.extent().durable);
     }
     assert!(points.last().unwrap().position.0 > 2 * LINE_READ_BYTES_MAX as u64);
+    // Those within a group, which may be longer than what is read, as those behind one.
+    let mut headers = LogHeaders::open(db.log(), Position::GENESIS, db.extent().durable).unwrap().unwrap();
+    while let Some((_, point)) = headers.next_header().unwrap() {
+        if point.commit.0 % 97 == 0 {
+            points.push(point);
+        }
+    }
     for point in &points {
         assert!(db.read(&Wish::newest().on(*point)).is_ok(), "{point}");
         let other = LogPoint { history: History(point.history.0 ^ 1), ..*point };

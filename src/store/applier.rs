@@ -12,6 +12,7 @@ use super::Store;
 use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
 use crate::identity::Role;
+use crate::limits::LANDMARK_BYTES;
 use crate::position::{LogPoint, Position};
 use crate::reason::Reason;
 use crate::record::{Content, Record};
@@ -25,6 +26,8 @@ pub struct Applier {
     first: CommitId,
     point: LogPoint,
     floor: CommitId,
+    /// The last point that was left as a landmark.
+    landmark: Position,
 }
 
 impl Applier {
@@ -38,6 +41,7 @@ impl Applier {
             first: state.checkpoint.commit.next(),
             point: state.checkpoint,
             floor: state.floor,
+            landmark: state.checkpoint.position,
         }
     }
 
@@ -119,6 +123,11 @@ impl Applier {
             Content::Seal => {}
         }
         self.point = record.after;
+        // Also within a group, which may be longer than what is read for a point (READ-HISTORY).
+        if self.point.position.since(self.landmark) >= LANDMARK_BYTES {
+            self.store.landmarks.pass(self.point);
+            self.landmark = self.point.position;
+        }
         let seals = cut || self.crosses(record.before.position, record.after.position);
         if seals {
             self.seal();
