@@ -118,8 +118,9 @@ impl Command {
     /// Whether it takes so many words.
     #[must_use]
     pub fn takes(&self, words: usize) -> bool {
-        let name_words = 1_usize.saturating_add(self.name.matches('|').count());
-        if words.saturating_sub(name_words) > self.names_max {
+        // Asked of every request, so the words of the name are counted only where there is a bound.
+        let names = || words.saturating_sub(1).saturating_sub(self.name.matches('|').count());
+        if self.names_max < usize::MAX && names() > self.names_max {
             return false;
         }
         let words = i64::try_from(words).unwrap_or(i64::MAX);
