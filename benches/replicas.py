@@ -306,66 +306,78 @@ def copy(directory, megabytes):
     return seconds
 
 
-def measure(server, rows, value_bytes, seconds):
+def reads(server, port, seconds, figures):
+    for pipeline in (1, 16):
+        requests = int(server.load(port, "get", pipeline, 5_000 * pipeline) * seconds)
+        of_replica, of_primary = (server.load(asked, "get", pipeline, requests) for asked in (port, server.port))
+        figures[f"reads/s, {CLIENTS} × {pipeline}"] = of_replica
+        figures[f"… ÷ its primary's, {CLIENTS} × {pipeline}"] = of_replica / of_primary
+
+
+def catch_up(server, replica, port, rows, value_bytes, figures):
+    filled = rows
+
+    def behind():
+        nonlocal filled
+        replica.pause()
+        server.fill(rows, value_bytes, filled)
+        filled += rows
+        replica.go_on()
+        return time.monotonic()
+
+    watch = behind()
+    server.reached(port)
+    caught = figures["catch-up, s"] = time.monotonic() - watch
+    figures["catch-up, MB/s of values"] = rows * value_bytes / caught / 1e6
+    figures["catch-up, k commits/s"] = rows / caught / 1e3
+
+    watch = behind()
+    rates = loaded_until_reached(server, port, lambda: server.load(port, "get", 16, 20_000))
+    figures[f"reads/s while it catches up, {CLIENTS} × 16"] = statistics.median(rates)
+    figures["catch-up beside those, s"] = time.monotonic() - watch
+
+    behind()
+    time.sleep(caught / 3)
+    watch = time.monotonic()
+    replica.start_again_after_a_kill()
+    server.reached(port)
+    figures["kill -9 in its middle: from the next start to its end, s"] = time.monotonic() - watch
+
+
+def loaded_until_reached(server, port, load):
+    """The rates of one load after the other, until a replica has all."""
+    over = threading.Thread(target=server.reached, args=(port,), daemon=True)
+    over.start()
+    rates = []
+    while over.is_alive():
+        rates.append(load())
+    return rates
+
+
+def measure(server, rows, value_bytes, seconds, parts):
     """Figures by their names, of one life of a server with its replica."""
-    figures, filled = {}, rows
+    figures = {}
     server.give_keys_to_read()
     watch = time.monotonic()
     replica, port = server.begin()
     try:
         server.reached(port)
         figures["bootstrap, s"] = time.monotonic() - watch
-
-        for pipeline in (1, 16):
-            requests = int(server.load(port, "get", pipeline, 5_000 * pipeline) * seconds)
-            of_replica, of_primary = (server.load(asked, "get", pipeline, requests) for asked in (port, server.port))
-            figures[f"reads/s, {CLIENTS} × {pipeline}"] = of_replica
-            figures[f"… ÷ its primary's, {CLIENTS} × {pipeline}"] = of_replica / of_primary
-
-        def behind():
-            nonlocal filled
-            replica.pause()
-            server.fill(rows, value_bytes, filled)
-            filled += rows
-            replica.go_on()
-            return time.monotonic()
-
-        watch = behind()
-        server.reached(port)
-        caught = figures["catch-up, s"] = time.monotonic() - watch
-        figures["catch-up, MB/s of values"] = rows * value_bytes / caught / 1e6
-        figures["catch-up, k commits/s"] = rows / caught / 1e3
-
-        watch = behind()
-        over = threading.Thread(target=server.reached, args=(port,))
-        over.start()
-        rates = []
-        while over.is_alive():
-            rates.append(server.load(port, "get", 16, 20_000))
-        figures[f"reads/s while it catches up, {CLIENTS} × 16"] = statistics.median(rates)
-        figures["catch-up beside those, s"] = time.monotonic() - watch
-
-        behind()
-        time.sleep(caught / 3)
-        watch = time.monotonic()
-        replica.start_again_after_a_kill()
-        server.reached(port)
-        figures["kill -9 in its middle: from the next start to its end, s"] = time.monotonic() - watch
+        if "reads" in parts:
+            reads(server, port, seconds, figures)
+        if "catch-up" in parts:
+            catch_up(server, replica, port, rows, value_bytes, figures)
     finally:
         replica.stop()
-
-    requests = int(server.load(server.port, "set", 1, 5_000) * seconds)
-    alone = server.load(server.port, "set", 1, requests)
-    another, port = server.begin()
-    try:
-        over = threading.Thread(target=server.reached, args=(port,))
-        over.start()
-        rates = []
-        while over.is_alive():
-            rates.append(server.load(server.port, "set", 1, 5_000))
-        figures["writes/s beside a bootstrap ÷ alone"] = statistics.median(rates) / alone
-    finally:
-        another.stop()
+    if "cost" in parts:
+        requests = int(server.load(server.port, "set", 1, 5_000) * seconds)
+        alone = server.load(server.port, "set", 1, requests)
+        another, port = server.begin()
+        try:
+            rates = loaded_until_reached(server, port, lambda: server.load(server.port, "set", 1, 5_000))
+            figures["writes/s beside a bootstrap ÷ alone"] = statistics.median(rates) / alone
+        finally:
+            another.stop()
     return figures
 
 
@@ -375,6 +387,7 @@ def main():
     arguments.add_argument("--megabytes", type=int, default=300, help="values that a replica begins with, and catches up with")
     arguments.add_argument("--value-bytes", type=int, default=1024)
     arguments.add_argument("--seconds-of-work", type=float, default=1, help="about how long reads and writes are measured")
+    arguments.add_argument("--parts", help="what is measured beside a bootstrap, with commas", default="reads,catch-up,cost")
     arguments.add_argument("--only", help="servers, by their names, with commas")
     arguments.add_argument("--dir", help="where the servers keep their files", default=ROOT / "target")
     arguments = arguments.parse_args()
@@ -390,7 +403,7 @@ def main():
                 server = kinds[name](directory)
                 try:
                     server.fill(rows, arguments.value_bytes, 0)
-                    found[name].append(measure(server, rows, arguments.value_bytes, arguments.seconds_of_work))
+                    found[name].append(measure(server, rows, arguments.value_bytes, arguments.seconds_of_work, arguments.parts.split(",")))
                 finally:
                     server.stop()
         with tempfile.TemporaryDirectory(dir=arguments.dir) as directory:
