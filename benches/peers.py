@@ -4,9 +4,9 @@
     cargo build --release && benches/peers.py [--rounds 3] [--seconds-of-work 2] [--only aerodb,redis-always]
 
 Each server has a directory of its own on one file system (--dir). The servers are measured in turns, round by round, each for about
-the same time, with a number of requests that follows from a first short measurement: those of RESP by `aerodb bench server`, PostgreSQL, where it is installed, by pgbench (a client of its own, so compare it with
-care): a row a key, written by INSERT … ON CONFLICT and read by its primary key, prepared. Prints medians, least and greatest, and the
-ratio of ours to each. Needs redis-server; nothing is left behind.
+the same time, with a number of requests that follows from a first short measurement: those of RESP by `aerodb bench server`, PostgreSQL, where
+it is installed, by pgbench (a client of its own, so compare it with care): a row a key, written by INSERT … ON CONFLICT and read by its
+primary key, prepared. Prints medians, least and greatest, and the ratio of ours to each. Needs redis-server; nothing is left behind.
 """
 
 import argparse

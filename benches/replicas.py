@@ -123,7 +123,7 @@ class Resp:
         return next(figure["median"] for figure in json.loads(out)["figures"] if figure["name"] == "answered")
 
     def give_keys_to_read(self):
-        self.load(self.port, "set", 1, 1, ["--fill"])
+        self.load(self.port, "set", 16, 16 * CLIENTS, ["--fill"])
 
     def reached(self, port):
         return until(lambda: self.has_all(port))
