@@ -220,7 +220,7 @@ pub fn snapshot_over<L: Link>(
     let mut kept = StateStore::open(disk.as_ref(), dir, identity.database_id, identity.node_id)?;
     let settled = install::settle(disk.as_ref(), dir, &mut kept)?;
     for name in &settled.discarded {
-        log::warn!(file = name; "an earlier attempt left this aside; removed");
+        log::warn!(file:% = name; "an earlier attempt left this aside; removed");
     }
     let began = Observed::new("bootstrap", State::Idle);
     watch(&Progress { seen: began.load(), transfer: Transfer::default(), settled: &settled });

@@ -168,6 +168,12 @@ reasons! {
     ProcessFileLimit 27 "process.file_limit" Operator
         "The process may not open as many files as this configuration needs."
         "Raise the limit of open files (LimitNOFILE=, ulimit -n), or lower max-clients."
+    ClientTooMany 28 "client.too_many" Later
+        "As many clients are connected as may be."
+        "Close connections that nobody uses, or raise max-clients."
+    ClientMalformed 29 "client.malformed" Change
+        "What a client sent is no request; its connection was closed."
+        "Check which program connects to this address: it takes RESP, and --http is for browsers."
     DiskReadFailed 30 "disk.read_failed" Operator
         "The operating system could not read a file."
         "Check the path, the permissions and the device; nothing was changed."

@@ -14,8 +14,9 @@ use binary::Place;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use world::Dice;
 
@@ -335,22 +336,253 @@ fn story(seed: u64, redis: &mut [Client], own: &mut [Client]) {
     }
 }
 
+/// Both servers, for as long as a test runs.
+struct Sides {
+    redis: PathBuf,
+    own: String,
+    _programs: [Program; 2],
+    _place: Place,
+}
+
+impl Sides {
+    fn start() -> Sides {
+        let place = Place::new();
+        let redis = place.path("redis.sock");
+        let mut command = Command::new("redis-server");
+        command.args([
+            "--port",
+            "0",
+            "--databases",
+            "1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+        ]);
+        command.arg("--unixsocket").arg(&redis).arg("--dir").arg(place.path(""));
+        let (theirs, _) = Program::start(command, "ready to accept connections");
+        let serve = place.command(&["serve", "--data", "d", "--listen", "127.0.0.1:0"]);
+        let (ours, line) = Program::start(serve, "listening on ");
+        let own = line.split(' ').nth(2).unwrap().to_owned();
+        Sides { redis, own, _programs: [theirs, ours], _place: place }
+    }
+
+    fn redis(&self) -> UnixStream {
+        UnixStream::connect(&self.redis).unwrap()
+    }
+
+    fn own(&self) -> TcpStream {
+        TcpStream::connect(&self.own).unwrap()
+    }
+
+    /// What both say to these bytes, sent by a client that then says that it sends no more, until they end the connection.
+    fn tell(&self, bytes: &[u8]) -> [String; 2] {
+        fn answer(mut stream: impl Stream, end: impl FnOnce(&mut dyn Write), bytes: &[u8]) -> String {
+            let mut told = Vec::new();
+            // A server that was told enough may have gone already, with something that it did not read.
+            let _ = stream.write_all(bytes);
+            end(&mut stream);
+            let _ = stream.read_to_end(&mut told);
+            told.escape_ascii().to_string()
+        }
+        let (redis, own) = (self.redis(), self.own());
+        let ends = (redis.try_clone().unwrap(), own.try_clone().unwrap());
+        [
+            answer(redis, |_| drop(ends.0.shutdown(Shutdown::Write)), bytes),
+            answer(own, |_| drop(ends.1.shutdown(Shutdown::Write)), bytes),
+        ]
+    }
+
+    /// Where they do not say the same.
+    fn compare(&self, bytes: &[u8], differ: &mut Vec<String>) {
+        let [redis, own] = self.tell(bytes);
+        if redis != own {
+            let shown = bytes[..bytes.len().min(200)].escape_ascii();
+            differ.push(format!("{shown}\n redis {redis}\naerodb {own}"));
+        }
+    }
+}
+
 #[test]
 fn the_same_requests_have_the_same_replies_as_redis_resp_command() {
-    let place = Place::new();
-    let socket = place.path("redis.sock");
-    let mut command = Command::new("redis-server");
-    command.args(["--port", "0", "--databases", "1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
-    command.arg("--unixsocket").arg(&socket).arg("--dir").arg(place.path(""));
-    let (_redis, _) = Program::start(command, "ready to accept connections");
-    let (_own, line) =
-        Program::start(place.command(&["serve", "--data", "d", "--listen", "127.0.0.1:0"]), "listening on ");
-    let address = line.split(' ').nth(2).unwrap().to_owned();
-
-    let mut redis: Vec<Client> = (0..CLIENTS).map(|_| Client::new(UnixStream::connect(&socket).unwrap())).collect();
-    let mut own: Vec<Client> = (0..CLIENTS).map(|_| Client::new(TcpStream::connect(&address).unwrap())).collect();
+    let sides = Sides::start();
+    let mut redis: Vec<Client> = (0..CLIENTS).map(|_| Client::new(sides.redis())).collect();
+    let mut own: Vec<Client> = (0..CLIENTS).map(|_| Client::new(sides.own())).collect();
     let fresh = RandomState::new().build_hasher().finish();
     for seed in (1..=FIXED_SEEDS).chain((0..FIXED_SEEDS).map(|seed| fresh.wrapping_add(seed))) {
         story(seed, &mut redis, &mut own);
     }
+    long_transactions(&mut redis[0], &mut own[0]);
 }
+
+/// Transactions that take many turns here: only words, large words, reads, watched ones, and with a write among them.
+fn long_transactions(redis: &mut Client, own: &mut Client) {
+    let of = |words: &str| -> Request { words.split(' ').map(|word| word.as_bytes().to_vec()).collect() };
+    let large = format!("ECHO {}", "x".repeat(100_000));
+    for begin in ["RESET", "HELLO 3"] {
+        for side in [&mut *redis, own] {
+            side.ask(&[of(begin), of("MSET a 1 b 2")]);
+        }
+        for (watch, write) in [(false, false), (true, false), (false, true), (true, true)] {
+            for (commands, times) in
+                [("PING", 1024), ("PING UNWATCH GET_a MGET_a_b_c", 1500), (large.as_str(), 30), ("GET_a_b NOPE", 2)]
+            {
+                let queued = commands
+                    .split(if commands == large { '\n' } else { ' ' })
+                    .map(|words| of(&words.replace('_', " ")));
+                let mut requests: Vec<Request> =
+                    watch.then(|| of("WATCH a")).into_iter().chain([of("MULTI")]).collect();
+                (0..times).for_each(|_| requests.extend(queued.clone()));
+                requests.extend(write.then(|| of("SET a 1")).into_iter().chain([of("EXEC"), of("PING")]));
+                let (theirs, ours) = (redis.ask(&requests), own.ask(&requests));
+                let differ = theirs.iter().zip(&ours).position(|(theirs, ours)| theirs.0 != ours.0);
+                assert_eq!(differ.map(|at| shown(&requests[at])), None, "{times} times {}", &commands[..4]);
+            }
+        }
+    }
+}
+
+/// RESP-REQUEST, RESP-INLINE, RESP-MALFORMED: bytes of any kind, each on a connection of its own and until its end. What docs/resp.md
+/// names as unlike Redis, and the limits, are not asked.
+#[test]
+fn the_same_bytes_have_the_same_replies_as_redis_resp_inline() {
+    let (sides, mut differ) = (Sides::start(), Vec::new());
+    for line in LINES {
+        for end in ["\r\n", "\n", "\r\r\n", ""] {
+            sides.compare(format!("{line}{end}PING{end}").as_bytes(), &mut differ);
+            sides.compare(format!("MULTI\r\nPING\r\n{line}{end}EXEC\r\n").as_bytes(), &mut differ);
+        }
+    }
+    for line in ["POST / HTTP/1.1", "POST", "post x", "Host: localhost", "host:", "CLIENT GETNAME", "*1\r\n$4\r\nPOST"]
+    {
+        sides.compare(format!("{line}\r\nPING\r\n").as_bytes(), &mut differ);
+    }
+    for one in PARTS {
+        for other in PARTS {
+            sides.compare(&[*one, other, b"PING\r\n"].concat(), &mut differ);
+        }
+        for tail in TAILS {
+            sides.compare(&[*one, tail].concat(), &mut differ);
+        }
+    }
+    for first in [&b"*"[..], b"*1\r\n$", b"PING ", b"ECHO \""] {
+        sides.compare(&[first, &[b'1'; 70_000]].concat(), &mut differ);
+    }
+    let fresh = RandomState::new().build_hasher().finish();
+    for seed in [1, 2, fresh] {
+        println!("seed {seed}");
+        let mut dice = Dice(seed);
+        for _ in 0..1000 {
+            // A byte that is no text is shown as such in an error of ours.
+            let (name, words) = if dice.below(8) == 0 { (&b"NOPE "[..], 11) } else { (&b"ECHO "[..], 14) };
+            let text: Vec<u8> = (0..dice.below(12)).flat_map(|_| WORDS[dice.below(words) as usize].to_vec()).collect();
+            sides.compare(&[name, &text, b"\r\nPING\r\n"].concat(), &mut differ);
+        }
+    }
+    assert!(differ.is_empty(), "{} differ:\n{}", differ.len(), differ.join("\n"));
+}
+
+/// Inline requests, right and wrong ones.
+const LINES: &[&str] = &[
+    "PING",
+    "  PING  ",
+    "\tPING\t x",
+    "ping x",
+    "PING x y",
+    "ECHO",
+    "NOPE",
+    "NOPE a \"b c\" d",
+    "NOPE é \\xff",
+    "\"\"",
+    "'' a",
+    "SET k v",
+    "SET k",
+    "GET k",
+    "GET / HTTP/1.1",
+    "EXISTS k k",
+    "MULTI x",
+    "EXEC",
+    "CLIENT",
+    "CLIENT NOPE",
+    "QUIT",
+    "QUIT x",
+    "quit",
+    "RESET",
+    "SELECT 0",
+    "SELECT 1",
+    "AUTH x",
+    "DEL k",
+    "COMMAND NOPE x",
+    "$4",
+    ":1",
+    "+OK",
+    "-1",
+    "%",
+    "~",
+    "ECHO *1",
+    "ECHO $4",
+];
+
+/// Requests, and what is none, that end where they end.
+const PARTS: &[&[u8]] = &[
+    b"*0\r\n",
+    b"*-1\r\n",
+    b"*-9223372036854775808\r\n",
+    b"*-9223372036854775809\r\n",
+    b"*\r\n",
+    b"*x\r\n",
+    b"* 1\r\n",
+    b"*1 \r\n",
+    b"*+1\r\n",
+    b"*01\r\n",
+    b"*-0\r\n",
+    b"*--1\r\n",
+    b"*1.0\r\n",
+    b"*2147483648\r\n",
+    b"*9223372036854775808\r\n",
+    b"*99999999999999999999\r\n",
+    b"\r\n",
+    b"\n",
+    b"*1\r\n$4\r\nPING\r\n",
+    b"*1\r\n$4\r\nQUIT\r\n",
+    b"*1\r\n$0\r\n\r\n",
+    b"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n",
+    b"*2\r\n$4\r\nECHO\r\n$2\r\n\r\n\r\n",
+    b"*1\r\n:4\r\nPING\r\n",
+    b"*1\r\nPING\r\n",
+    b"*1\r\n*1\r\n$4\r\nPING\r\n",
+    b"*1\r\n4\r\n",
+    b"*1\r\n \r\n",
+    b"*1\r\n$\r\n",
+    b"*1\r\n$x\r\n",
+    b"*1\r\n$-1\r\n",
+    b"*1\r\n$+4\r\nPING\r\n",
+    b"*1\r\n$04\r\nPING\r\n",
+    b"*1\r\n$ 4\r\nPING\r\n",
+    b"*1\r\n$4 \r\nPING\r\n",
+    b"*1\r\n$536870913\r\n",
+    b"*1\r\n$99999999999999999999\r\n",
+    b"MULTI\r\n*1\r\n$4\r\nPING\r\nEXEC\r\n",
+];
+
+/// Requests that are cut off.
+const TAILS: &[&[u8]] = &[
+    b"*",
+    b"*1",
+    b"*1\r",
+    b"*1\r\n",
+    b"*2\r\n$4\r\nPING\r\n",
+    b"*2\r\n$4\r\nECHO\r\n$9\r\nab",
+    b"*2\r\n$4\r\nECHO",
+    b"*2\r\n$4\r",
+    b"PING",
+    b"\"",
+    b"ECHO 'a",
+    b"",
+];
+
+/// What the words of inline requests are made of; the last three are no text.
+const WORDS: [&[u8]; 14] =
+    [b"\"", b"\"", b"'", b"'", b"\\", b"\\x4", b"\\x41", b"\\n", b" ", b"a", b"1", b"\t", b"\\xfF", b"\xff"];

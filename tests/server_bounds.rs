@@ -221,3 +221,57 @@ fn large_values_pass_in_pieces() {
         }
     });
 }
+
+/// RESP-MALFORMED, RESP-TURN: every prefix and every flipped bit of a stream of requests, each on a connection of its own. What is
+/// answered is RESP, every connection comes to its end, and another client is served as before.
+#[test]
+fn flipped_and_cut_requests_end_their_own_connection_and_disturb_nobody() {
+    let served = Served::new(database());
+    let mut other = served.client();
+    assert_eq!(other.ask("SET other v"), ok());
+    let requests = [
+        "PING",
+        "SET k v",
+        "MSET k v l w",
+        "MGET k l",
+        "GETDEL k",
+        "MULTI",
+        "GET l",
+        "SET k 1 XX GET",
+        "EXEC",
+        "WATCH k",
+        "UNWATCH",
+        "SCAN 0 COUNT 2",
+        "AERO.RANGE a z LIMIT 2",
+        "AERO.AT 1 GET k",
+        "AERO.WAITFOR 1",
+        "HELLO 3",
+        "CLIENT SETNAME n",
+        "CONFIG GET *",
+        "INFO stats",
+        "COMMAND COUNT",
+    ];
+    let arrays = requests.iter().flat_map(|words| request(&words.split(' ').collect::<Vec<_>>()));
+    let lines = requests.iter().flat_map(|words| format!("{words}\r\n").into_bytes());
+    let stream: Vec<u8> = arrays.chain(lines).collect();
+    let ends = |bytes: &[u8]| {
+        let mut client = served.client();
+        client.send(bytes);
+        client.end();
+        while client.next().is_some() {}
+    };
+    for cut in 0..=stream.len() {
+        ends(&stream[..cut]);
+    }
+    for bit in 0..stream.len() * 8 {
+        let mut flipped = stream.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        ends(&flipped);
+        if bit % 100 == 0 {
+            assert_eq!(other.ask("GET other"), bulk("v"), "bit {bit}");
+        }
+    }
+    other.wait_for("connected_clients", 1);
+    assert!(other.info("protocol_errors") > 100);
+    drop(served.stop().close());
+}

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "server")]
 
+#[cfg(feature = "cli")]
+mod binary;
 mod served;
 mod world;
 
@@ -32,7 +34,7 @@ fn gated_server() -> (Served, GateKeeper) {
 /// F-D2, D-FSYNC, RESP-END: the group that failed is unknown, what comes later is refused, and what is there is read.
 #[test]
 fn when_the_disk_fails_writes_are_refused_and_reads_go_on() {
-    for fault in [Fault::Eio, Fault::NoSpace] {
+    for (fault, reason) in [(Fault::Eio, Reason::DiskWriteFailed), (Fault::NoSpace, Reason::DiskFull)] {
         let (disk, db) = database();
         let served = Served::new(db);
         let (mut client, mut waiting) = (served.client(), served.client());
@@ -53,6 +55,19 @@ fn when_the_disk_fails_writes_are_refused_and_reads_go_on() {
         let Value::Error(text) = waiting.reply() else { panic!("the commit was never made") };
         assert!(text.starts_with(b"MISCONF commit.stopped "), "{text:?}");
         assert_eq!(waiting.ask("PING"), pong());
+
+        let Value::Bulk(info) = waiting.ask("INFO everything") else { panic!("INFO is text") };
+        let info = String::from_utf8(info).unwrap();
+        let line = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        assert_eq!((line("aof_last_write_status:"), line("committer:")), ("err", "stopped"), "{fault:?}");
+        let named = line("write_fault:");
+        assert!(named.starts_with(&format!("{reason}: ")), "{fault:?}: {named}");
+        #[cfg(feature = "cli")]
+        {
+            let status = binary::Place::new().ok(&["status", "--addr", &served.address.to_string()]);
+            let told = status.lines().find_map(|line| line.strip_prefix("write fault")).unwrap_or_default();
+            assert!(told.contains(named), "{fault:?}: {told}");
+        }
         drop(served.stop().close());
     }
 }

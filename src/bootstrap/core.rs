@@ -193,7 +193,7 @@ impl Bootstrap {
         self.incoming = Incoming::default();
         self.step(Event::Connected, self.last_loss.clone());
         for name in install::prepare(self.parts.disk.as_ref(), &self.parts.dir)? {
-            log::warn!(file = name; "an earlier attempt left this aside; removed");
+            log::warn!(file:% = name; "an earlier attempt left this aside; removed");
         }
         let Identity { database_id, node_id, epoch, parameters, .. } = self.parts.identity;
         let (versions, shape) = ((frame::VERSION, frame::VERSION), Shape::from(parameters));

@@ -81,6 +81,8 @@ pub(super) struct EventLoop {
     accepting: bool,
     /// The operating system refused a connection; it was said.
     refused: bool,
+    /// There were more clients than there may be; it was said.
+    full: bool,
     buffer: Vec<u8>,
 }
 
@@ -111,6 +113,7 @@ impl EventLoop {
             orphaned_bytes: 0,
             accepting: false,
             refused: false,
+            full: false,
             buffer: vec![0; READ_BYTES],
         };
         // Before anybody can be served: who looks finds a node that serves nobody, and no node that is not there.
@@ -256,6 +259,10 @@ impl EventLoop {
         let Service { clients, counters, options, .. } = &mut self.service;
         if clients.len() >= options.max_clients as usize {
             counters.connections_refused += 1;
+            if !std::mem::replace(&mut self.full, true) {
+                let code = Reason::ClientTooMany;
+                log::warn!(code = code.name(), open = clients.len(); "connections are refused until others have gone");
+            }
             // Whoever does not take it at once is not told.
             let _ = stream.write(MAX_CLIENTS);
             return;
@@ -267,7 +274,7 @@ impl EventLoop {
             self.free.push(place);
             return self.refuse_connections(&error);
         }
-        self.refused = false;
+        (self.refused, self.full) = (false, false);
         counters.connections_accepted += 1;
         let client = clients.enter(address.to_string(), local);
         let connection = Connection::new(client, stream, Session::new(client));
@@ -311,6 +318,10 @@ impl EventLoop {
             Ok(executed) => {
                 counters.requests += executed.requests as u64;
                 counters.bytes_in += executed.read as u64;
+                if executed.malformed && counters.connections_closed_for_protocol == 0 {
+                    let code = Reason::ClientMalformed;
+                    log::warn!(code = code.name(), client:% = owner.client; "closed: what it sent is no request; from here on INFO counts them");
+                }
                 counters.connections_closed_for_protocol += u64::from(executed.malformed);
             }
             Err(_) => return self.close(place, Closed::Ended),

@@ -86,7 +86,8 @@ impl<'a> Words<'a> {
     pub fn are_of_a_browser(self, client: ClientId) -> bool {
         let speaks_http = ["POST", "Host:"].iter().any(|word| self.is(0, word));
         if speaks_http {
-            log::warn!(client:%; "closed: it speaks HTTP, which a page in a browser may have made it do");
+            let code = Reason::ClientMalformed;
+            log::warn!(code = code.name(), client:%; "closed: it speaks HTTP, which a page in a browser may have made it do");
         }
         speaks_http
     }
