@@ -16,6 +16,7 @@ use crate::committer::{
     worker as committer_worker,
 };
 use crate::disk::LockGuard;
+use crate::disk::aside::AsideDisk;
 use crate::error::{Error, Result};
 use crate::gate::{Facts, Line, Wish};
 use crate::identity::Identity;
@@ -114,6 +115,22 @@ impl Database {
         let (call, calls) = queue::bounded(1);
         let recovered = recovery::open(&options, Some(call))?;
         Database::start(recovered, options.retention, calls, sync::spawn)
+    }
+
+    /// Opens a directory for a look, as a directory is opened, and changes nothing in it: what a crash left unfinished is finished in memory, and
+    /// nothing works on it from then on (EXPL-TABLE). No process may have it open.
+    ///
+    /// # Errors
+    /// As [`Database::open`]; `disk.full` where what opening would write is more than is kept in memory.
+    pub fn look_into(options: &Options) -> Result<Database> {
+        let disk = Arc::new(AsideDisk::of(Arc::clone(&options.disk), limits::LOOK_BYTES_MAX));
+        let (call, calls) = queue::bounded(1);
+        let Recovered { log, base, .. } = recovery::open(&Options { disk, ..options.clone() }, Some(call))?;
+        let nothing = |name: &str, body: Body| {
+            drop(body);
+            sync::spawn(name, || Ok(()))
+        };
+        Database::maintained(base, &log, calls, &nothing)
     }
 
     /// Starts the threads. Where one is refused, dropping the database ends the other before it lets go of the lock.

@@ -126,6 +126,8 @@ pub const LANDMARK_BYTES: u64 = 512 * 1024;
 pub const LANDMARKS_MAX: usize = 64 * 1024;
 /// Most bytes of values that are read to explain a read.
 pub const EXPLAIN_READ_BYTES_MAX: usize = TURN_BYTES;
+/// Most bytes that opening a directory for a look keeps in memory of what it would have written.
+pub const LOOK_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Bytes that AERO.RECORD shows of a record, header included.
 pub const RECORD_SHOWN_BYTES: usize = 64 * 1024;
 

@@ -211,7 +211,20 @@ fn a_running_node_and_its_directory_explain_a_read_alike() {
     assert!(text.starts_with("replication: ") && text.contains("Reads are answered at commit 2."), "{text}");
     place.run(&["explain", "--addr", &p, "read"]).is(Reason::CliUsage);
     place.run(&["explain", "p"]).is(Reason::DirLocked);
+    // READ-HISTORY: the point where both logs end, and one of another history.
+    let told: Json = serde_json::from_str(&place.ok(&["explain", "--addr", &p, "replication", "--json"])).unwrap();
+    let words: Vec<&str> = told["observed"]["durable"].as_str().unwrap().split(' ').collect();
+    let &["position", position, "history", history, "commit", commit] = words.as_slice() else { panic!("{told}") };
+    let (known, other) = (format!("{commit},{position},{history}"), format!("{commit},{position},0123456789abcdef"));
+    for (on, outcome) in [(&known, "value"), (&other, "refused")] {
+        let told = place.ok(&["explain", "--addr", &r, "read", "k", "--on", on]);
+        assert!(told.starts_with(&format!("read: {outcome}\n")) && told.contains("here=position "), "{told}");
+    }
+    place.run(&["explain", "--addr", &r, "read", "k", "--on", "1,2"]).is(Reason::CliInput);
+    place.run(&["explain", "--addr", &r, "segment", "--on", &known]).is(Reason::CliUsage);
     drop((primary, replica));
+    assert!(place.ok(&["explain", "p", "read", "k", "--on", &known]).starts_with("read: value\n"));
+    assert!(place.ok(&["explain", "p", "read", "k", "--on", &other]).starts_with("read: refused\n"));
     let stopped: Json = serde_json::from_str(&place.ok(&[&["explain", "p"][..], &read].concat())).unwrap();
     assert_eq!(stopped, running);
     assert!(place.ok(&["explain", "p"]).starts_with("recovery: opens"));

@@ -173,3 +173,25 @@ fn a_directory_that_does_not_open_is_explained() {
         assert_eq!(before, after, "asking changes nothing");
     }
 }
+
+/// P5-I15: a directory that nobody has open is looked into beside its disk: what a crash left torn is there afterwards, for who asks next.
+#[test]
+fn looking_into_a_directory_changes_nothing_in_it() {
+    let disk = explaining::directories::torn();
+    let contents = || disk.paths().into_iter().map(|path| (path.clone(), disk.contents(&path))).collect::<Vec<_>>();
+    let torn = explain::examined(&recovery::examine(&options(&disk))).to_string();
+    let before = contents();
+    for _ in 0..2 {
+        let db = Database::look_into(&options(&disk)).unwrap();
+        let told = explaining::of(&db, &read(b"apple", Wish::newest()));
+        assert!(told.conclusion.sentence.contains("the key has the 5 bytes that commit 1 wrote"), "{told}");
+        assert_eq!(explaining::of(&db, &explain::Topic::Checkpoint).conclusion.outcome, "durable");
+        let mut batch = aerodb::Batch::new();
+        batch.put(b"apple", b"red").unwrap();
+        assert_eq!(db.commit(batch).unwrap_err().reason(), Reason::DatabaseClosed);
+        assert_eq!(Database::look_into(&options(&disk)).err().map(|error| error.reason()), Some(Reason::DirLocked));
+        db.close().unwrap();
+        assert!(before == contents(), "{}", world::listing(&disk));
+    }
+    assert_eq!(explain::examined(&recovery::examine(&options(&disk))).to_string(), torn);
+}

@@ -6,7 +6,7 @@
 use crate::cli::bytes;
 use aerodb::config::{Bytes, Value, digits};
 use aerodb::recovery::Options;
-use aerodb::{CommitId, Error, Id, Identity, Reason, Result, Role, recovery, wal};
+use aerodb::{CommitId, Error, Id, Identity, LogPoint, Reason, Result, Role, explain, recovery, wal};
 use clap::ArgMatches;
 use std::ffi::OsString;
 use std::fmt;
@@ -63,6 +63,13 @@ pub(crate) fn number(matches: &ArgMatches, name: &'static str) -> Result<Option<
 /// A CommitId, if it was given.
 pub(crate) fn commit(matches: &ArgMatches, name: &'static str) -> Result<Option<CommitId>> {
     Ok(number(matches, name)?.map(CommitId))
+}
+
+/// A point of a history, if it was given.
+pub(crate) fn point(matches: &ArgMatches, name: &'static str) -> Result<Option<LogPoint>> {
+    let expected = "COMMIT,POSITION,HISTORY: two numbers and 16 hexadecimal digits";
+    let read = |text: &str| explain::point(text.as_bytes()).ok_or_else(|| unreadable(name, text, expected));
+    word(matches, name).map(read).transpose()
 }
 
 /// A number of bytes, if it was given.

@@ -1,8 +1,8 @@
 //! `aerodb explain`: why a node is what it is, with the rules and their evidence.
 //!
-//! A running node explains itself (`AERO.EXPLAIN`). Of a directory the recovery is explained by looking only: nothing is opened, written or removed, so it
-//! works where the node does not start (F-RC2); so are the replication of a replica and what was rejected, as its directory keeps them. The other topics open the
-//! directory, as any command does.
+//! A running node explains itself (`AERO.EXPLAIN`). A directory is explained by looking only, whatever is asked: nothing in it is written or removed. The recovery, the
+//! replication of a replica and what it rejected are read from its files, so they are told where the node does not start (F-RC2). For the other topics it is opened beside
+//! the disk: what that would finish is finished in memory.
 
 use crate::cli::args::{self, Place, Target};
 use crate::cli::failure::printable;
@@ -22,9 +22,11 @@ pub(crate) fn explain(matches: &ArgMatches, out: &mut Output) -> Result<()> {
         Place::Server(_) => Kind::Replication,
     });
     let key = args::key(matches, "KEY")?;
-    let wish = Wish { at: args::commit(matches, "at")?, at_least: args::commit(matches, "at-least")?, on: None };
+    let (at, at_least, on) =
+        (args::commit(matches, "at")?, args::commit(matches, "at-least")?, args::point(matches, "on")?);
+    let wish = Wish { at, at_least, on };
     if kind != Kind::Read && wish != Wish::newest() {
-        return Err(args::usage("--at and --at-least belong to a read"));
+        return Err(args::usage("--at, --at-least and --on belong to a read"));
     }
     let topic = Topic::of(kind, key.as_deref(), wish);
     let topic = topic.ok_or_else(|| args::usage("the topic read needs a key, and no other topic has one"))?;
@@ -53,9 +55,9 @@ pub(crate) fn explain(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     }
 }
 
-/// Opens the directory as a node does, which finishes what a crash left unfinished.
+/// Opens the directory as a node does, beside the disk.
 fn opened(target: &Target, topic: &Topic, out: &mut Output) -> Result<()> {
-    let database = Database::open(target.options().clone())?;
+    let database = Database::look_into(target.options())?;
     let told = tell(&explained(topic, &database), out);
     told.and(database.close())
 }

@@ -222,6 +222,7 @@ fn explain(server: bool) -> Command {
     .args([
         at(),
         option("at-least", "N", "Read at commit N or a later one"),
+        option("on", "COMMIT,POSITION,HISTORY", "Read in the history that has this point, as AERO.LAST POINT says it"),
         json(),
     ])
 }

@@ -92,6 +92,11 @@ impl Server {
         for (word, commit) in [("AT", &at), ("ATLEAST", &at_least)] {
             request.extend(commit.iter().flat_map(|commit| [word.as_bytes(), commit.as_bytes()]));
         }
+        let on = wish.on.map(|on| [on.commit.to_string(), on.position.to_string(), on.history.to_string()]);
+        if let Some(point) = &on {
+            request.push(b"ON");
+            request.extend(point.iter().map(String::as_bytes));
+        }
         if json {
             request.push(b"JSON");
         }

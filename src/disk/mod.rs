@@ -14,6 +14,7 @@
 //! Deliberately absent: memory maps, asynchronous calls, retries. A failed call is reported once, with the operation, the
 //! file and the operating system's words, and its owner stops.
 
+pub mod aside;
 mod real;
 pub mod room;
 mod sim;

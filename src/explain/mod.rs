@@ -34,7 +34,7 @@ pub use rest::at_rest;
 #[cfg(feature = "replication")]
 pub use segment::segment;
 pub use text::clean;
-pub use topic::{Topic, of};
+pub use topic::{Topic, of, point};
 
 use crate::error::Error;
 use crate::gate::{self, Check, Evaluation, Wish};

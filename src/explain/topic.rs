@@ -4,8 +4,11 @@
 //! out.
 
 use super::{Explanation, Kind};
+use crate::commit_id::CommitId;
+use crate::config::digits;
 use crate::database::Database;
 use crate::gate::Wish;
+use crate::position::{History, LogPoint, Position};
 #[cfg(feature = "replication")]
 use crate::replica::ReplicaStatus;
 
@@ -44,9 +47,7 @@ impl Topic {
             }
         }
     }
-}
 
-impl Topic {
     /// Which kind of thing it is.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -58,6 +59,20 @@ impl Topic {
             Topic::Segment => Kind::Segment,
         }
     }
+}
+
+/// Reads a point of a history as it is typed: `COMMIT,POSITION,HISTORY`, in the order of `AERO.LAST POINT`.
+#[must_use]
+pub fn point(text: &[u8]) -> Option<LogPoint> {
+    let mut parts = std::str::from_utf8(text).ok()?.split(',');
+    let (commit, position, history) = (parts.next()?, parts.next()?, parts.next()?);
+    let sixteen = history.len() == 16 && history.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let point = LogPoint {
+        commit: digits(commit).map(CommitId).filter(|commit| *commit <= CommitId::MAX)?,
+        position: Position(digits(position)?),
+        history: History(u64::from_str_radix(history, 16).ok().filter(|_| sixteen)?),
+    };
+    parts.next().is_none().then_some(point)
 }
 
 /// Explains a topic of a node that runs; `replica` is its status, if it is one.

@@ -5,10 +5,10 @@
 
 use crate::commit_id::CommitId;
 use crate::config::digits;
-use crate::explain::{Kind, Topic};
+use crate::explain::{self, Kind, Topic};
 use crate::gate::Wish;
 use crate::http::request::{Pair, Refused};
-use crate::position::{History, LogPoint, Position};
+use crate::position::LogPoint;
 
 type Result<T> = std::result::Result<T, Refused>;
 
@@ -83,26 +83,15 @@ fn commit(text: &[u8]) -> Result<CommitId> {
     commit.ok_or(Refused::Query("a CommitId is a number in digits"))
 }
 
-/// `commit,position,history`, as `AERO.LAST POINT` says it.
 fn point(text: &[u8]) -> Result<LogPoint> {
-    let read = || {
-        let mut parts = text.split(|byte| *byte == b',');
-        let (commit, position, history) = (parts.next()?, parts.next()?, parts.next()?);
-        let history =
-            Some(history).filter(|history| history.len() == 16 && history.iter().all(u8::is_ascii_hexdigit))?;
-        let point = LogPoint {
-            commit: self::commit(commit).ok()?,
-            position: Position(number(position)?),
-            history: History(u64::from_str_radix(std::str::from_utf8(history).ok()?, 16).ok()?),
-        };
-        parts.next().is_none().then_some(point)
-    };
-    read().ok_or(Refused::Query("a point is commit,position,history: two numbers and 16 hexadecimal digits"))
+    let expected = "a point is commit,position,history: two numbers and 16 hexadecimal digits";
+    explain::point(text).ok_or(Refused::Query(expected))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::position::{History, Position};
 
     fn query(text: &[(&str, &str)]) -> Vec<Pair> {
         text.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
