@@ -363,10 +363,18 @@ impl Database {
         self.look(wish).1
     }
 
+    /// The commit that a read would be at, as the gate decides now; nothing is held for it.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub fn verdict(&self, wish: &Wish) -> Result<CommitId> {
+        self.store.verdict(wish, |facts| self.line(wish, facts.applied))
+    }
+
     /// What a read would be refused with; `None` where it would be admitted.
     #[must_use]
     pub fn refusal(&self, wish: &Wish) -> Option<Error> {
-        self.read(wish).err()
+        self.verdict(wish).err()
     }
 
     /// The facts that a read is decided on, and the verdict, of one look.

@@ -263,6 +263,17 @@ impl Store {
         self.proven.publish(commit);
     }
 
+    /// The commit that a read would be at, if the gate admits it; nothing is held for it.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn verdict(&self, wish: &Wish, line: impl FnOnce(&Facts) -> Option<Line>) -> Result<CommitId> {
+        let (facts, verdict) = self.judge(wish, line);
+        let (commit, state) = verdict.map_err(|check| self.refused(check, &facts, wish))?;
+        drop(Pinned::new(self, state));
+        Ok(commit)
+    }
+
     /// The newest commit and a state that holds it, if the gate admits it.
     fn admit_newest(&self) -> Result<(CommitId, Pin<State>)> {
         let wish = Wish::newest();

@@ -91,22 +91,32 @@ fn point_reads(bench: &mut Bench, db: &Arc<Database>, map: &Arc<Map>, keys: u64,
     Ok(())
 }
 
-/// What a verdict of the Read Safety Gate takes, beside a look-up as a whole.
+/// What a verdict of the Read Safety Gate takes: on facts that are at hand, with its facts loaded anew each time, and with the view that it admits taken and
+/// let go; beside a look-up as a whole.
 fn verdicts(bench: &mut Bench, db: &Arc<Database>, keys: u64) -> Result<()> {
     let gets = bench.count(GETS);
     let (facts, wish) = (db.facts(&Wish::newest()), Wish::newest());
-    let (mut decided, mut looked_up) = (Vec::new(), Vec::new());
+    let (mut decided, mut loaded, mut viewed, mut looked_up) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
-        let watch = Stopwatch::start();
-        for _ in 0..gets {
-            let verdict = gate::decide(black_box(&facts), black_box(&wish));
-            assert!(black_box(verdict).is_ok(), "nothing is wrong");
-        }
-        decided.push(watch.seconds() * 1e9 / gets as f64);
+        decided.push(nanoseconds(gets, || gate::decide(black_box(&facts), black_box(&wish)).is_ok()));
+        loaded.push(nanoseconds(gets, || db.verdict(black_box(&wish)).is_ok()));
+        viewed.push(nanoseconds(gets, || db.read(black_box(&wish)).is_ok()));
         looked_up.push(1e9 / points(1, gets, keys, &newest(db))?);
     }
-    bench.report.compared("ns", ("a verdict of the gate", &decided), ("a look-up with its verdict", &looked_up));
+    bench.report.figure("deciding, the facts at hand", "ns", &decided);
+    let with_facts = ("a verdict of the gate, with its facts", loaded.as_slice());
+    bench.report.compared("ns", with_facts, ("a look-up with its verdict", &looked_up));
+    bench.report.figure("a view, taken and let go", "ns", &viewed);
     Ok(())
+}
+
+/// What a read that is admitted takes, on the average of so many.
+fn nanoseconds(times: u64, admitted: impl Fn() -> bool) -> f64 {
+    let watch = Stopwatch::start();
+    for _ in 0..times {
+        assert!(black_box(admitted()), "nothing is wrong");
+    }
+    watch.seconds() * 1e9 / times as f64
 }
 
 /// Look-ups a second of keys that are there, in no order.
