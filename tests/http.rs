@@ -1,7 +1,9 @@
 //! The HTTP side of a node, over real sockets: what is answered, what is refused, who gives way, and that it changes nothing.
 
-#![cfg(feature = "server")]
+#![cfg(feature = "replication")]
 
+mod following;
+mod proxy;
 mod served;
 mod web;
 mod world;
@@ -10,7 +12,7 @@ use aerodb::disk::SimDisk;
 use aerodb::http::pages::Node;
 use aerodb::http::{Options, Pages, Refused, Request, Response, Running, Server};
 use aerodb::resp::Value;
-use aerodb::{Database, Parameters, Reason};
+use aerodb::{Database, Reason};
 use served::Served;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
@@ -128,10 +130,53 @@ fn a_node_that_has_halted_lives_and_cannot_be_read_and_says_why() {
     assert!(client.ask(get("/v1/status")).body.contains(r#""halted":{"code":"store.block_corrupt","#));
 }
 
-/// HTTP-REQUEST: what is no request has its status, and is the last that is answered.
+/// All pages of a node, with the parameters that they have.
+const PAGES: [&str; 16] = [
+    "/",
+    "/livez",
+    "/readyz",
+    "/readyz?verbose",
+    "/metrics",
+    "/v1/status",
+    "/v1/wal",
+    "/v1/mvcc",
+    "/v1/snapshots",
+    "/v1/checkpoints",
+    "/v1/replication",
+    "/v1/explain/replication",
+    "/v1/explain/recovery?format=text",
+    "/v1/explain/checkpoint",
+    "/v1/explain/segment",
+    "/v1/explain/read?key=key3&at_least=1",
+];
+
+/// HTTP-REQUEST: what is no request has its status, and is the last that is answered; by the pages of a node as by any.
 #[test]
 fn what_is_no_request_is_refused_by_name_and_ends_the_connection() {
-    let http = sized(10);
+    let (_disk, database) = new_database();
+    let database = Arc::new(database);
+    let before = database.extent();
+    for http in [sized(10), shown(&database)] {
+        refuses_what_is_no_request(&http);
+        // Whatever stands behind a path of a node is a path, or a query that is not understood, and never another page.
+        for (target, statuses) in [
+            ("/v1/explain/read?key=%00%0d%0a&at=18446744073709551616", [400, 404]),
+            ("/v1/status/../../etc/passwd", [404, 404]),
+            ("/%2e%2e/%2e%2e/etc/passwd", [404, 404]),
+            ("/v1/status%00.html", [404, 404]),
+            ("//v1/status", [404, 404]),
+            ("/v1/explain/read?key=a%26at=7&at=%31%00", [400, 404]),
+            ("/metrics%0d%0aX:%20injected", [404, 404]),
+        ] {
+            let answer = Client::new(http.local_addr()).ask(get(target));
+            assert!(statuses.contains(&answer.status), "{target}: {}", answer.status);
+            assert!(!answer.head.contains("injected"), "{target}");
+        }
+    }
+    assert_eq!(database.extent(), before, "nothing was written");
+}
+
+fn refuses_what_is_no_request(http: &Running) {
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000));
     let large = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(9000));
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: a\r\n".repeat(64));
@@ -313,6 +358,37 @@ fn a_thousand_clients_at_a_time_are_all_answered() {
     }
 }
 
+/// HTTP-BOUND: the same of the pages of a node, all of them, while it is written to.
+#[test]
+fn a_thousand_clients_at_a_time_are_all_answered_by_a_node_that_is_written_to() {
+    let (_disk, database) = new_database();
+    let database = Arc::new(database);
+    let http = shown(&database);
+    let mut clients: Vec<Client> = (0..1000).map(|_| Client::new(http.local_addr())).collect();
+    for round in 0..2_usize {
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.send(get(PAGES[(number + round) % PAGES.len()]));
+            if number % 10 == 0 {
+                let mut batch = aerodb::Batch::new();
+                batch.put(format!("key{number}").as_bytes(), &[7; 100]).unwrap();
+                database.commit(batch).unwrap();
+            }
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            let answer = client.next(false).unwrap();
+            let page = PAGES[(number + round) % PAGES.len()];
+            assert_eq!(answer.status, 200, "{page}: {}", answer.body);
+            assert!(
+                !page.starts_with("/v1") || page.contains("text") || answer.body.ends_with("}\n"),
+                "{}",
+                answer.body
+            );
+        }
+    }
+    let status = Client::new(http.local_addr()).ask(get("/v1/status")).body;
+    assert!(status.contains(r#""commit_id":200,"#), "{status}");
+}
+
 /// HTTP-BOUND: a seat is given up for who comes, by whoever was answered the longest ago, and by nobody else.
 #[test]
 fn the_seat_of_who_was_answered_the_longest_ago_is_given_up() {
@@ -368,26 +444,62 @@ fn a_server_stops_while_requests_are_open_and_lets_go_of_the_node() {
     Arc::into_inner(database).expect("HTTP holds it no longer").close().unwrap();
 }
 
-/// What was written, and what clients were told, with HTTP asked all the time or without it.
-fn written(with_http: bool) -> (BTreeMap<PathBuf, Vec<u8>>, Vec<Value>) {
+/// Numbers that follow from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)) % bound
+    }
+
+    /// What a client asks: writes and reads of all kinds, now and in the past, and what is refused.
+    fn request(&mut self, last: u64) -> String {
+        let (key, other, commit) = (self.below(40), self.below(40), self.below(last + 3));
+        match self.below(16) {
+            0..=3 => format!("SET key{key} {}", "v".repeat(self.below(600) as usize + 1)),
+            4 => format!("DEL key{key} key{other}"),
+            5 => format!("INCR number{key}"),
+            6 => format!("MSET key{key} a key{other} b"),
+            7 => format!("APPEND key{key} more"),
+            8 => format!("GET key{key}"),
+            9 => format!("MGET key{key} key{other} number{key}"),
+            10 => format!("AERO.AT {commit} GET key{key}"),
+            11 => format!("AERO.READ ATLEAST {commit} GET key{key}"),
+            12 => format!("AERO.RANGE key1 key3 LIMIT {}", self.below(9) + 1),
+            13 => "AERO.LAST POINT".to_owned(),
+            14 => format!("AERO.EXPLAIN READ key{key} AT {commit} JSON"),
+            _ => "DBSIZE".to_owned(),
+        }
+    }
+}
+
+/// What was written, and what clients were told, with all pages of HTTP asked all the time or without it.
+fn written(seed: u64, with_http: bool) -> (BTreeMap<PathBuf, Vec<u8>>, Vec<Value>) {
     let disk = SimDisk::new();
-    Database::init(&init_options(&disk, Parameters { table_bytes: 1 << 20, ..tiny() })).unwrap();
+    Database::init(&init_options(&disk, tiny())).unwrap();
     let served = Served::new(Database::open(options(&disk)).unwrap());
     let http = with_http.then(|| shown(&served.db));
     let mut asking = http.as_ref().map(|http| Client::new(http.local_addr()));
     let mut client = served.client();
-    let mut told = Vec::new();
-    for number in 0..100 {
-        for command in ["SET", "GET", "INCR"] {
-            let value = if command == "SET" { " 7" } else { "" };
-            told.push(client.ask(&format!("{command} key{}{value}", number % 7)));
-            for page in ["/v1/status", "/readyz", "/nowhere"] {
-                asking.iter_mut().for_each(|asking| drop(asking.ask(get(page))));
-            }
+    let (mut told, mut random) = (Vec::new(), Random(seed));
+    for number in 0..400 {
+        let last = served.db.published().0;
+        if number % 100 == 50 {
+            told.extend(["MULTI", "SET key1 x", "INCR number1", "EXEC"].map(|request| client.ask(request)));
         }
+        told.push(client.ask(&random.request(last)));
+        for page in [PAGES[number % PAGES.len()], "/v1/explain/read?key=key1", "/nowhere"] {
+            let answer = asking.as_mut().map(|asking| asking.ask(get(page)).status);
+            assert!(
+                answer.is_none_or(|status| status == if page == "/nowhere" { 404 } else { 200 }),
+                "{page}: {answer:?}"
+            );
+        }
+        // What the node does of its own accord is done before it is looked at again: when that is, is free, and an explanation may show it.
+        following::rest(&served.db);
     }
-    told.push(client.ask("DBSIZE"));
-    told.push(client.ask("KEYS *"));
     drop((asking, http));
     served.stop().close().unwrap();
     (disk.paths().into_iter().map(|path| (path.clone(), disk.contents(&path).unwrap())).collect(), told)
@@ -396,8 +508,18 @@ fn written(with_http: bool) -> (BTreeMap<PathBuf, Vec<u8>>, Vec<Value>) {
 /// HTTP-OFF
 #[test]
 fn files_and_answers_are_the_same_with_http_and_without() {
-    let (with, without) = (written(true), written(false));
-    assert_eq!(with.1, without.1);
-    assert_eq!(with.0.keys().collect::<Vec<_>>(), without.0.keys().collect::<Vec<_>>());
-    assert!(with.0 == without.0, "a file differs");
+    for seed in 1..=5 {
+        let (with, without) = (written(seed, true), written(seed, false));
+        assert!(
+            with.0.keys().any(|path| path.extension().is_some_and(|end| end == "run")),
+            "seed {seed}: tables were sealed"
+        );
+        for (number, (with, without)) in with.1.iter().zip(&without.1).enumerate() {
+            assert_eq!(with, without, "seed {seed}, reply {number}");
+        }
+        assert_eq!(with.0.keys().collect::<Vec<_>>(), without.0.keys().collect::<Vec<_>>(), "seed {seed}");
+        for (path, bytes) in &with.0 {
+            assert!(*bytes == without.0[path], "seed {seed}: {} differs", path.display());
+        }
+    }
 }

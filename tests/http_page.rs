@@ -187,7 +187,7 @@ fn a_primary_shows_whom_it_feeds_and_a_replica_that_has_everything_says_so() {
         "replica ready from ".to_owned(),
     ];
     says(&page(&http), &facts.each_ref().map(String::as_str));
-    while !text(&page(&primary)).contains("parked") {}
+    web::until(|| text(&page(&primary)).contains("parked").then_some(()));
     says(
         &page(&primary),
         &["Writes, reads are answered", &replica.identity().node_id.to_string(), &format!("{position} 0 bytes")],

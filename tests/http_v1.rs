@@ -267,12 +267,10 @@ fn a_primary_and_its_replica_show_how_far_each_is() {
     let primary = shown(Node::Writer(Arc::clone(&world.primary.as_ref().unwrap().db), window));
     let mut client = Client::new(primary.local_addr());
     // The loop shows a turn once it has ended, which is behind what the replica has seen of it.
-    let told = loop {
+    let told = web::until(|| {
         let (told, ..) = data(&mut client, "/v1/replication");
-        if told["replicas"][0]["state"] == "parked" {
-            break told;
-        }
-    };
+        (told["replicas"][0]["state"] == "parked").then_some(told)
+    });
     assert_eq!((&told["role"], &told["serves"]), (&"primary".into(), &true.into()));
     let fed = &told["replicas"][0];
     assert_eq!((&fed["node"], &fed["purpose"]), (&replica.identity().node_id.to_string().into(), &"follow".into()));

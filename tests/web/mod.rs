@@ -4,6 +4,17 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How often it is looked for what must come, before the test fails: it must not hang.
+const LOOKS_MAX: usize = 200_000;
+/// Nothing is decided by it but that a server which says nothing any more fails the test.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// Looks until something is there.
+pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    (0..LOOKS_MAX).find_map(|_| look()).unwrap_or_else(|| panic!("it did not come in {LOOKS_MAX} looks"))
+}
 
 /// What came back.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +34,7 @@ impl Client {
     pub fn new(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
         Client { stream, received: Vec::new() }
     }
 
