@@ -10,8 +10,9 @@ use aerodb::Reason;
 use aerodb::resp::{Decoder, Limits, Request};
 use binary::{Place, Said};
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 use std::thread;
 
 /// Runs the command against a server that answers so; what it said, and what each of its clients sent.
@@ -37,7 +38,10 @@ fn serve(mut stream: TcpStream, answer: fn(&Request) -> Vec<u8>) -> Vec<Request>
         let (mut input, mut replies) = (&buffer[..received], Vec::new());
         while let Some(request) = decoder.next(&mut input).unwrap() {
             replies.extend(answer(&request));
-            requests.push(request);
+            // By the first client, before anything is measured.
+            if request.arg(0) != Some(b"PING") {
+                requests.push(request);
+            }
         }
         // A client that gave up is not there to be told.
         let _ = stream.write_all(&replies);
@@ -68,6 +72,9 @@ fn each_round_is_as_many_requests_as_were_asked_for_from_all_clients() {
         (50, &&b"key:000000000000"[..], &&b"key:000000000049"[..])
     );
     assert!(requests.iter().all(|request| request.len() == 3 && request.arg(2).unwrap().len() == 33));
+    let (_, requests) = served(2, &["--requests=100", "--key-space=7", "--key-bytes=33"], redis);
+    let keys: BTreeSet<Vec<u8>> = requests.concat().iter().map(|request| request.arg(1).unwrap().to_vec()).collect();
+    assert_eq!((keys.len(), keys.last().unwrap()), (7, &b"key:00000000000000000000000000006".to_vec()));
 
     let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!((&report["parameters"]["clients"], &report["parameters"]["mix"]), (&5.into(), &"set".into()));
@@ -121,6 +128,8 @@ fn replies_that_are_no_answers_end_the_run() {
         "--key-space=0",
         "--mix=del",
         "--value-bytes=33554433",
+        "--key-bytes=15",
+        "--key-bytes=16385",
     ] {
         place.run(&["bench", "server", "--addr", &free, wrong, "--json"]).is(Reason::CliUsage);
     }
@@ -137,4 +146,26 @@ fn a_server_that_goes_away_ends_the_run() {
         said.is(Reason::ServerUnreachable);
         assert!(gone.join().unwrap() > 0);
     }
+}
+
+/// A server of HTTP waits for the end of a head, which it is sent; what does not answer is told of while it is waited for.
+#[test]
+fn what_speaks_no_resp_is_refused_or_told_of_before_anything_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let place = Place::new();
+    let mut bench = place.command(&["bench", "server", "--addr", &address, "--clients=1"]);
+    let mut bench = bench.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut web, mut head) = (listener.accept().unwrap().0, Vec::new());
+    let mut told = String::new();
+    BufReader::new(bench.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.contains("nobody answers yet") && told.contains(&address), "{told}");
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        web.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    assert_eq!(head, b"PING\r\n\r\n");
+    web.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(i32::from(Reason::ServerNotUnderstood.number())));
 }

@@ -128,7 +128,7 @@ fn a_primary_that_serves_replicas_logs_the_proof_of_every_run() {
 #[test]
 fn start_and_end_are_lines_of_the_log_in_json() {
     let place = Place::new();
-    let server = Running::start(&mut place.command(&[&SERVE[..], &["--log-format", "json", "--json"]].concat()));
+    let server = Running::start(&mut place.command(&[&SERVE[..], &["--log", "json", "--json"]].concat()));
     let told: Value = serde_json::from_str(&server.line).unwrap();
     let (status, log) = server.end(Signal::TERM);
     assert_eq!(status, Some(0));
@@ -164,12 +164,15 @@ fn every_line_of_the_log_that_tells_a_reason_has_its_code_as_a_field() {
     let server = start();
     assert!(ask(&server, "AERO.RANGE \"\" \"\"\r\nSET k v\r\nQUIT\r\n").starts_with("-UNSAFE store.block_corrupt "));
     assert_eq!(ask(&server, "POST / HTTP/1.1\r\n"), "");
+    assert!(ask(&server, "*x\r\n").starts_with("-ERR Protocol error"));
     let (_, log) = server.end(Signal::TERM);
     let mut codes = Vec::new();
     for line in log.lines().take_while(|line| !line.starts_with("error[")) {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let message = line["message"].as_str().unwrap();
         assert!(line["level"].is_string() && line["component"].is_string(), "{line}");
+        // Who is refused, closed or stopped is so for a reason.
+        assert!(line["level"] != "warn" && line["level"] != "error" || line["code"].is_string(), "{line}");
         if let Some(reason) = Reason::ALL.iter().find(|reason| message.contains(reason.name())) {
             assert_eq!(line["code"], reason.name(), "{line}");
             codes.push(reason.name());

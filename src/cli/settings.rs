@@ -42,7 +42,9 @@ fn argument(setting: &Setting) -> Arg {
         // The flag alone means true.
         return argument.num_args(0..=1).require_equals(true).default_missing_value("true");
     }
-    argument.allow_negative_numbers(true)
+    let argument = argument.allow_negative_numbers(true);
+    // Said so often that the short word is understood too.
+    if setting.name == "log-format" { argument.visible_alias("log") } else { argument }
 }
 
 /// Everything that was given, read.

@@ -19,8 +19,12 @@ use std::fmt;
 
 /// What is read at once.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// Digits of a key.
+/// Digits of a key that its number may take.
 const KEY_DIGITS: usize = 12;
+/// The shortest key: its name, and those digits.
+pub(super) const KEY_BYTES_MIN: usize = 4 + KEY_DIGITS;
+/// Seconds after which somebody who waits for the first answer is told so.
+const SILENCE_SECONDS: u32 = 2;
 
 /// Which requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub(super) struct Shape {
     /// Requests that a connection has under way.
     pub(super) pipeline: u64,
     pub(super) keys: u64,
+    /// Not below [`KEY_BYTES_MIN`].
+    pub(super) key_bytes: usize,
     pub(super) value_bytes: usize,
 }
 
@@ -54,6 +60,12 @@ pub(super) struct Loaded {
     pub(super) read: u64,
     /// Those of them that had a value.
     pub(super) found: u64,
+}
+
+impl Loaded {
+    fn new() -> Result<Loaded> {
+        Ok(Loaded { seconds: 0.0, latency: work::histogram()?, read: 0, found: 0 })
+    }
 }
 
 /// One connection, and what it waits for.
@@ -74,6 +86,8 @@ pub(super) struct Load {
     poll: Poll,
     clients: Vec<Client>,
     pool: Pool,
+    /// The key of the last request; of the next one only digits differ.
+    key: Vec<u8>,
     buffer: Vec<u8>,
     /// The number of the next request. It goes on from load to load, so that two of them do not write the same.
     next: u64,
@@ -90,10 +104,10 @@ struct Run<'a> {
 }
 
 impl Load {
-    /// Connects all clients.
+    /// Connects all clients, and waits until the server answers.
     ///
     /// # Errors
-    /// `server.unreachable`.
+    /// `server.unreachable`, `server.refused`, `server.not_understood`.
     pub(super) fn connect(address: &str, shape: Shape) -> Result<Load> {
         let lost = |error| unreachable(address, error);
         let poll = Poll::new().map_err(lost)?;
@@ -105,7 +119,32 @@ impl Load {
         });
         let clients = clients.collect::<Result<_>>()?;
         let (pool, buffer) = (Pool::new(shape.value_bytes), vec![0; BUFFER_BYTES]);
-        Ok(Load { address: address.to_owned(), shape, poll, clients, pool, buffer, next: 0 })
+        let mut key = b"key:".to_vec();
+        key.resize(shape.key_bytes, b'0');
+        let mut load = Load { address: address.to_owned(), shape, poll, clients, pool, key, buffer, next: 0 };
+        load.greet()?;
+        Ok(load)
+    }
+
+    /// Waits for one answer before anything is measured. What is asked is a request of RESP, and the whole head of one of HTTP that is
+    /// wrong: so a server of either answers at once, and what does not is told of, for as long as it is waited for.
+    fn greet(&mut self) -> Result<()> {
+        let mut loaded = Loaded::new()?;
+        let mut run = Run { mix: Mix::Get, left: 0, unanswered: 1, watch: Stopwatch::start(), loaded: &mut loaded };
+        if let Some(client) = self.clients.first_mut() {
+            (client.batch, client.unanswered) = (b"PING\r\n\r\n".to_vec(), 1);
+        }
+        self.send(0)?;
+        let mut told = false;
+        while run.unanswered > 0 {
+            let silent =
+                self.poll.wait_seconds(Some(SILENCE_SECONDS)).map_err(|error| unreachable(&self.address, error))?;
+            if silent && !std::mem::replace(&mut told, true) {
+                log::warn!(server = self.address.as_str(); "nobody answers yet; if no server speaks RESP there, nobody will");
+            }
+            self.take_turn(&mut run)?;
+        }
+        Ok(())
     }
 
     /// Sends so many requests, and waits for all replies.
@@ -113,8 +152,7 @@ impl Load {
     /// # Errors
     /// `server.unreachable`, `server.refused`, `server.not_understood`.
     pub(super) fn run(&mut self, mix: Mix, requests: u64) -> Result<Loaded> {
-        let latency = work::histogram()?;
-        let mut loaded = Loaded { seconds: 0.0, latency, read: 0, found: 0 };
+        let mut loaded = Loaded::new()?;
         let watch = Stopwatch::start();
         let mut run = Run { mix, left: requests, unanswered: requests, watch, loaded: &mut loaded };
         for name in 0..self.clients.len() {
@@ -122,28 +160,34 @@ impl Load {
         }
         while run.unanswered > 0 {
             self.poll.wait(true).map_err(|error| unreachable(&self.address, error))?;
-            let ready: Vec<Ready> = self.poll.ready().collect();
-            for ready in ready {
-                if ready.writable {
-                    self.send(ready.source)?;
-                }
-                if ready.readable {
-                    self.receive(ready.source, &mut run)?;
-                }
-            }
+            self.take_turn(&mut run)?;
         }
         loaded.seconds = watch.seconds();
         Ok(loaded)
     }
 
+    /// Sends and receives where the poll said that there is room or something to read.
+    fn take_turn(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let ready: Vec<Ready> = self.poll.ready().collect();
+        for ready in ready {
+            if ready.writable {
+                self.send(ready.source)?;
+            }
+            if ready.readable {
+                self.receive(ready.source, run)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Encodes and sends the next batch of a connection, if anything is left to send.
     fn begin_batch(&mut self, name: usize, run: &mut Run<'_>) -> Result<()> {
-        let Load { shape, clients, pool, next, .. } = self;
+        let Load { shape, clients, pool, key, next, .. } = self;
         let Some(client) = clients.get_mut(name) else { return Ok(()) };
         let count = shape.pipeline.min(run.left);
         client.batch.clear();
         for number in *next..*next + count {
-            encode(number, run.mix, shape, pool, &mut client.batch);
+            encode(number, run.mix, shape, pool, key, &mut client.batch);
         }
         *next += count;
         run.left -= count;
@@ -199,29 +243,27 @@ impl Load {
     }
 }
 
-fn encode(number: u64, mix: Mix, shape: &Shape, pool: &Pool, batch: &mut Vec<u8>) {
+fn encode(number: u64, mix: Mix, shape: &Shape, pool: &Pool, key: &mut [u8], batch: &mut Vec<u8>) {
     let noise = work::mix(number);
     let reads = match mix {
         Mix::Fill | Mix::Set => false,
         Mix::Get => true,
         Mix::Mixed => noise >> 63 == 1,
     };
-    let key = key(if mix == Mix::Fill { number } else { noise } % shape.keys);
+    name(key, if mix == Mix::Fill { number } else { noise } % shape.keys);
     if reads {
-        encode_request(&[b"GET", &key[..]], batch);
+        encode_request(&[b"GET", &*key], batch);
     } else {
-        encode_request(&[b"SET", &key[..], pool.value(number, shape.value_bytes)], batch);
+        encode_request(&[b"SET", &*key, pool.value(number, shape.value_bytes)], batch);
     }
 }
 
-/// The key of a number, as the benchmark of Redis names it.
-fn key(mut number: u64) -> [u8; 4 + KEY_DIGITS] {
-    let mut key = *b"key:000000000000";
-    for digit in key.iter_mut().skip(4).rev() {
+/// Makes it the key of a number, as the benchmark of Redis names it.
+fn name(key: &mut [u8], mut number: u64) {
+    for digit in key.iter_mut().rev().take(KEY_DIGITS) {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
     }
-    key
 }
 
 fn unreachable(address: &str, error: impl fmt::Display) -> Error {

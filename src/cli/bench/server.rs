@@ -4,7 +4,7 @@
 //! counting. What the server had done before (how many keys, what is cached) is part of what is measured; `--fill` and `--warmup` make it
 //! the same for all.
 
-use super::load::{Load, Loaded, Mix, Shape};
+use super::load::{KEY_BYTES_MIN, Load, Loaded, Mix, Shape};
 use super::report::Report;
 use aerodb::{Result, limits};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -19,7 +19,11 @@ const MIXES: [(&str, Mix); 3] = [("set", Mix::Set), ("get", Mix::Get), ("mixed",
 /// The options of `bench server`.
 pub(super) fn command() -> Command {
     let number = |id: &'static str, most: u64, default: &'static str, help: &'static str| {
-        let least = u64::from(id != "warmup" && id != "value-bytes");
+        let least = match id {
+            "warmup" | "value-bytes" => 0,
+            "key-bytes" => KEY_BYTES_MIN as u64,
+            _ => 1,
+        };
         let range = value_parser!(u64).range(least..=most);
         Arg::new(id)
             .long(id)
@@ -47,6 +51,7 @@ pub(super) fn command() -> Command {
             number("rounds", 100, "3", "How often each figure is measured"),
             number("warmup", REQUESTS_MAX, "10000", "Requests before the first round, which are not measured"),
             number("key-space", REQUESTS_MAX, "100000", "Different keys"),
+            number("key-bytes", limits::KEY_BYTES_MAX as u64, "16", "Size of the keys"),
             number("value-bytes", limits::VALUE_BYTES_MAX as u64, "100", "Size of the values"),
         ])
         .arg(Arg::new("fill").long("fill").action(ArgAction::SetTrue).help("First give each key a value"))
@@ -65,13 +70,14 @@ pub(super) fn run(matches: &ArgMatches) -> Result<()> {
         clients: number("clients") as usize,
         pipeline: number("pipeline"),
         keys: number("key-space"),
+        key_bytes: number("key-bytes") as usize,
         value_bytes: number("value-bytes") as usize,
     };
     let mut load = Load::connect(word("addr"), shape)?;
     let mut report = Report::new(matches.get_flag("json"));
     report.begin("server");
     report.parameter("mix", word("mix"));
-    for name in ["clients", "pipeline", "requests", "warmup", "key-space", "value-bytes"] {
+    for name in ["clients", "pipeline", "requests", "warmup", "key-space", "key-bytes", "value-bytes"] {
         report.parameter(name, number(name));
     }
     if matches.get_flag("fill") {
