@@ -45,8 +45,11 @@ struct Running {
 
 impl Running {
     fn start(place: &Place, arguments: &[&str]) -> Running {
-        let mut command = place.command(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Running::listens(spawn(place, arguments), arguments)
+    }
+
+    /// Waits until a process listens.
+    fn listens(mut child: Child, arguments: &[&str]) -> Running {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let mut errors = child.stderr.take().unwrap();
@@ -132,6 +135,35 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn spawn(place: &Place, arguments: &[&str]) -> Child {
+    place.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Lets so many chunks of a snapshot through, and none behind them: who takes it is in the middle of it from then on, which is told.
+fn withhold(proxy: &Proxy, mut chunks: u64) -> Receiver<()> {
+    let (sender, withheld) = channel();
+    proxy.edit(move |frame, bytes| {
+        if !matches!(frame, Frame::Chunk(_)) {
+            return bytes;
+        }
+        if chunks == 0 {
+            let _ = sender.send(());
+            return Vec::new();
+        }
+        chunks -= 1;
+        bytes
+    });
+    withheld
+}
+
+/// Waits until a process has begun to write what it receives; it can't have received all of it.
+fn receives(child: &mut Child, dir: &Path) {
+    let aside = dir.join("incoming").join("store");
+    while std::fs::read_dir(&aside).map_or(0, Iterator::count) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
     }
 }
 
@@ -337,14 +369,10 @@ fn a_snapshot_under_load_and_kills_leads_to_the_same_bytes() {
     let mut primary = serve(&place);
     let proxy = Proxy::of(primary.replication());
     let address = proxy.address.to_string();
-    let by_snapshot = |name: &str, order: &[&str]| {
-        let from = ["--primary", &address, "--bootstrap", "snapshot", "--reconnect", "1", "--listen", "127.0.0.1:0"];
-        place.command(&[&["replica", "--data", name][..], &from, order].concat())
-    };
-    let follows = |name: &str, order: &[&str]| {
-        let from = ["--primary", &address, "--bootstrap", "snapshot", "--reconnect", "1", "--listen", "127.0.0.1:0"];
-        Running::start(&place, &[&["replica", "--data", name][..], &from, order].concat())
-    };
+    let from = ["--primary", &address, "--bootstrap", "snapshot", "--reconnect", "1", "--listen", "127.0.0.1:0"];
+    let by_snapshot = |name| [&["replica", "--data", name][..], &from].concat();
+    let follows =
+        |name, order: &[&str]| Running::start(&place, &[&["replica", "--data", name][..], &from, order].concat());
     // One that has the beginning of the log, and is away while the rest of it is dropped.
     let early = Running::replica(&place, "early", proxy.address);
     let (writer, _acknowledgements) = load(primary.clients, 0, 300);
@@ -354,28 +382,35 @@ fn a_snapshot_under_load_and_kills_leads_to_the_same_bytes() {
     let (writer, _acknowledgements) = load(primary.clients, 1, 6000);
     writer.join().unwrap();
 
-    let (writer, acknowledgements) = load(primary.clients, 2, u64::MAX);
-    for _ in 0..6 {
-        // Killed anywhere between its first connection and its readiness.
-        let connections = proxy.accepted();
-        let mut child = by_snapshot("late", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while proxy.accepted() < connections + 1 {}
-        wait_for(&acknowledgements, dice.below(40));
+    // What is written meanwhile is less than what retention keeps: so nobody loses the log behind its cut.
+    for round in 2..8 {
+        let (writer, _acknowledgements) = load(primary.clients, round, 60);
+        let withheld = withhold(&proxy, dice.below(4));
+        let mut child = spawn(&place, &by_snapshot("late"));
+        withheld.recv().unwrap();
+        receives(&mut child, &place.path("late"));
         child.kill().unwrap();
         child.wait().unwrap();
+        writer.join().unwrap();
     }
+    proxy.be_honest();
+    let (writer, acknowledgements) = load(primary.clients, 8, 300);
     let late = follows("late", &[]);
     wait_for(&acknowledgements, 100);
-    // The primary is killed while another begins; who waits for it goes on with the next one.
-    let mut child = by_snapshot("third", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&acknowledgements, 1 + dice.below(20));
+    // The primary is killed while another receives; that one waits for it, and begins again with the next one by itself.
+    let withheld = withhold(&proxy, 1 + dice.below(3));
+    let arguments = by_snapshot("third");
+    let mut third = spawn(&place, &arguments);
+    withheld.recv().unwrap();
+    receives(&mut third, &place.path("third"));
     primary.kill();
     writer.join().unwrap();
+    // What stands in the proxy behind what was withheld is lost with the connection.
+    proxy.cut();
+    proxy.be_honest();
     primary = serve(&place);
     proxy.lead_to(primary.replication());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let third = follows("third", &[]);
+    let third = Running::listens(third, &arguments);
 
     // What needs log that was dropped halts, keeps what it has, and begins again on the order that names the halt.
     let early = follows("early", &[]);
