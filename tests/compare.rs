@@ -295,6 +295,54 @@ fn of_two_runs_that_differ_the_log_says_which_is_wrong() {
     }
 }
 
+/// R-DETERMINISM: when a run is merged is free, so one side may have merged what the other has not: no run of one has its like in the other. Each is held
+/// against the log, and one that is sound in itself and not what that yields is found; where the log is gone it is said what was not compared.
+#[test]
+fn runs_that_only_one_side_has_merged_are_held_against_the_log() {
+    let b = SimDisk::new();
+    Node::init(&init_options(&b, tiny())).unwrap();
+    let mut node = Node::open(&keeping_all(&b)).unwrap();
+    let mut dice = Dice(5);
+    while runs_of(&b).len() < 4 {
+        node.commit(batch(&value(&mut dice))).unwrap();
+    }
+    node.close().unwrap();
+    let a = copied(&b);
+    go_on(&a, 0, 0);
+    let (in_a, in_b) = (runs_of(&a), runs_of(&b));
+    let alone = |one: &[RunId], other: &[RunId]| -> Vec<usize> {
+        (0..one.len()).filter(|index| !other.contains(&one[*index])).collect()
+    };
+    let (only_a, only_b) = (alone(&in_a, &in_b), alone(&in_b, &in_a));
+    assert!(!only_a.is_empty() && only_b.len() > 1, "{in_a:?} {in_b:?}");
+    let found = compared(&a, &b);
+    assert_eq!((found.runs.only_a, found.runs.only_b), (only_a.len() as u64, only_b.len() as u64));
+    assert_eq!((found.runs.held, found.runs.unheld.len()), (found.runs.only_a + found.runs.only_b, 0), "{found:?}");
+    assert_eq!(found.state_to(), Some(found.a.end.commit));
+    found.check().unwrap();
+    for (index, side) in
+        only_a.iter().map(|index| (*index, Side::A)).chain(only_b.iter().map(|index| (*index, Side::B)))
+    {
+        let (one, other) = (copied(&a), copied(&b));
+        let id = forge(if side == Side::A { &one } else { &other }, index);
+        let found = compared_on(&both(&one, &other), false).unwrap();
+        assert_eq!((verdict(&found).id, &verdict(&found).judged), (id, &Judged::Wrong(side)), "{found:?}");
+        let error = found.check().unwrap_err();
+        assert_eq!((error.reason(), error.fact("run")), (Reason::StateDiverged, Some(id.to_string().as_str())));
+    }
+    // Both have let the log go that says what those runs must be.
+    for disk in [&a, &b] {
+        let first = std::mem::take(&mut Node::open(&keeping_all(disk)).unwrap().oldest());
+        disk.remove(&Path::new(DIR).join("wal").join(aerodb::wal::file_name(first))).unwrap();
+    }
+    let found = compared_on(&both(&a, &b), false).unwrap();
+    assert_eq!((found.relation, found.check()), (Relation::Same, Ok(())));
+    let (held, unheld) = (found.runs.held, found.runs.unheld.len() as u64);
+    assert!(unheld > 1 && held + unheld == found.runs.only_a + found.runs.only_b, "{found:?}");
+    assert!(found.runs.unheld.iter().all(|run| run.why.contains("retired")), "{found:?}");
+    assert_eq!(found.state_to(), Some(CommitId(0)));
+}
+
 /// M-FLOOR, R-DETERMINISM: what a floor let go is let go by the replay too, where that begins behind the floor's record.
 #[test]
 fn a_replay_begins_with_the_floor_that_held_there() {

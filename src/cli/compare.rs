@@ -11,7 +11,7 @@ use crate::cli::node::Running;
 use crate::cli::output::{self, Output, Progress};
 use aerodb::compare::{
     self, CompareOptions, Comparison, Damage, Excerpt, Fork, Held, Judged, Local, Party, Place, Relation, Runs, Said,
-    Side, Spot, Step, Verdict, Written,
+    Side, Spot, Step, Unheld, Verdict, Written,
 };
 use aerodb::disk::{Disk, RealDisk};
 use aerodb::store::run::RunInfo;
@@ -77,7 +77,15 @@ fn text(found: &Comparison) -> Vec<String> {
     lines.extend(
         found.runs.damaged.iter().map(|Damage { id, side, error }| format!("damaged    run {id} of {side}: {error}")),
     );
+    lines.extend(
+        found.runs.unheld.iter().map(|Unheld { id, side, why }| format!("not held   run {id} of {side}: {why}")),
+    );
     found.verdicts.iter().for_each(|one| verdict(one, &mut lines));
+    if let Some(to) = found.state_to() {
+        let all = found.a.end.commit.min(found.b.end.commit);
+        let rest = if to < all { ": what lies behind it was not compared" } else { "" };
+        lines.push(format!("state      compared up to commit {to} of {all}{rest}"));
+    }
     lines
 }
 
@@ -160,6 +168,7 @@ fn runs(runs: &Runs) -> String {
     add(runs.damaged.len() as u64, "do not verify");
     add(runs.only_a, "only in a");
     add(runs.only_b, "only in b");
+    add(runs.held, "of these as the log yields them");
     add(runs.behind_fork, "not compared: the logs part there, or before");
     parts.join(", ")
 }
@@ -216,6 +225,9 @@ fn as_json(found: &Comparison) -> Value {
     let different = found.runs.different.iter();
     let different =
         different.map(|run| json!({ "run": run.id.to_string(), "a": hashed_json(run.a), "b": hashed_json(run.b) }));
+    let unheld = found.runs.unheld.iter();
+    let unheld =
+        unheld.map(|run| json!({ "run": run.id.to_string(), "side": run.side.to_string(), "cannot_be_told": run.why }));
     let damaged = found.runs.damaged.iter();
     let damaged = damaged.map(
         |run| json!({ "run": run.id.to_string(), "side": run.side.to_string(), "code": run.error.reason().name() }),
@@ -232,10 +244,13 @@ fn as_json(found: &Comparison) -> Value {
             "by_hash": found.runs.by_hash,
             "only_a": found.runs.only_a,
             "only_b": found.runs.only_b,
+            "held": found.runs.held,
+            "unheld": unheld.collect::<Vec<_>>(),
             "behind_fork": found.runs.behind_fork,
             "different": different.collect::<Vec<_>>(),
             "damaged": damaged.collect::<Vec<_>>(),
         },
+        "state_compared_to_commit": found.state_to().map(|commit| commit.0),
         "verdicts": found.verdicts.iter().map(verdict_json).collect::<Vec<_>>(),
     })
 }

@@ -8,7 +8,9 @@
 //! Two logs with equal position and history are the same log up to there. So the segments say between which two the
 //! logs part, and of the records only those of that segment are looked at; where the ends are equal, none. Runs of one identity have one possible
 //! content (R-DETERMINISM): those of a directory or a backup are read whole, against the hash in their manifest, and the hashes compared. Where
-//! the logs agree and the runs do not, the log is replayed, and says whose run is wrong (`replay.rs`).
+//! the logs agree and the runs do not, the log is replayed, and says whose run is wrong (`replay.rs`). So are the runs that only one side has, because
+//! it has merged what the other has not yet: when that is done is free, what comes of it is not. Where the log for that is not at hand, it is said up to which commit
+//! the states were compared.
 //!
 //! * [`Party`]: one of the two, as comparing sees it. [`Local`]: a directory that nobody has open, or a backup. A running node is a party too, over the
 //!   network, in the program.
@@ -31,9 +33,10 @@ pub use local::Local;
 pub use party::{Held, Party, Place, Steps, Stored};
 pub use relation::{Fork, Relation, Step};
 pub use replay::{Judged, MEMORY_LOG_BYTES, Spot, Verdict};
-pub use runs::{Damage, Difference, Runs};
+pub use runs::{Damage, Difference, Runs, Unheld};
 pub use written::{Excerpt, OPERATIONS_MAX, SHOWN_BYTES, Said, Written};
 
+use crate::commit_id::CommitId;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::position::Position;
@@ -121,7 +124,25 @@ impl Comparison {
             let [a, b] = [a, b].map(|(size, hash)| format!("{size} bytes {hash:032x}"));
             return Err(judged(Error::new(Reason::StateDiverged).with("run", id).with("a", a).with("b", b), *id));
         }
+        // A run that only one side has, and that is not what the log of both yields.
+        if let Some(Verdict { id, judged, .. }) = self.verdicts.first() {
+            return Err(Error::new(Reason::StateDiverged).with("run", id).with("verdict", judged));
+        }
         Ok(())
+    }
+
+    /// Up to which commit the states were compared, of those that both have; nothing where the logs part. Behind it they are as equal as nobody found out
+    /// that they are not.
+    #[must_use]
+    pub fn state_to(&self) -> Option<CommitId> {
+        match self.relation {
+            Relation::Diverged(_) => None,
+            Relation::Same | Relation::Prefix { .. } => {
+                let common = self.a.end.commit.min(self.b.end.commit);
+                let unheld = self.runs.unheld.iter().map(|run| run.id.first).min();
+                Some(unheld.map_or(common, |first| CommitId(first.0.saturating_sub(1))))
+            }
+        }
     }
 }
 
@@ -138,6 +159,13 @@ pub fn compare(
 ) -> Result<Comparison> {
     check_comparable(&a.held().identity, &b.held().identity)?;
     options.scratch.as_deref().map_or(Ok(()), |scratch| replay::check_scratch([a, b], scratch))?;
+    // Whoever can't be proven from here says so before any work is done.
+    if options.thorough && a.local().is_none() {
+        a.prove(progress)?;
+    }
+    if options.thorough && b.local().is_none() {
+        b.prove(progress)?;
+    }
     a.look()?;
     b.look()?;
     if options.thorough {
@@ -154,9 +182,13 @@ pub fn compare(
     };
     let (stored_a, stored_b) = (a.stored()?, b.stored()?);
     let (parties, stored) = ([&*a, &*b], [&stored_a, &stored_b]);
-    let runs = runs::compare(parties, stored, &relation, progress)?;
+    let mut runs = runs::compare(parties, stored, &relation, progress)?;
     let verdicts = match relation {
-        Relation::Same | Relation::Prefix { .. } => replay::judge(parties, stored, &runs, options, progress),
+        Relation::Same | Relation::Prefix { .. } => {
+            let mut verdicts = replay::judge(parties, stored, &runs, options, progress);
+            verdicts.extend(replay::hold(parties, stored, &mut runs, options, progress));
+            verdicts
+        }
         Relation::Diverged(_) => Vec::new(),
     };
     let (a, b) = (a.held().clone(), b.held().clone());

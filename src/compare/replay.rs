@@ -15,7 +15,7 @@
 
 use super::local::Local;
 use super::party::{Party, Stored};
-use super::runs::Runs;
+use super::runs::{Runs, Unheld};
 use super::written::Excerpt;
 use super::{CompareOptions, Side};
 use crate::commit_id::CommitId;
@@ -34,6 +34,8 @@ use crate::store::run::{Cache, Entry, Run, RunId, RunInfo};
 use crate::store::{Applier, Store, StoreOptions};
 use crate::sync::Arc;
 use crate::wal::LogCursor;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -115,6 +117,55 @@ pub(super) fn judge(
     suspects.into_iter().map(|id| judge.verdict(id, progress)).collect()
 }
 
+/// Holds the runs that only one side has against the log, as far as both have their commits: whoever merged further has no run of the same identity,
+/// and both states must still be what the log yields. Sets what is held and what is not, and returns the verdicts on those that are wrong.
+pub(super) fn hold(
+    parties: [&dyn Party; 2],
+    stored: [&Stored; 2],
+    runs: &mut Runs,
+    options: &CompareOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Vec<Verdict> {
+    let common = parties.iter().map(|party| party.held().end.commit).min().unwrap_or_default();
+    let [a, b] = stored.map(|stored| &stored.runs);
+    let alone = |side: Side, runs: &[RunInfo], others: &[RunInfo]| {
+        let alone = runs.iter().filter(|run| !others.iter().any(|other| other.id == run.id));
+        alone.map(|run| (side, *run)).collect::<Vec<_>>()
+    };
+    let mut alone = [alone(Side::A, a, b), alone(Side::B, b, a)].concat();
+    alone.retain(|(side, run)| run.id.first <= common && runs.is_sound(*side, run.id));
+    alone.sort_unstable_by_key(|(_, run)| (run.id.first, run.id.last));
+    let (mut held, mut unheld, mut verdicts) = (0, Vec::new(), Vec::new());
+    let judge = Judge { parties, stored, runs, options };
+    for stretch in stretches(alone) {
+        let (made, why) = judge.yields(&stretch, progress);
+        for (side, run) in stretch {
+            match made.get(&run.id) {
+                Some(yields) if *yields == run => held += 1,
+                Some(_) => verdicts.push(judge.verdict(run.id, progress)),
+                None => unheld.push(Unheld { id: run.id, side, why: why.clone() }),
+            }
+        }
+    }
+    (runs.held, runs.unheld) = (held, unheld);
+    verdicts
+}
+
+/// Runs in the order of their first commits, in parts whose commits have nothing in common.
+fn stretches(alone: Vec<(Side, RunInfo)>) -> Vec<Vec<(Side, RunInfo)>> {
+    let mut stretches: Vec<(CommitId, Vec<(Side, RunInfo)>)> = Vec::new();
+    for (side, run) in alone {
+        match stretches.last_mut() {
+            Some((last, stretch)) if run.id.first <= *last => {
+                *last = run.id.last.max(*last);
+                stretch.push((side, run));
+            }
+            _ => stretches.push((run.id.last, vec![(side, run)])),
+        }
+    }
+    stretches.into_iter().map(|(_, stretch)| stretch).collect()
+}
+
 struct Judge<'a> {
     parties: [&'a dyn Party; 2],
     stored: [&'a Stored; 2],
@@ -143,12 +194,9 @@ impl Judge<'_> {
             let judged = Judged::Unknown(why);
             Verdict { id, judged, from: None, records: 0, yields: None, spots: Vec::new() }
         };
-        // Where both hold the log, that of whoever holds more of it.
-        let mut logs: Vec<&Local> = self.parties.iter().filter_map(|party| party.local()).collect();
-        logs.sort_by_key(|local| local.held().oldest.position);
         let mut why = "neither log is at hand here".to_owned();
-        for log in logs {
-            match self.start(id).and_then(|start| self.replay(id, start, log, progress)) {
+        for log in self.logs() {
+            match self.start(id).and_then(|start| self.replay(id, start, log, &mut drop, progress)) {
                 Ok(replayed) => return self.compare(id, &replayed).unwrap_or_else(|error| unknown(error.to_string())),
                 Err(error) if error.reason() == Reason::WalRetired => {
                     why = format!("the log was retired before the first commit of the run: {error}");
@@ -157,6 +205,41 @@ impl Judge<'_> {
             }
         }
         unknown(why)
+    }
+
+    /// What the log yields on its way through a stretch of commits: each run that is made there, also such as a merge takes again. And why there is none
+    /// of some identity.
+    fn yields(
+        &self,
+        stretch: &[(Side, RunInfo)],
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> (BTreeMap<RunId, RunInfo>, String) {
+        let mut made = BTreeMap::new();
+        let mut why = "neither log is at hand here".to_owned();
+        let first = stretch.iter().map(|(_, run)| run.id).min_by_key(|id| (id.first, id.last));
+        // The last that is made: what is merged is there before.
+        let target = stretch.iter().map(|(_, run)| run.id).max_by_key(|id| (id.last, id.level));
+        let (Some(first), Some(target)) = (first, target) else { return (made, why) };
+        for log in self.logs() {
+            let mut keep = |run: RunInfo| {
+                made.insert(run.id, run);
+            };
+            match self.start(first).and_then(|start| self.replay(target, start, log, &mut keep, progress)) {
+                Ok(_) => return (made, "the log yields no run of this identity".to_owned()),
+                Err(error) if error.reason() == Reason::WalRetired => {
+                    why = format!("the log was retired before the first commit of the run: {error}");
+                }
+                Err(error) => why = error.to_string(),
+            }
+        }
+        (made, why)
+    }
+
+    /// Where both hold the log, that of whoever holds more of it comes first.
+    fn logs(&self) -> Vec<&Local> {
+        let mut logs: Vec<&Local> = self.parties.iter().filter_map(|party| party.local()).collect();
+        logs.sort_by_key(|local| (local.held().oldest.position, Reverse(local.held().end.position)));
+        logs
     }
 
     /// Where the replay of a run begins: behind the run before it, if both sides prove that and name the same floor; else at genesis.
@@ -184,7 +267,15 @@ impl Judge<'_> {
         })
     }
 
-    fn replay(&self, id: RunId, start: Start, log: &Local, progress: &mut dyn FnMut(u64, u64)) -> Result<Replayed> {
+    /// Replays until there is this run; `made` is told each on the way.
+    fn replay(
+        &self,
+        id: RunId,
+        start: Start,
+        log: &Local,
+        made: &mut dyn FnMut(RunInfo),
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Replayed> {
         let identity = log.held().identity;
         let first = if start.commit == CommitId::NONE {
             let oldest = log.held().oldest.position;
@@ -226,7 +317,7 @@ impl Judge<'_> {
             let sealed = applier.apply(&record)?;
             records += 1;
             progress(after.position.since(first).min(until.since(first)), until.since(first));
-            let run = if sealed { work(&store, &mut maintenance, id)? } else { None };
+            let run = if sealed { work(&store, &mut maintenance, id, made)? } else { None };
             if run.is_some() || (sealed && after.commit >= id.last) {
                 return Ok(Replayed { from, records, run, scratch });
             }
@@ -257,8 +348,14 @@ impl Judge<'_> {
 }
 
 /// Does all work that there is, until there is this run: a later merge would take it.
-fn work(store: &Store, maintenance: &mut Maintenance, id: RunId) -> Result<Option<RunInfo>> {
+fn work(
+    store: &Store,
+    maintenance: &mut Maintenance,
+    id: RunId,
+    made: &mut dyn FnMut(RunInfo),
+) -> Result<Option<RunInfo>> {
     while maintenance.step()? == Progress::Worked {
+        store.state().runs.iter().for_each(|run| made(run.info()));
         if let Some(run) = store.state().runs.iter().find(|run| run.id() == id) {
             return Ok(Some(run.info()));
         }

@@ -18,6 +18,10 @@ pub struct Runs {
     pub bytes: u64,
     /// Whether those of one side were not read, because it is a server: what it says of them was compared.
     pub by_hash: bool,
+    /// Of those that only one side has: how many are what the log yields, which both have.
+    pub held: u64,
+    /// Those for which that can't be told, oldest first: of these commits the states were not compared.
+    pub unheld: Vec<Unheld>,
     /// Runs that only a has: it is further, or has merged further.
     pub only_a: u64,
     /// Runs that only b has.
@@ -39,6 +43,17 @@ pub struct Difference {
     pub a: (u64, u128),
     /// Size and hash of that of b.
     pub b: (u64, u128),
+}
+
+/// A run that only one side has, and that nothing could be held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unheld {
+    /// Which run.
+    pub id: RunId,
+    /// Whose.
+    pub side: Side,
+    /// Why it can't be told.
+    pub why: String,
 }
 
 /// A run that does not verify.
