@@ -490,7 +490,13 @@ fn a_probe_is_answered_as_the_log_says_at_every_position() {
             None => (Before::Nothing, 3),
         };
         counts[place] += 1;
+        let reads = primary.disk.reads();
         let came = primary.answers(&mut session, &encoded(Frame::Probe(position)));
+        // Whoever asks for what is not there costs no call: a list of the directory for each question would delay everybody (WIRE-BOUND).
+        assert!(
+            place > 1 || primary.disk.reads() == reads,
+            "{position}: the disk is asked for what is known not to be there"
+        );
         assert_eq!(came, [Came { frame: Frame::Point(position, before), log: Vec::new() }]);
         assert_eq!(session.state(), State::Probing);
     }

@@ -370,6 +370,9 @@ impl Session {
     fn probe(&mut self, position: Position, extent: &Extent) -> Result<()> {
         let before = if position > extent.durable.position {
             Before::Beyond
+        } else if position < extent.oldest {
+            // Known without a look at the disk: whoever asks again and again costs nobody a list of the directory (WIRE-BOUND).
+            Before::Retired
         } else {
             match self.source.before(position, extent) {
                 Ok(Some((history, commit))) => Before::Point(LogPoint { position, history, commit }),
