@@ -260,15 +260,16 @@ impl Receiver {
         self.incoming.space()
     }
 
-    /// So many bytes have been put there.
+    /// So many bytes have been put there. What came whole before what ends the session has arrived.
     ///
     /// # Errors
     /// What ends the session.
     pub fn filled(&mut self, count: usize) -> Session {
-        let expected = self.expected;
         self.take(count).map_err(|end| match end {
-            // Where it happened belongs to the name of a halt, and does not depend on when somebody looks.
-            End::Failed(fault) if fault.fact("position").is_none() => End::Failed(fault.with("position", expected)),
+            // Where it happened belongs to the name of a halt, and depends neither on when somebody looks nor on how the stream was cut.
+            End::Failed(fault) if fault.fact("position").is_none() => {
+                End::Failed(fault.with("position", self.expected))
+            }
             End::Lost(why) => End::Lost(why),
             End::Failed(fault) => End::Failed(fault),
         })
@@ -281,33 +282,35 @@ impl Receiver {
             // No primary, so no fact of one that contradicts: the address is wrong, and may be right later.
             return Err(End::Lost(Error::new(Reason::ProtocolOtherPort).with("told", text)));
         }
-        let (streaming, asked, mut expected) = (self.state == State::Streaming, self.shown.asked, self.expected);
-        let mut durable = self.shown.origin.map(|origin| origin.durable);
-        let came = self.incoming.filled(count, |segment| {
-            if !streaming {
-                return Err(unexpected(&Frame::Segment(*segment)));
+        self.incoming.filled(count);
+        loop {
+            let (streaming, asked, expected) = (self.state == State::Streaming, self.shown.asked, self.expected);
+            let before = self.shown.origin.map(|origin| origin.durable);
+            let mut head = None;
+            let came = self.incoming.next(|segment| {
+                if !streaming {
+                    return Err(unexpected(&Frame::Segment(*segment)));
+                }
+                check_segment(segment, expected, asked, before)?;
+                head = Some(*segment);
+                Ok(())
+            })?;
+            // A head counts once it has come: what follows it is held against it.
+            if let (Some(segment), Some(origin)) = (head, &mut self.shown.origin) {
+                self.expected = expected.after(segment.bytes as u64);
+                origin.durable = segment.durable;
             }
-            check_segment(segment, expected, asked, durable)?;
-            expected = expected.after(segment.bytes as u64);
-            durable = Some(segment.durable);
-            Ok(())
-        })?;
-        // A head counts once it has come: the next one may come together with the last of its log.
-        self.expected = expected;
-        if let (Some(origin), Some(durable)) = (&mut self.shown.origin, durable) {
-            origin.durable = durable;
-        }
-        for came in came {
             match came {
-                Came::Log(segment, bytes) => self.arrive(&segment, bytes),
-                Came::Frame(Frame::Welcome(welcome)) if self.state == State::Handshaking && self.introduced => {
+                Some(Came::Log(segment, bytes)) => self.arrive(&segment, bytes),
+                Some(Came::Frame(Frame::Welcome(welcome))) if self.state == State::Handshaking && self.introduced => {
                     self.welcome(&welcome)?;
                 }
-                Came::Frame(Frame::Refuse(refuse)) => return Err(refused(&refuse)),
-                Came::Frame(frame) => return Err(unexpected(&frame).into()),
+                Some(Came::Frame(Frame::Refuse(refuse))) => return Err(refused(&refuse)),
+                Some(Came::Frame(frame)) => return Err(unexpected(&frame).into()),
+                // Of a head that came alone the rest is to come.
+                None => return Ok(()),
             }
         }
-        Ok(())
     }
 
     fn arrive(&mut self, segment: &Segment, bytes: Vec<u8>) {
@@ -367,8 +370,7 @@ impl Receiver {
     /// # Errors
     /// Those of the disk.
     pub fn turn(&mut self, progress: &Progress) -> Result<()> {
-        self.log.prove(progress.validated.point);
-        self.store()?;
+        self.keep(progress)?;
         if self.state == State::Handshaking && !self.introduced && self.is_drained(progress) {
             if self.log.validated().position < self.log.received()
                 && !planted("a part of a record outlives its connection")
@@ -385,6 +387,17 @@ impl Receiver {
         let keep_from = if all { progress.applied } else { progress.keep_from };
         self.log.retire(keep_from, limits::RETIRED_SEGMENTS_MAX)?;
         self.shown.oldest = self.log.oldest();
+        self.received.set(self.shown);
+        Ok(())
+    }
+
+    /// Writes what came whole, as far as its segment goes, and makes it durable; it is the last that a session does which a contradiction ends.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn keep(&mut self, progress: &Progress) -> Result<()> {
+        self.log.prove(progress.validated.point);
+        self.store()?;
         self.received.set(self.shown);
         Ok(())
     }
@@ -417,20 +430,22 @@ impl Receiver {
             self.log.roll()?;
             self.sealed = false;
         }
-        let handed = self.handed.len();
+        let mut written = Vec::new();
         while let Some(chunk) = self.arrived.pop_front() {
             self.arrived_bytes -= chunk.bytes.len() as u64;
             self.log.write(&chunk.bytes)?;
             self.sealed = chunk.ends_segment;
-            self.handed.push(chunk);
+            written.push(chunk);
             if self.sealed {
                 break;
             }
         }
-        if self.handed.len() > handed {
+        if !written.is_empty() {
             self.shown.received = self.log.sync()?;
             self.shown.syncs += 1;
         }
+        // Nobody is handed what is not durable.
+        self.handed.append(&mut written);
         Ok(())
     }
 

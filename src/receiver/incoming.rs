@@ -22,6 +22,8 @@ pub(super) enum Came {
 /// A frame that is coming.
 pub(super) struct Incoming {
     head: Vec<u8>,
+    /// Of the head, what has been taken as frames.
+    head_taken: usize,
     head_filled: usize,
     /// A SEGMENT whose log bytes are coming, with room behind them for the next head.
     log: Option<(Segment, Vec<u8>, usize)>,
@@ -29,7 +31,7 @@ pub(super) struct Incoming {
 
 impl Default for Incoming {
     fn default() -> Incoming {
-        Incoming { head: vec![0; HEAD_BYTES], head_filled: 0, log: None }
+        Incoming { head: vec![0; HEAD_BYTES], head_taken: 0, head_filled: 0, log: None }
     }
 }
 
@@ -47,61 +49,56 @@ impl Incoming {
         frame::text(&self.head[..self.head_filled + count])
     }
 
-    /// So many bytes have been put there; the frames that have come whole with them. `check` sees each SEGMENT before memory is taken for
-    /// its log bytes.
+    /// So many bytes have been put there.
+    pub(super) fn filled(&mut self, count: usize) {
+        match &mut self.log {
+            Some((_, _, filled)) => *filled += count,
+            None => self.head_filled += count,
+        }
+    }
+
+    /// The next frame that has come whole; to be asked until there is none. `check` sees each SEGMENT before memory is taken for its log bytes.
     ///
     /// # Errors
-    /// `protocol.malformed`; those of `check`.
-    pub(super) fn filled(&mut self, count: usize, mut check: impl FnMut(&Segment) -> Result<()>) -> Result<Vec<Came>> {
-        let mut came = Vec::new();
-        match &mut self.log {
-            Some((segment, _, filled)) => {
-                *filled += count;
-                if *filled < segment.bytes {
-                    return Ok(came);
-                }
-            }
-            None => self.head_filled += count,
+    /// `protocol.malformed`, `protocol.unexpected`; those of `check`.
+    pub(super) fn next(&mut self, check: impl FnOnce(&Segment) -> Result<()>) -> Result<Option<Came>> {
+        if self.log.as_ref().is_some_and(|(segment, _, filled)| *filled < segment.bytes) {
+            return Ok(None);
         }
         if let Some((segment, mut bytes, filled)) = self.log.take() {
             let next = &bytes[segment.bytes..filled];
             self.head[..next.len()].copy_from_slice(next);
-            self.head_filled = next.len();
+            (self.head_taken, self.head_filled) = (0, next.len());
             bytes.truncate(segment.bytes);
-            came.push(Came::Log(segment, bytes));
+            return Ok(Some(Came::Log(segment, bytes)));
         }
-        let mut at = 0;
-        while self.log.is_none() {
-            let malformed = |fault| Error::new(Reason::ProtocolMalformed).with("fault", fault);
-            let here = &self.head[at..self.head_filled];
-            let Some((frame, taken)) = Frame::decode(here).map_err(malformed)? else {
-                // What is not for who follows a log is not waited for: it may be longer than what it goes into.
-                if let Some(kind) = Frame::kind_ahead(here).map_err(malformed)?
-                    && !matches!(kind, Kind::Welcome | Kind::Refuse | Kind::Segment)
-                {
-                    return Err(Error::new(Reason::ProtocolUnexpected).with("frame", kind));
-                }
-                break;
-            };
-            at += taken;
-            let Frame::Segment(segment) = frame else {
-                came.push(Came::Frame(frame));
-                continue;
-            };
-            check(&segment)?;
-            let here = &self.head[at..self.head_filled];
-            let here = &here[..here.len().min(segment.bytes)];
-            at += here.len();
-            if here.len() == segment.bytes {
-                came.push(Came::Log(segment, here.to_vec()));
-            } else {
-                let mut bytes = vec![0; segment.bytes + SEGMENT_HEAD_BYTES];
-                bytes[..here.len()].copy_from_slice(here);
-                self.log = Some((segment, bytes, here.len()));
+        let malformed = |fault| Error::new(Reason::ProtocolMalformed).with("fault", fault);
+        let here = &self.head[self.head_taken..self.head_filled];
+        let Some((frame, taken)) = Frame::decode(here).map_err(malformed)? else {
+            // What is not for who follows a log is not waited for: it may be longer than what it goes into.
+            if let Some(kind) = Frame::kind_ahead(here).map_err(malformed)?
+                && !matches!(kind, Kind::Welcome | Kind::Refuse | Kind::Segment)
+            {
+                return Err(Error::new(Reason::ProtocolUnexpected).with("frame", kind));
             }
+            self.head.copy_within(self.head_taken..self.head_filled, 0);
+            self.head_filled -= self.head_taken;
+            self.head_taken = 0;
+            return Ok(None);
+        };
+        self.head_taken += taken;
+        let Frame::Segment(segment) = frame else { return Ok(Some(Came::Frame(frame))) };
+        check(&segment)?;
+        let here = &self.head[self.head_taken..self.head_filled];
+        let here = &here[..here.len().min(segment.bytes)];
+        self.head_taken += here.len();
+        if here.len() == segment.bytes {
+            return Ok(Some(Came::Log(segment, here.to_vec())));
         }
-        self.head.copy_within(at..self.head_filled, 0);
-        self.head_filled -= at;
-        Ok(came)
+        let mut bytes = vec![0; segment.bytes + SEGMENT_HEAD_BYTES];
+        bytes[..here.len()].copy_from_slice(here);
+        self.log = Some((segment, bytes, here.len()));
+        (self.head_taken, self.head_filled) = (0, 0);
+        Ok(None)
     }
 }

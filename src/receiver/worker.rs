@@ -75,12 +75,11 @@ pub fn run<L: Link, W: Wakes>(
             connect(&mut core, &mut around.link, &mut unsent);
         }
         let seen = progress();
-        if let Err(fault) = turn(&mut core, &mut around.link, &mut unsent, &seen) {
-            break Err(fault);
-        }
+        let turned = turn(&mut core, &mut around.link, &mut unsent, &seen);
         // A Validator that is gone has said why.
-        if core.handed().into_iter().any(|chunk| around.out.send(chunk).is_err()) {
-            break Ok(());
+        let is_gone = core.handed().into_iter().any(|chunk| around.out.send(chunk).is_err());
+        if turned.is_err() || is_gone {
+            break turned;
         }
         moved();
         if core.may_read() && around.link.is_readable() {
@@ -153,7 +152,7 @@ fn session<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, pro
         match link.read(core.space()).map_err(|error| lost(&error))? {
             Some(0) => return Err(lost(&"the primary ended it")),
             Some(count) => {
-                core.filled(count)?;
+                core.filled(count).map_err(|end| keep(core, progress, end))?;
                 read += count;
             }
             None => break,
@@ -167,6 +166,17 @@ fn session<L: Link>(core: &mut Receiver, link: &mut L, unsent: &mut Vec<u8>, pro
         unsent.drain(..count);
     }
     Ok(())
+}
+
+/// What came whole before the contradiction is log like any other, so that what is kept does not depend on how the stream was cut.
+fn keep(core: &mut Receiver, progress: &Progress, end: End) -> End {
+    match end {
+        End::Lost(why) => End::Lost(why),
+        End::Failed(fault) => End::Failed(match core.keep(progress) {
+            Ok(()) => fault,
+            Err(error) => fault.with("not_kept", error),
+        }),
+    }
 }
 
 fn lose(core: &mut Receiver, link: &mut impl Link, why: Error) {

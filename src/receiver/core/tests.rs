@@ -439,3 +439,62 @@ fn what_answers_in_text_is_a_connection_that_did_not_come_about() {
         assert_eq!(failed(world.give(text.repeat(3).as_bytes())), Reason::ProtocolMalformed);
     }
 }
+
+/// REPL-HALT, F-V1, F-V2, F-D1: log, and behind it what ends the session, in one read and cut after every byte. What halts the replica has one name, and
+/// the log before it is kept.
+#[test]
+fn what_ends_a_session_has_one_name_however_the_stream_was_cut() {
+    let refusal = |world: &World, reason: Reason| {
+        let (oldest, durable) = (Position(0), world.durable());
+        let refuse = Refuse { reason: reason.number().into(), oldest, durable, text: "told".to_owned() };
+        encoded(&Frame::Refuse(refuse))
+    };
+    let malformed = |world: &World, from: usize| {
+        let mut bytes = world.segment(from, from + 40);
+        bytes[9] ^= 0x10;
+        bytes
+    };
+    type Bad<'a> = &'a dyn Fn(&World, usize) -> Vec<u8>;
+    // What it is halted by, how far from the end of the log before it, and what does it.
+    let bad: [(Reason, isize, Bad<'_>); 6] = [
+        (Reason::HistoryRetired, 0, &|world, _| refusal(world, Reason::HistoryRetired)),
+        (Reason::ProtocolMalformed, 0, &malformed),
+        (Reason::ProtocolUnexpected, 0, &|world, _| encoded(&Frame::Welcome(world.welcome()))),
+        (Reason::ProtocolUnexpected, 0, &|_, _| encoded(&Frame::Fetch(Fetch { from: Position(0), upto: Position(1) }))),
+        (Reason::ReplicationGap, 8, &|world, from| world.segment(from + 8, from + 48)),
+        (Reason::ReplicationNotAsked, -8, &|world, from| world.segment(from - 8, from + 48)),
+    ];
+    for (reason, offset, bad) in bad {
+        let mut lengths = Vec::new();
+        for back in (0..).map(|back: usize| back.checked_sub(1)) {
+            let mut world = world(4);
+            world.stream();
+            let end = world.primary.points[2].position.0 as usize;
+            let mut stream = world.segment(0, end);
+            // At once, and then from within the last bytes of the log on.
+            let cut = back.map_or(0, |back| stream.len() - 9 + back);
+            // The log that follows is that of the next frame: a refusal behind it is held against what came before it.
+            stream.extend(bad(&world, end));
+            stream.extend(world.segment(end, end + 40));
+            if cut == stream.len() {
+                break;
+            }
+            let (first, second) = stream.split_at(cut);
+            let Err(End::Failed(fault)) = world.give(first).and_then(|()| world.give(second)) else {
+                panic!("{reason}, cut after {cut} bytes: it goes on");
+            };
+            let named = fault.fact("position").unwrap().parse::<usize>().unwrap();
+            assert_eq!(
+                (fault.reason(), named),
+                (reason, end.checked_add_signed(offset).unwrap()),
+                "cut after {cut} bytes"
+            );
+            world.receiver.keep(&world.progress).unwrap();
+            let kept = world.receiver.handed().iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
+            assert_eq!(world.receiver.received().get().received, Position(kept as u64));
+            lengths.push(kept);
+        }
+        lengths.dedup();
+        assert_eq!(lengths, [world(4).primary.points[2].position.0 as usize], "{reason}: what came whole is kept");
+    }
+}
