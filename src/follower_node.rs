@@ -21,7 +21,7 @@ use crate::published::Fact;
 use crate::receiver::worker::{self, Link};
 use crate::receiver::{self, Progress, Received, Receiver, machine};
 use crate::recovery::{Base, Options, Report};
-use crate::replica::parts::{Following, Parts, close_reads};
+use crate::replica::parts::{Following, Parts, bar_reads, close_reads};
 use crate::replica_state::Halt;
 use crate::store::Store;
 use crate::supervisor::{self, Action, Facts, Reconnect, Recoveries, Supervisor};
@@ -188,7 +188,13 @@ impl FollowerNode {
             validated: self.validated.get(),
             applied: self.applied.get(),
         };
-        for action in self.supervisor.look(&facts, self.fault.as_ref()) {
+        let actions = self.supervisor.look(&facts, self.fault.as_ref());
+        // Nobody else can say what it failed at itself.
+        if let Some(own) = self.supervisor.fault() {
+            bar_reads(&self.base.store, own);
+            self.fail(own.clone().with("component", "supervisor"));
+        }
+        for action in actions {
             match action {
                 Action::Connect(_) => self.connects = true,
                 Action::Halt => {
@@ -199,10 +205,6 @@ impl FollowerNode {
             }
         }
         self.supervisor.acted();
-        // Nobody else can say what it failed at itself.
-        if let Some(own) = self.supervisor.fault() {
-            self.fail(own.clone().with("component", "supervisor"));
-        }
     }
 
     /// A step of the Receiver.
@@ -214,15 +216,12 @@ impl FollowerNode {
             worker::connect(&mut self.receiver, link, &mut self.unsent);
         }
         let progress = self.progress();
-        match worker::turn(&mut self.receiver, link, &mut self.unsent, &progress) {
-            Ok(()) => {
-                self.handed.extend(self.receiver.handed());
-                self.hand_on_chunks(link);
-            }
-            Err(fault) => {
-                self.fail(fault);
-                self.stop(link);
-            }
+        let turned = worker::turn(&mut self.receiver, link, &mut self.unsent, &progress);
+        self.handed.extend(self.receiver.handed());
+        self.hand_on_chunks(link);
+        if let Err(fault) = turned {
+            self.fail(fault);
+            self.stop(link);
         }
     }
 

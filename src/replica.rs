@@ -27,7 +27,7 @@ use crate::identity::{Identity, Parameters, Role};
 use crate::limits;
 use crate::observed::{Observation, Observed};
 use crate::position::{LogPoint, Position};
-use crate::published::{Fact, Signal};
+use crate::published::{Cell, Fact, Signal};
 use crate::queue::{self, Sender};
 use crate::reason::Reason;
 use crate::receiver::fork::Own;
@@ -36,6 +36,7 @@ use crate::recovery::{self, Init, Options};
 use crate::replica_state::{Halt, StateStore};
 use crate::store::Store;
 use crate::supervisor::stages::{Shown, Stages, Wake};
+use crate::supervisor::told::{self, Told};
 use crate::supervisor::{self, Action, Facts, Reconnect, Recoveries, Supervisor};
 use crate::sync::{self, Arc, JoinHandle};
 use crate::validator;
@@ -43,7 +44,7 @@ use crate::wal::{Extent, LogWriter};
 use crate::wire::Waker;
 use crate::wire::link::TcpLink;
 use forks::Forks;
-use parts::{Following, Parts, close_reads};
+use parts::{Following, Parts, bar_reads, close_reads};
 use std::path::Path;
 
 /// How a replica is opened.
@@ -223,7 +224,8 @@ struct Shared {
     store: Arc<Store>,
     extent: Arc<Fact<Extent>>,
     stages: Stages<Arc<Waker>>,
-    halt: sync::Mutex<Option<Halt>>,
+    /// The replica as a whole.
+    told: Arc<Cell<Told>>,
     retention: Retention,
     applier_hook: sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// The Applier was started, and has not ended.
@@ -232,7 +234,7 @@ struct Shared {
     forks: Forks,
     /// The log, for who asks: how it ends is known once it has halted.
     own: Own,
-    /// Raised behind each look of the Supervisor, so behind every change of what is shown.
+    /// Raised behind each look of the Supervisor, so behind every change of what is shown; and where a thread has ended, which may be that one.
     looked: Signal,
 }
 
@@ -263,7 +265,7 @@ impl Shared {
         self.stages.moved();
     }
 
-    /// The Supervisor has looked. Whoever waits at a server for a commit hears of it where none may come any more.
+    /// The Supervisor has looked, or a thread has ended. Whoever waits at a server for a commit hears of it where none may come any more.
     fn looked(&self) {
         self.looked.raise();
         let receiver = self.stages.shown().receiver.load().state;
@@ -318,7 +320,6 @@ pub struct Replica {
     /// Where its log ended when it was opened.
     began: Position,
     shared: Arc<Shared>,
-    replica_seen: Arc<Observed<supervisor::machine::State>>,
     validator_seen: Arc<Observed<validator::machine::State>>,
     applier_seen: Arc<Observed<applier::machine::State>>,
     orders: Sender<Order>,
@@ -358,7 +359,7 @@ impl Replica {
             store: Arc::clone(database.store()),
             extent: database.extent_shown(),
             stages: Stages::new(shown, call, waker),
-            halt: sync::Mutex::new(supervisor.halt().cloned()),
+            told: supervisor.told(),
             retention: options.retention,
             applier_hook: sync::Mutex::new(None),
             applies: Fact::new(false),
@@ -373,7 +374,6 @@ impl Replica {
             reconnect,
             recoveries,
             began: validator.validated().get().point.position,
-            replica_seen: supervisor.observed(),
             validator_seen: validator.observed(),
             applier_seen: applier.observed(),
             orders,
@@ -399,7 +399,7 @@ impl Replica {
             })?;
         }
         let shared = Arc::clone(&replica.shared);
-        let orders = replica.orders.clone();
+        let (orders, observed) = (replica.orders.clone(), supervisor.observed());
         let body: Body = Box::new(move || {
             let supervise = || {
                 supervisor::worker::run(
@@ -416,8 +416,10 @@ impl Replica {
                 // Nobody is left to say what the replica is: it serves nothing, and follows nobody.
                 let panicked = Error::new(Reason::ComponentPanicked).with("assertion", assertion);
                 shared.failed("supervisor", panicked.clone());
-                close_reads(&shared.store, None);
+                bar_reads(&shared.store, &panicked);
+                told::abandoned(&observed, &shared.told, shared.stages.fault());
                 shared.stages.order(&orders, Order::Stop);
+                shared.looked();
                 Err(panicked)
             })
         });
@@ -441,8 +443,9 @@ impl Replica {
             if name == "applier" {
                 shared.applies.set(false);
             }
-            // That it has ended is to be seen too.
+            // That it has ended is to be seen too, also where nobody supervises any more.
             shared.stages.call();
+            shared.looked();
             outcome
         });
         self.stages.push((name, sync::spawn(name, body).map_err(refused)?));
@@ -476,18 +479,20 @@ impl Replica {
     /// What an operator sees.
     #[must_use]
     pub fn status(&self) -> ReplicaStatus {
+        // The whole first, and reads last: whoever is shown that it has ended is shown that reads have.
+        let Told { replica, fault, halt } = Told::clone(&self.shared.told.load());
         let Facts { received, validated, applied, .. } = self.shared.stages.facts();
         ReplicaStatus {
             primary: self.primary.clone(),
-            replica: self.replica_seen.load(),
+            replica,
             receiver: self.shared.stages.shown().receiver.load(),
             validator: self.validator_seen.load(),
             applier: self.applier_seen.load(),
             received,
             validated,
             applied,
-            fault: self.shared.stages.fault(),
-            halt: sync::lock(&self.shared.halt).clone(),
+            fault,
+            halt,
             recoveries: self.recoveries.clone(),
             reads: self.database().refusal(&Wish::newest()),
             database: self.database().status(),
@@ -533,8 +538,8 @@ impl Replica {
         let never = (self.shared.stages.shown().receiver.load().state, self.reconnect)
             == (receiver::machine::State::Disconnected, Reconnect::Never);
         let applies = self.shared.applies.get();
-        let halt = sync::lock(&self.shared.halt).clone();
-        let failed = self.replica_seen.load().state == supervisor::machine::State::Failed;
+        let Told { replica, fault, halt } = Told::clone(&self.shared.told.load());
+        let failed = replica.state == supervisor::machine::State::Failed;
         let Facts { received, validated, applied, .. } = self.shared.stages.facts();
         let all_durable = received.received.since(self.began) + received.dropped == received.bytes;
         let all_applied = applied == validated.point && validated.seen == received.received;
@@ -549,7 +554,7 @@ impl Replica {
         match halt {
             Some(halt) => Some(Err(refused(Reason::ReplicaHalted).with("halt", halt))),
             None if failed => {
-                let fault = self.shared.stages.fault().map_or_else(String::new, |fault| fault.to_string());
+                let fault = fault.map_or_else(String::new, |fault| fault.to_string());
                 Some(Err(refused(Reason::ReplicationStopped).with("failure", fault)))
             }
             None => None,
@@ -606,17 +611,19 @@ impl Shared {
     fn attend(&self, supervisor: &mut Supervisor) {
         if let Some(found) = self.forks.found() {
             supervisor.tell(&found);
-            *sync::lock(&self.halt) = supervisor.halt().cloned();
         }
     }
 
     fn act(self: &Arc<Self>, action: Action, supervisor: &Supervisor, orders: &Sender<Order>) {
+        if let Some(own) = supervisor.fault() {
+            self.failed("supervisor", own.clone());
+            bar_reads(&self.store, own);
+        }
         let order = match action {
             Action::Connect(after_seconds) => Order::Connect { after_seconds },
             Action::Halt => {
                 // Reads end before anybody is shown what ended them.
                 close_reads(&self.store, supervisor.halt());
-                *sync::lock(&self.halt) = supervisor.halt().cloned();
                 if supervisor.halt().is_some_and(|halt| halt.reason == Reason::HistoryDiverged) {
                     let end = self.stages.shown().validated.get().point;
                     let shared = Arc::clone(self);
@@ -626,9 +633,6 @@ impl Shared {
             }
             Action::Stop => Order::Stop,
         };
-        if let Some(own) = supervisor.fault() {
-            self.failed("supervisor", own.clone());
-        }
         self.stages.order(orders, order);
     }
 }

@@ -22,6 +22,7 @@ use aerodb::recovery::machine as recovery_machine;
 use aerodb::replica_state::{Halt, Origin as Began, ReplicaState, StateStore};
 use aerodb::store::manifest::Manifest;
 use aerodb::store::{Applier, Store, StoreOptions};
+use aerodb::supervisor::told::Told;
 use aerodb::supervisor::{Action, Course, Facts, Reconnect, Supervisor, machine as replica_machine};
 use aerodb::validator::{Validator, machine as validator_machine};
 use aerodb::wal::{self, FollowedLog, LogOptions};
@@ -532,7 +533,7 @@ fn drive_recoveries() {
     }
 }
 
-/// P5-I3, P5-I14, RC-STEPS
+/// P5-I1, P5-I3, P5-I14, RC-STEPS
 #[test]
 fn real_components_of_a_replica_take_every_edge_and_no_other() {
     log::set_logger(&EDGES).unwrap();
@@ -575,9 +576,10 @@ fn a_halt_that_can_not_be_kept_is_a_failure_that_says_so() {
     assert_eq!(supervisor.look(&facts, Some(&fault)), [Action::Halt]);
     assert_eq!(supervisor.state(), replica_machine::State::Recovering, "nobody is shown it before reads have ended");
     supervisor.acted();
-    let shown = supervisor.observed().load();
-    assert_eq!(shown.state, replica_machine::State::Failed);
-    assert!(shown.blocked.unwrap().contains("not_kept"));
+    let shown = supervisor.told().load();
+    assert_eq!((shown.replica.state, shown.halt.as_ref()), (replica_machine::State::Failed, None));
+    assert_eq!(shown.fault.as_ref(), Some(&fault), "the first fault is shown, and what became of it");
+    assert!(shown.replica.blocked.as_ref().unwrap().contains("not_kept"));
 }
 
 /// REPL-HALT: a halt is kept, over a restart, under its name and with its evidence; nothing is asked of the Receiver then.
@@ -594,6 +596,36 @@ fn a_halt_is_kept_over_a_restart() {
     assert!(again.halt().unwrap().evidence.contains("fault=history"));
     let idle = Facts { receiver: receiver_machine::State::Idle, ..facts };
     assert_eq!(again.look(&idle, None), []);
+}
+
+/// P5-I14, REPL-HALT: state, fault and halt are told at once, and not before reads have ended; so is what is found of the halt later.
+#[test]
+fn what_is_told_of_a_replica_is_of_one_moment() {
+    let parts = parts();
+    let mut supervisor = parts.supervisor();
+    let told = supervisor.told();
+    let moment = || {
+        let told = told.load();
+        assert_eq!(told.halt.is_some(), told.replica.state == replica_machine::State::Halted);
+        (told.replica.state, told.fault.clone(), told.halt.as_ref().map(Halt::to_string))
+    };
+    let facts = facts_of(replica_machine::State::ReceivingWal);
+    supervisor.look(&facts, None);
+    supervisor.acted();
+    let receiving = (replica_machine::State::ReceivingWal, None, None);
+    assert_eq!(moment(), receiving);
+    let fault = Error::new(Reason::SegmentRejected).with("position", 64);
+    supervisor.look(&facts, Some(&fault));
+    assert_eq!(moment(), receiving, "nobody is shown it before reads have ended");
+    supervisor.acted();
+    let halted = (replica_machine::State::Halted, Some(fault), Some("segment.rejected@64".to_owned()));
+    assert_eq!(moment(), halted);
+    supervisor.tell("fork_commit=3");
+    assert_eq!(moment(), halted);
+    assert!(told.load().halt.as_ref().unwrap().evidence.contains("fork_commit=3"));
+    let again = parts.supervisor().told();
+    let Told { replica, fault, halt } = Told::clone(&again.load());
+    assert_eq!((replica.state, fault, halt), (replica_machine::State::Halted, None, told.load().halt.clone()));
 }
 
 /// REPL-RECONNECT: it connects once at the start, and again only as the policy says.

@@ -16,7 +16,7 @@ use aerodb::committer::Retention;
 use aerodb::compare::{Relation, Side};
 use aerodb::frame::{Frame, Segment};
 use aerodb::receiver::machine::State as ReceiverState;
-use aerodb::replica::{self, Replica, ReplicaOptions};
+use aerodb::replica::{self, Replica, ReplicaOptions, ReplicaStatus};
 use aerodb::resp::Value;
 use aerodb::server::{self, Server};
 use aerodb::supervisor::{Reconnect, Recoveries, machine::State};
@@ -155,6 +155,14 @@ type Deed = fn(&Frame, Vec<u8>) -> Vec<u8>;
 /// How many bytes of a SEGMENT stand before its log.
 const HEAD: usize = aerodb::frame::SEGMENT_HEAD_BYTES;
 
+/// Whether its stages have ended.
+fn has_ended(status: &ReplicaStatus) -> bool {
+    let (receiver, validator, applier) = (status.receiver.state, status.validator.state, status.applier.state);
+    matches!(receiver, ReceiverState::Failed | ReceiverState::Closed)
+        && matches!(validator, validator::machine::State::Failed | validator::machine::State::Closed)
+        && matches!(applier, applier::machine::State::Failed | applier::machine::State::Closed)
+}
+
 fn flip(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
     bytes[at] ^= 0x10;
     bytes
@@ -205,7 +213,11 @@ fn what_is_changed_on_the_way_halts_the_replica_until_it_is_cleared_by_name() {
         assert_eq!(error.fact("halt"), Some(format!("{code}@{position}").as_str()));
         let applied = replica.applied();
         assert!(applied.commit < last && applied.position >= from, "{what}: {applied}");
-        assert!(replica.status().validated.point.position <= position.max(applied.position), "{what}");
+        // What is proven is final once the stages have ended.
+        let proven = replica.wait_until(has_ended).validated.point;
+        let fault = replica.status().fault.unwrap();
+        let expected = fault.fact("expected").map_or(position, |expected| Position(expected.parse().unwrap()));
+        assert!(proven.position <= expected, "{what}: {proven} is proven of what halted it at {position}");
         // Who closes it is told what it ended with.
         assert_eq!(replica.close().unwrap_err().reason(), reason, "{what}");
         world.proxy.be_honest();
@@ -216,7 +228,7 @@ fn what_is_changed_on_the_way_halts_the_replica_until_it_is_cleared_by_name() {
             let replica = world.open("r");
             assert_eq!(replica.status().replica.state, State::Halted);
             assert_eq!(replica.wait_for(last).unwrap_err().reason(), Reason::ReplicaHalted);
-            assert_eq!(replica.applied(), applied, "{what}: what was behind it is not applied later");
+            assert_eq!(replica.applied(), proven, "{what}: what was proven is applied, and nothing behind it");
             replica.close().unwrap();
         }
         assert_eq!(world.proxy.accepted(), connections);
@@ -597,6 +609,14 @@ fn assert_named(fault: Option<&Error>, component: &str, file: &str) {
     assert!(fault.fact("file").is_some_and(|path| path.contains(file)), "{fault}");
 }
 
+/// Nobody supervises it: reads are refused, as they are where it has halted, and why is told.
+fn assert_unavailable(replica: &Replica, status: &ReplicaStatus, why: &str) {
+    let refused = status.reads.as_ref().expect("reads have ended");
+    assert_eq!((refused.reason(), refused.fact("component")), (Reason::ReplicaHalted, Some("supervisor")));
+    assert!(refused.fact("failure").is_some_and(|failure| failure.contains(why)), "{refused}");
+    assert_eq!(replica.database().get(b"key-1").unwrap_err().reason(), Reason::ReplicaHalted);
+}
+
 /// F-D2, REPL-STATE: what a replica knows of itself can't be written any more. Its owner stops, and says at which file and call; nothing is
 /// lost, and a start goes on.
 #[test]
@@ -613,10 +633,40 @@ fn a_replica_that_can_not_write_its_state_stops_and_names_the_file() {
     assert_named(status.fault.as_ref(), "supervisor", "/STATE.");
     assert!(status.replica.blocked.as_ref().is_some_and(|why| why.contains("/STATE.")), "{:?}", status.replica.blocked);
     assert_eq!(status.halt, None, "a disk that fails contradicts nothing");
+    assert_unavailable(&replica, &status, "/STATE.");
     let refused = replica.wait_for(CommitId::MAX).unwrap_err();
     assert_eq!(refused.reason(), Reason::ReplicationStopped);
     assert!(refused.fact("failure").is_some_and(|why| why.contains("/STATE.")), "{refused}");
     assert_named(Some(&replica.close().unwrap_err().with("component", "supervisor")), "supervisor", "/STATE.");
+    let replica = world.open("r");
+    replica.wait_for(last).unwrap();
+    replica.close().unwrap();
+    world.finish(&["r"]);
+}
+
+/// P5-I14, F-RS1: the Supervisor fails an assertion of its own, in a program that unwinds. Reads and replication end with it, that is shown, and who waits
+/// for a commit hears of it.
+#[test]
+fn a_supervisor_that_is_gone_leaves_nobody_waiting_and_nothing_to_be_read() {
+    let mut world = World::new();
+    let first = world.commit(5);
+    world.make_replica("r");
+    let (replica, gate) = gated_replica(&world);
+    replica.wait_for(first).unwrap();
+    gate.fail_assertion("/STATE.0");
+    let last = world.commit(800);
+    let refused = replica.wait_for(CommitId::MAX).unwrap_err();
+    let why = Reason::ComponentPanicked.name();
+    assert_eq!(refused.reason(), Reason::ReplicationStopped);
+    assert!(refused.fact("failure").is_some_and(|failure| failure.contains(why)), "{refused}");
+    let status = replica.wait_until(|status| status.receiver.state == ReceiverState::Closed);
+    check_law(&status);
+    assert_eq!((status.replica.state, &status.halt), (State::Failed, &None));
+    let fault = status.fault.as_ref().unwrap();
+    assert_eq!((fault.reason(), fault.fact("component")), (Reason::ComponentPanicked, Some("supervisor")));
+    assert!(status.replica.blocked.as_ref().is_some_and(|blocked| blocked.contains(why)), "{:?}", status.replica);
+    assert_unavailable(&replica, &status, why);
+    assert_eq!(replica.close().unwrap_err().reason(), Reason::ComponentPanicked);
     let replica = world.open("r");
     replica.wait_for(last).unwrap();
     replica.close().unwrap();

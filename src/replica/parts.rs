@@ -90,3 +90,9 @@ pub(crate) fn close_reads(store: &Store, halt: Option<&Halt>) {
         None => halted,
     });
 }
+
+/// Ends reading where nobody can say any more what the replica is: the Supervisor has failed. What is proven is applied all the same.
+pub(crate) fn bar_reads(store: &Store, failure: &Error) {
+    let halted = Error::new(Reason::ReplicaHalted).with("halt", "none").with("component", "supervisor");
+    store.bar_reads(halted.with("failure", failure));
+}

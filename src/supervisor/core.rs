@@ -5,11 +5,13 @@
 
 use super::course::Course;
 use super::machine::{self, Event, State};
+use super::told::Told;
 use crate::chunk::Validated;
 use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::observed::Observed;
 use crate::position::{LogPoint, Position};
+use crate::published::Cell;
 use crate::reason::Reason;
 use crate::receiver::{Received, machine::State as ReceiverState};
 use crate::replica_state::{Halt, StateStore};
@@ -58,10 +60,13 @@ pub struct Supervisor {
     /// It has told the Receiver to connect, and the Receiver has not begun yet.
     attempts: Option<u64>,
     faulted: bool,
+    /// The fault that ended it in this run.
+    fault: Option<Error>,
     /// What it failed at itself.
     own: Option<Error>,
     /// What the fault is to be shown as, once what it asks for is done: who was told of a halt is refused.
     unshown: Option<(Event, String)>,
+    told: Arc<Cell<Told>>,
 }
 
 impl Supervisor {
@@ -78,7 +83,12 @@ impl Supervisor {
     ///
     /// # Panics
     /// Where the replica is not shown as recovering.
-    pub fn new(course: Course, mut kept: StateStore, reconnect: Reconnect, record_bytes: u64) -> Result<Supervisor> {
+    pub fn new(
+        mut course: Course,
+        mut kept: StateStore,
+        reconnect: Reconnect,
+        record_bytes: u64,
+    ) -> Result<Supervisor> {
         assert_eq!(course.state(), State::Recovering, "what is supervised has been recovered");
         // A process that died while it wrote a halt down may have left it in the cache alone. It must outlive the machine from here on: it is
         // shown, and only an operator may clear it.
@@ -87,21 +97,20 @@ impl Supervisor {
         {
             kept.halt(halt)?;
         }
-        let mut supervisor = Supervisor {
-            course,
-            kept,
-            reconnect,
-            record_bytes,
-            attempts: None,
-            faulted: false,
-            own: None,
-            unshown: None,
-        };
-        if let Some(halt) = supervisor.kept.state().halt.as_ref() {
-            supervisor.faulted = true;
-            supervisor.course.halted(halt);
+        let halt = kept.state().halt.clone();
+        if let Some(halt) = &halt {
+            course.halted(halt);
         }
-        Ok(supervisor)
+        let faulted = halt.is_some();
+        let told = Arc::new(Cell::new(Told { replica: course.observed().load(), fault: None, halt }));
+        let (attempts, fault, own, unshown) = (None, None, None, None);
+        Ok(Supervisor { course, kept, reconnect, record_bytes, attempts, faulted, fault, own, unshown, told })
+    }
+
+    /// Where it tells of the replica as a whole.
+    #[must_use]
+    pub fn told(&self) -> Arc<Cell<Told>> {
+        Arc::clone(&self.told)
     }
 
     /// Where it shows the state of the replica.
@@ -127,6 +136,7 @@ impl Supervisor {
         if let Err(error) = self.kept.tell(found) {
             log::error!(target: "replica", code = error.reason().name(); "what was found of the halt is not kept: {error}");
         }
+        self.publish();
     }
 
     /// What it failed at itself: nobody else can say so.
@@ -147,12 +157,10 @@ impl Supervisor {
         // Whom it follows stands there before anything that came of it: also before what halts it.
         let followed = self.follow(facts);
         if let Some(fault) = fault {
-            self.faulted = true;
             return vec![self.end(fault, facts)];
         }
         if let Err(error) = followed.and_then(|()| self.record(facts)) {
-            self.faulted = true;
-            let action = self.end(&error, facts);
+            let action = self.end(&error.clone().with("component", "supervisor"), facts);
             self.own = Some(error);
             return vec![action];
         }
@@ -169,8 +177,19 @@ impl Supervisor {
     /// What the last look asked for is done, which the next look takes for granted: a fault is shown now.
     pub fn acted(&mut self) {
         if let Some((event, why)) = self.unshown.take() {
-            self.course.step(event, Some(why));
+            self.step(event, Some(why));
         }
+    }
+
+    /// The one place from which the course goes on: what is told goes with it.
+    fn step(&mut self, event: Event, blocked: Option<String>) {
+        self.course.step(event, blocked);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let (fault, halt) = (self.fault.clone(), self.halt().cloned());
+        self.told.update(|_| Told { replica: self.course.observed().load(), fault, halt });
     }
 
     /// Ends: what is applied is recorded.
@@ -180,11 +199,13 @@ impl Supervisor {
     pub fn close(&mut self, applied: LogPoint) -> Result<()> {
         let recorded = if self.faulted { Ok(()) } else { self.kept.record_applied(applied) };
         self.acted();
-        self.course.step(Event::Close, None);
+        self.step(Event::Close, None);
         self.own.take().map_or(recorded, Err)
     }
 
     fn end(&mut self, fault: &Error, facts: &Facts) -> Action {
+        self.faulted = true;
+        self.fault = Some(fault.clone());
         if fault.reason().halts() {
             let named = fault.fact("position").and_then(|position| position.parse().ok()).map(Position);
             let position = named.unwrap_or(facts.validated.point.position);
@@ -193,6 +214,9 @@ impl Supervisor {
             match kept {
                 Ok(_) => {
                     self.unshown = Some((Event::Halt, fault.to_string()));
+                    if seeded("what halted a replica is told before its state") {
+                        self.publish();
+                    }
                     if seeded("a halt is shown before reads have ended") {
                         self.acted();
                     }
@@ -239,7 +263,7 @@ impl Supervisor {
             Some(_) => Event::Reach,
         };
         if machine::next(self.course.state(), behind).is_some() {
-            self.course.step(behind, None);
+            self.step(behind, None);
         }
     }
 

@@ -12,13 +12,14 @@
 //!
 //! * [`Supervisor`]: the core, without a thread; the simulator uses it as it is.
 //! * [`Course`]: the state of the replica, which begins before there is anything to supervise. [`Recoveries`]: how often it recovers by itself.
-//! * [`machine`]: the states of a replica. [`worker`]: the thread. [`stages`]: what it looks at.
+//! * [`machine`]: the states of a replica. [`worker`]: the thread. [`stages`]: what it looks at. [`told`]: what it tells of the whole.
 
 mod core;
 mod course;
 strict! { machine }
 mod recoveries;
 pub mod stages;
+pub mod told;
 pub mod worker;
 
 pub use self::core::{Action, Facts, Reconnect, Supervisor};

@@ -253,7 +253,7 @@ impl Replica {
     /// Compares one key, at the newest commit and at one that is readable still.
     fn check_sample(&self, line: &Line, applied: LogPoint, dice: &mut Dice) -> Result<(), String> {
         let store = self.up().store();
-        if store.halted().is_some() {
+        if store.halted().is_some() || self.is_unsupervised() {
             return Ok(());
         }
         let floor = line.floor(applied.position.0);
@@ -275,7 +275,7 @@ impl Replica {
     pub fn check_rows(&self, line: &Line) -> Result<(), String> {
         let store = self.up().store();
         let applied = self.up().applied();
-        if store.halted().is_some() {
+        if store.halted().is_some() || self.is_unsupervised() {
             return Ok(());
         }
         for at in [applied.commit.0, line.floor(applied.position.0)] {
@@ -330,12 +330,17 @@ impl Replica {
         Ok(())
     }
 
+    /// Whether its Supervisor has failed: then nobody can say what the replica is, and reads have ended.
+    fn is_unsupervised(&self) -> bool {
+        self.up().fault().is_some_and(|fault| fault.fact("component") == Some("supervisor"))
+    }
+
     /// What is so here, as readers must be told it.
     pub fn truth<'a>(&self, lines: &'a [Line]) -> Truth<'a> {
         let node = self.up();
         // A halt that could not be kept ends reads as well.
         let unkept = node.state() == State::Failed && node.fault().is_some_and(|fault| fault.reason().halts());
-        let halted = node.halt().is_some() || unkept;
+        let halted = node.halt().is_some() || unkept || self.is_unsupervised();
         Truth { line: &lines[self.line], applied: node.applied(), halted, disk_fault: self.disk_fault }
     }
 

@@ -1,5 +1,5 @@
 //! The Supervisor sees everything: no fault and no progress is left unseen while it waits, the first fault is the one that is kept and
-//! shown, and who was told of a halt is refused (P5-I14, REPL-HALT, REPL-POSITIONS).
+//! shown, what is told of the whole is of one moment, and who was told of a halt is refused (P5-I14, REPL-HALT, REPL-POSITIONS).
 //!
 //! Its body and core, the state that it keeps and the way it is called are the product's; the stages are threads that set facts or fail, and
 //! what it does is told to the model. Covered: two that fail, one that fails and one that moves, a start at which nobody calls, a halt
@@ -17,6 +17,7 @@ use aerodb::receiver::Received;
 use aerodb::replica_state::Halt;
 use aerodb::supervisor::machine::State;
 use aerodb::supervisor::stages::Stages;
+use aerodb::supervisor::told::Told;
 use aerodb::supervisor::{Action, Facts, Supervisor, worker};
 use aerodb::sync::{Arc, JoinHandle};
 use aerodb_loom_tests::{explore, start};
@@ -139,6 +140,33 @@ fn what_is_there_at_the_start_is_seen_without_a_call() {
         action == Action::Connect(0)
     });
     assert_eq!(outcomes, BTreeSet::from([true]));
+}
+
+#[test]
+fn what_is_told_of_a_replica_is_of_one_moment() {
+    let outcomes = explore("a component fails, and one that looks twice at the whole", Some(3), || {
+        let (stages, calls, _asleep) = bare_stages();
+        let (supervisor, _disk) = supervisor();
+        let told = supervisor.told();
+        let supervising = supervise(supervisor, &stages, calls, |_| {}, |_, _| {});
+        let failing = failing(&stages, "validator", Reason::SegmentRejected);
+        let looking = start(move || [(); 2].map(|()| Told::clone(&told.load())));
+        let looks = looking.join().expect("looking asserts nothing");
+        failing.join().expect("failing asserts nothing");
+        stages.dismiss_supervisor();
+        assert_eq!(supervising.join().expect("the supervisor held its assertions"), Ok(()));
+        looks.map(|Told { replica, fault, halt }| {
+            let fault = fault.map(|fault| fault.reason().name());
+            (replica.state.name(), fault, halt.map(|halt| halt.reason.name()))
+        })
+    });
+    let rejected = Some(Reason::SegmentRejected.name());
+    let moments = [("recovering", None, None), ("receiving", None, None), ("halted", rejected, rejected)];
+    let mut expected = BTreeSet::new();
+    for first in 0..moments.len() {
+        expected.extend((first..moments.len()).map(|second| [moments[first], moments[second]]));
+    }
+    assert_eq!(outcomes, expected);
 }
 
 #[test]
