@@ -1,4 +1,4 @@
-//! Every byte (D-CORRUPT, D-TAIL, P5-I5): each bit of each file flipped, each file cut at each length.
+//! Every byte (D-CORRUPT, D-TAIL, F-D2, P5-I5): each bit of each file flipped, each file cut at each length.
 //!
 //! The database is small, closed well or cut off by a crash. Whatever is damaged, the outcome is either the same (the byte was in
 //! blank space, or in log that the checkpoint covers) or a refusal with a named reason: when opening, when reading, or in

@@ -304,7 +304,7 @@ fn a_segment_ends_with_its_seal_even_where_no_next_one_can_be_begun() {
     assert!(ended_without_next > 3, "{ended_without_next} of {at}");
 }
 
-/// WIRE-HELLO, R-DIVERGENCE: the refusals of the table, in its order: in each case everything below it is wrong too.
+/// WIRE-HELLO, R-DIVERGENCE, F-D1: the refusals of the table, in its order: in each case everything below it is wrong too.
 #[test]
 fn a_hello_is_refused_for_the_first_thing_that_differs() {
     let mut primary = Primary::new();

@@ -69,6 +69,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))
 }
 
+/// R-PREFIX, REPL-POSITIONS, F-P3, F-V1, F-V2, F-V3, F-N1, F-D1: whatever fails, in whatever order.
 #[test]
 fn every_schedule_keeps_every_replica_a_prefix_and_lets_it_catch_up() {
     if let Some(seed) = number("AERODB_SIM_SEED") {
