@@ -1,10 +1,13 @@
 //! The states that are explained, each of real nodes: writers, followers with their threads and sockets, what a hostile primary makes of one, and
 //! directories that nobody has open.
 
+#![allow(dead_code)]
+
 pub mod directories;
 pub mod followers;
 pub mod reads;
 pub mod rejected;
+pub mod waiting;
 pub mod writers;
 
 use crate::served::Served;
@@ -20,13 +23,16 @@ use aerodb::{
     validator,
 };
 use std::path::Path;
+use waiting::Answered;
 
 /// What is shown, under its title.
 pub type Told = (&'static str, Explanation);
 
 /// Every state that is shown, and its explanations.
-pub fn everything() -> Vec<Told> {
-    [writers::told(), reads::told(), followers::told(), rejected::told(), directories::told()].concat()
+pub fn everything() -> Vec<Answered> {
+    let told = [writers::told(), reads::told(), followers::told(), rejected::told(), directories::told()].concat();
+    let told = told.into_iter().map(|(title, told)| (title, told.json().to_string(), told.to_string()));
+    told.chain(waiting::told()).collect()
 }
 
 pub fn read(key: &[u8], wish: Wish) -> Topic {
