@@ -3,6 +3,8 @@
 #![cfg(feature = "replication")]
 
 mod following;
+#[path = "web/property.rs"]
+mod property;
 mod proxy;
 mod served;
 mod web;
@@ -13,6 +15,8 @@ use aerodb::http::pages::Node;
 use aerodb::http::{Options, Pages, Refused, Request, Response, Running, Server};
 use aerodb::resp::Value;
 use aerodb::{Database, Reason};
+use property::check_request;
+use proptest::prelude::*;
 use served::Served;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
@@ -203,6 +207,25 @@ fn refuses_what_is_no_request(http: &Running) {
         assert_eq!(header(&answer.head, "Connection"), Some("close"));
         assert_eq!(header(&answer.head, "Allow").is_some(), status == 405);
         client.is_ended();
+    }
+}
+
+proptest! {
+    /// HTTP-REQUEST: what holds for any bytes, on random ones; the fuzz target looks further.
+    #[test]
+    fn any_bytes_are_a_request_or_are_refused(
+        bytes: Vec<u8>,
+        path in "[ -~]{0,30}",
+        query in "[a-z_]{1,8}=[ -~]{0,20}",
+        version in 0..3_u8,
+        header in "[A-Za-z-]{1,20}: ?[ -~]{0,40}",
+    ) {
+        check_request(&bytes);
+        let head = format!("GET /{path}?{query} HTTP/1.{version}\r\nHost: a\r\n{header}\r\n\r\n");
+        check_request(head.as_bytes());
+        let query = query.replace([' ', '#', '%'], "+");
+        let head = format!("HEAD /%41%ff?{query} HTTP/1.{version}\r\nHost: a\r\n\r\n");
+        prop_assert!(check_request(&[head.as_bytes(), &bytes].concat()), "{head}");
     }
 }
 
