@@ -203,3 +203,16 @@ fn a_request_to_end_in_the_middle_ends_it_too() {
         assert_eq!(files(&place.path(""), ""), Vec::<std::path::PathBuf>::new());
     }
 }
+
+/// What was broken stays so where it is to be looked at: the story ends before it is mended, and ends well.
+#[test]
+fn what_is_not_mended_stays_broken_to_the_end() {
+    for (what, broken, mended) in [
+        ("corrupt", "A restart changes nothing", "The network is mended"),
+        ("partition", "\n5. Why.", "Something comes through again"),
+        ("fork", "Why, and where", "Somebody decides"),
+    ] {
+        let text = shown(&["--break", what, "--unmended"]);
+        assert!(text.contains(broken) && !text.contains(mended), "{text}");
+    }
+}

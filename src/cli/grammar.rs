@@ -416,6 +416,7 @@ fn demo() -> Command {
     .args([
         option("break", "WHAT", "Break something on purpose, and show what is refused and why")
             .value_parser(PossibleValuesParser::new(super::demo::BREAKS)),
+        flag("unmended", "Leave what was broken as it is, to be looked at").requires("break"),
         flag("once", "End with the story, also on a terminal"),
         flag("wait", "Stay until Ctrl-C, also where standard output is no terminal").conflicts_with("once"),
     ])

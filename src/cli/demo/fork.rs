@@ -13,7 +13,7 @@ use std::path::Path;
 const NEVER: CommitId = CommitId(u64::MAX);
 
 /// A backup takes the place of the primary.
-pub(super) fn fork(page: &mut Page<'_>, dir: &Path) -> Result<Cluster> {
+pub(super) fn fork(page: &mut Page<'_>, dir: &Path, mends: bool) -> Result<Cluster> {
     let Cluster { primary, replicas: [one, two], proxy } = Cluster::start(page, dir, false)?;
     let [backup, restored] = ["backup", "restored"].map(|name| dir.join(name));
     let [backup_dir, restored_dir] = [&backup, &restored].map(|dir| dir.to_string_lossy());
@@ -46,6 +46,9 @@ pub(super) fn fork(page: &mut Page<'_>, dir: &Path) -> Result<Cluster> {
     page.step("Why, and where: the last commit that both have is the fork.")?;
     page.explain(one.resp(), "replication", &["REPL-HALT"])?;
 
+    if !mends {
+        return Ok(Cluster { primary, replicas: [one, two], proxy });
+    }
     let (halt, clients, listens) = (one.halt(NEVER)?, primary.resp().to_string(), one.resp().to_string());
     let one = one.again(|dir, primary| {
         page.step("Replica 1 is stopped and compared: who wrote what behind the fork.")?;

@@ -41,7 +41,7 @@ pub(super) fn follow(page: &mut Page<'_>, dir: &Path) -> Result<Cluster> {
 }
 
 /// A bit flips between the primary and a replica.
-pub(super) fn corrupt(page: &mut Page<'_>, dir: &Path) -> Result<Cluster> {
+pub(super) fn corrupt(page: &mut Page<'_>, dir: &Path, mends: bool) -> Result<Cluster> {
     let Cluster { primary, replicas: [one, two], proxy } = Cluster::start(page, dir, true)?;
 
     page.step("On the way to replica 2 one bit of the log flips: green becomes greeo.")?;
@@ -66,6 +66,9 @@ pub(super) fn corrupt(page: &mut Page<'_>, dir: &Path) -> Result<Cluster> {
     page.refused(two.resp(), "get apple", Reason::ReplicaHalted)?;
     check("the halt after a restart", &two.halt(commit)?.to_string(), &halt.to_string())?;
 
+    if !mends {
+        return Ok(Cluster { primary, replicas: [one, two], proxy });
+    }
     page.step(
         "The network is mended, so the halt is cleared; with the next start the replica asks again, and catches up.",
     )?;
@@ -82,7 +85,7 @@ fn resume(page: &mut Page<'_>, dir: &Path, halt: &Halt) -> Result<()> {
 }
 
 /// Nothing comes through to a replica.
-pub(super) fn partition(page: &mut Page<'_>, dir: &Path) -> Result<Cluster> {
+pub(super) fn partition(page: &mut Page<'_>, dir: &Path, mends: bool) -> Result<Cluster> {
     let cluster = Cluster::start(page, dir, true)?;
     let [primary, one, two] = [cluster.primary.resp(), cluster.replicas[0].resp(), cluster.replicas[1].resp()];
     let before = cluster.replicas[1].replica.commit();
@@ -107,6 +110,9 @@ pub(super) fn partition(page: &mut Page<'_>, dir: &Path) -> Result<Cluster> {
     page.explain(two, &format!("read apple --at-least {commit}"), &["READ-LEAST"])?;
     cluster.show(page)?;
 
+    if !mends {
+        return Ok(cluster);
+    }
     page.step("Something comes through again. Whoever waits for the commit gets it; nobody had to do anything.")?;
     cluster.proxy.iter().try_for_each(|proxy| proxy.pass())?;
     page.expect(two, &format!("aero.read atleast {commit} wait get apple"), "\"green\"")?;
