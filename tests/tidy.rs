@@ -114,20 +114,33 @@ fn command_table() -> String {
     use aerodb::server::commands::table::{COMMANDS, Command};
     let cells = |command: &Command| {
         let syntax = format!("`{}`", command.syntax);
-        [&syntax, command.summary, command.reply, command.differs].map(str::to_owned).to_vec()
+        let codes: Vec<&str> = command.codes().iter().map(|codes| codes.name).collect();
+        [&syntax, command.summary, command.reply, &codes.join(", "), command.differs].map(str::to_owned).to_vec()
     };
     let shown = COMMANDS.iter().flat_map(|command| match command.subcommands {
         [] => std::slice::from_ref(command).iter().chain(&[]),
         subcommands if command.arity == -1 => std::slice::from_ref(command).iter().chain(subcommands),
         subcommands => [].iter().chain(subcommands),
     });
-    docs::table(&["Command", "What it does", "Reply", "Unlike Redis"], &shown.map(cells).collect::<Vec<_>>())
+    docs::table(&["Command", "What it does", "Reply", "Codes", "Unlike Redis"], &shown.map(cells).collect::<Vec<_>>())
+}
+
+/// The sets of codes that the table of commands names.
+#[cfg(feature = "server")]
+fn code_table() -> String {
+    let cells = |codes: &&aerodb::server::commands::codes::Codes| {
+        let reasons: Vec<String> = codes.reasons.iter().map(|reason| format!("`{reason}`")).collect();
+        vec![codes.name.to_owned(), reasons.join(", ")]
+    };
+    docs::table(&["Codes", "Which"], &aerodb::server::commands::codes::ALL.iter().map(cells).collect::<Vec<_>>())
 }
 
 #[cfg(feature = "server")]
 #[test]
 fn the_documented_commands_are_those_of_the_program_resp_command() {
-    assert_none(&docs::generated(root(), "docs/resp.md", "commands", &command_table()).into_iter().collect::<Vec<_>>());
+    let tables = [("commands", command_table()), ("codes", code_table())];
+    let stale = |(name, table): &(&str, String)| docs::generated(root(), "docs/resp.md", name, table);
+    assert_none(&tables.iter().filter_map(stale).collect::<Vec<_>>());
 }
 
 fn setting_table() -> String {

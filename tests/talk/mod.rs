@@ -11,11 +11,12 @@ use aerodb::disk::SimDisk;
 use aerodb::resp::Request;
 use aerodb::server::Options;
 use aerodb::server::clients::{ClientId, Clients};
+use aerodb::server::commands::{Words, table};
 use aerodb::server::counters::Counters;
 use aerodb::server::cursors::Cursors;
 use aerodb::server::deposit::Room;
 use aerodb::server::session::{Context, Reply, Service, Session, Step};
-use aerodb::{CommitId, Database, Parameters, limits};
+use aerodb::{CommitId, Database, Parameters, Reason, limits};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -211,11 +212,20 @@ impl Talk {
         std::mem::take(&mut self.talkers[client].output)
     }
 
-    /// A request and its whole reply.
+    /// A request and its whole reply. A code in it is one that the table names for the command.
     pub fn ask_bytes(&mut self, client: usize, request: Request) -> Vec<u8> {
+        let codes = table::find(Words::of(&request)).map(|command| command.codes()).unwrap_or_default();
         self.send(client, request);
         self.settle(client);
-        self.received(client)
+        let reply = self.received(client);
+        let code =
+            reply.strip_prefix(b"-").and_then(|text| text.split(|byte| *byte == b' ').nth(1)).unwrap_or_default();
+        if let Some(reason) = Reason::ALL.iter().find(|reason| reason.name().as_bytes() == code) {
+            let named = codes.iter().any(|codes| codes.reasons.contains(reason));
+            // What MULTI queues may be any command.
+            assert!(named || *reason == Reason::BatchTooLarge, "no code of this command: {}", shown(&reply));
+        }
+        reply
     }
 
     /// The same, in words and shown.

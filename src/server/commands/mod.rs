@@ -13,6 +13,7 @@
 
 pub mod aero;
 pub mod catalog;
+pub mod codes;
 pub mod config;
 pub mod connection;
 pub mod data;

@@ -5,6 +5,7 @@
 
 use crate::limits;
 use crate::resp::Out;
+use crate::server::commands::codes::{CURSORS, Codes, DECISIONS, LOG, POINTS, QUEUES, RANGES, READS, VIEWS, WAITS, WRITES};
 use crate::server::commands::data::Data;
 use crate::server::commands::subcommands::{CLIENT, COMMAND, CONFIG};
 use crate::server::commands::{Words, aero, catalog, connection, history, info, quoted, scan};
@@ -91,6 +92,8 @@ pub struct Command {
     pub reply: &'static str,
     /// Where that is not what Redis does.
     pub differs: &'static str,
+    /// What it may be refused with beside texts of Redis, where that does not follow from how it is carried out.
+    pub codes: &'static [&'static Codes],
     /// How it is carried out.
     pub run: Run,
     /// Its subcommands.
@@ -113,6 +116,14 @@ impl Command {
             flags.push("fast");
         }
         flags
+    }
+
+    /// The codes that it may be refused with.
+    #[must_use]
+    pub fn codes(&self) -> &'static [&'static Codes] {
+        let Run::Data(data) = self.run else { return self.codes };
+        // A read behind writes of the same client is one at the commit of its place.
+        if data.writes() { &[&WRITES, &DECISIONS] } else { &[&READS, &VIEWS] }
     }
 
     /// Whether it takes so many words.
@@ -191,6 +202,7 @@ const BASE: Command = Command {
     summary: "",
     reply: "",
     differs: "",
+    codes: &[],
     run: Run::Unwatch,
     subcommands: &[],
 };
@@ -208,6 +220,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -4,
         summary: "Read the database as it was at a commit",
         reply: "that of the command",
+        codes: &[&READS, &VIEWS, &RANGES, &CURSORS],
         run: Run::AfterOrders(aero::at),
         ..AERO
     },
@@ -244,6 +257,7 @@ pub const COMMANDS: &[Command] = &[
         arity: 2,
         summary: "What the log is before a position, if a record begins there",
         reply: "array of commit, position and history; null if none does",
+        codes: &[&LOG],
         run: Run::AfterOrders(history::history),
         ..AERO
     },
@@ -262,6 +276,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -2,
         summary: "Which records follow a position where one begins",
         reply: "flat array: commit, position and history before the first; of each its kind, its bytes, and commit, position and history behind it",
+        codes: &[&LOG],
         run: Run::AfterOrders(history::records),
         ..AERO
     },
@@ -271,6 +286,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -3,
         summary: "Rows in the order of their keys, from start on and before end; an empty end is none",
         reply: "flat array of keys and values",
+        codes: &[&READS, &VIEWS, &RANGES],
         run: Run::AfterOrders(aero::range),
         ..AERO
     },
@@ -280,6 +296,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -3,
         summary: "Read at a commit, at least at one, in the history that has a point; WAIT waits for the commit",
         reply: "that of the command",
+        codes: &[&READS, &VIEWS, &POINTS, &WAITS, &RANGES, &CURSORS],
         run: Run::AfterOrders(aero::read),
         ..AERO
     },
@@ -289,6 +306,7 @@ pub const COMMANDS: &[Command] = &[
         arity: 2,
         summary: "The record that begins at a position",
         reply: "array: commit, position and history before it, its bytes, and the first 64 KiB of it",
+        codes: &[&LOG, &READS, &VIEWS],
         run: Run::AfterOrders(history::record),
         ..AERO
     },
@@ -307,6 +325,7 @@ pub const COMMANDS: &[Command] = &[
         arity: 1,
         summary: "The segments of the log that are kept",
         reply: "flat array: commit, position and history at the durable end; of each segment, oldest first, those before it",
+        codes: &[&LOG],
         run: Run::AfterOrders(history::segments),
         ..AERO
     },
@@ -316,6 +335,7 @@ pub const COMMANDS: &[Command] = &[
         arity: 2,
         summary: "Wait until a commit can be read here",
         reply: "the newest commit, a number",
+        codes: &[&READS, &WAITS],
         run: Run::AfterOrders(aero::wait_for),
         ..AERO
     },
@@ -368,6 +388,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Count the keys",
         reply: "number",
         differs: "the keys of one commit are counted one by one; not in MULTI",
+        codes: &[&READS],
         run: Run::AfterOrders(scan::dbsize),
         ..SERVER
     },
@@ -408,6 +429,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Carry a transaction out",
         reply: "array of the replies, or null if a watched key has changed",
         differs: "one commit, or none where nothing was written",
+        codes: &[&READS, &WRITES, &DECISIONS],
         run: Run::Exec,
         ..TRANSACTIONS
     },
@@ -544,6 +566,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Go through the keys, a page at a time",
         reply: "array of the next cursor and an array of keys",
         differs: "keys come in order, each once; a cursor that is not known is an error; not in MULTI",
+        codes: &[&READS, &CURSORS],
         run: Run::AfterOrders(scan::scan),
         ..GENERIC
     },
@@ -629,6 +652,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Let EXEC do nothing if a key changes before it",
         reply: "OK",
         differs: "EXEC is null also where the floor has passed the commit at which a key was watched; at most 16 MiB of keys",
+        codes: &[&QUEUES],
         run: Run::Watch,
         ..TRANSACTIONS
     },
