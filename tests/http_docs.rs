@@ -17,7 +17,7 @@ use aerodb::server::window::Window;
 use aerodb::supervisor::machine::State;
 use aerodb::{Database, Position};
 use explaining::followers::welcomed;
-use explaining::{ended, follow, primary, replica_of, rests, settled};
+use explaining::{ended, follow, follow_on, gated_options, primary, replica_of, rests, settled};
 use proxy::Proxy;
 use served::Served;
 use std::path::Path;
@@ -173,14 +173,24 @@ fn the_examples_of_the_page_are_real() {
     let halted = follow(&disk, &address);
     halted.wait_until(rests);
     halted.close().unwrap();
+    // From here on the primary seems to have less log than those that it has served.
     proxy.edit(welcomed(|welcome| welcome.durable.position = Position(welcome.durable.position.0 - 8)));
     let halted = Arc::new(follow(&disk, &address));
     halted.wait_until(|status| ended(status, State::Halted));
+    let disk = replica_of(&served.db);
+    let before = follow(&disk, &served.replication.unwrap().to_string());
+    before.wait_until(rests);
+    before.close().unwrap();
+    let (gated, gate) = gated_options(&disk);
+    gate.fail("/STATE.");
+    let failed = Arc::new(follow_on(gated, &address));
+    failed.wait_until(|status| ended(status, State::Failed));
     served.client().wait_for("connected_slaves", 1);
     let nodes = [
         ("localhost:6382", shown(Node::Writer(Arc::clone(&served.db), window))),
         ("localhost:6392", shown(Node::Replica(Arc::clone(&follower), Arc::default()))),
         ("localhost:6393", shown(Node::Replica(Arc::clone(&halted), Arc::default()))),
+        ("localhost:6394", shown(Node::Replica(Arc::clone(&failed), Arc::default()))),
     ];
     let nodes: Vec<(&str, &Running)> = nodes.iter().map(|(host, node)| (*host, node)).collect();
 
