@@ -256,6 +256,18 @@ impl Stream {
         keep_alive(&self.0, seconds)
     }
 
+    /// Has the operating system end the connection where the other side takes nothing of what was sent for twice as many seconds, which is as long as
+    /// a silent one is tried. 0: it gives up when it does by itself, or, where the other side answers and takes nothing, never.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn give_up(&self, seconds: u32) -> io::Result<()> {
+        if seconds == 0 {
+            return Ok(());
+        }
+        Ok(sockopt::set_tcp_user_timeout(&self.0, seconds.saturating_mul(2000))?)
+    }
+
     /// The address of this side.
     ///
     /// # Errors
@@ -361,6 +373,10 @@ mod tests {
             assert_eq!(sockopt::tcp_keepintvl(&stream.0).unwrap(), clock::seconds(between));
             assert_eq!(sockopt::tcp_keepcnt(&stream.0).unwrap(), 3);
         }
+        stream.give_up(0).unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&stream.0).unwrap(), 0);
+        stream.give_up(300).unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&stream.0).unwrap(), 600_000);
         assert!(sockopt::socket_keepalive(&stream.0).unwrap());
     }
 }

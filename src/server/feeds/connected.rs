@@ -229,6 +229,8 @@ impl Feeds {
     fn enter(&mut self, poll: &Poll, stream: Stream, address: SocketAddr) -> io::Result<()> {
         // Whoever waits for more log says nothing, and nothing is said to it: only the operating system finds that its machine is gone.
         stream.keep_alive(self.tcp_keepalive)?;
+        // Whoever takes nothing of what is on its way holds a seat, and a pin, for nobody.
+        stream.give_up(self.tcp_keepalive)?;
         let place = self.free_place();
         let seat = Seat::new(stream, address, &self.source, poll, self.name + 1 + place)?;
         self.refused = false;
