@@ -44,9 +44,7 @@ impl Bell {
     pub(super) fn leave(&self, outcomes: Outcomes) {
         sync::lock(&self.outcomes).push(outcomes);
         self.left.notify_one();
-        if self.answered.ring() {
-            self.wake();
-        }
+        self.ring(&self.answered);
     }
 
     /// Waits until outcomes are left. Some bundle is under way.
@@ -61,16 +59,14 @@ impl Bell {
 
     /// Says that more can be read, or that nothing more ever will.
     pub(super) fn published(&self) {
-        if self.published.ring() {
-            self.wake();
-        }
+        self.ring(&self.published);
     }
 
     /// Asks the loop to end.
     pub(super) fn end(&self) {
         // ORDERING: Release pairs with the Acquire of `is_to_end`; the waker is what ends the sleep before that.
         self.end.store(true, Ordering::Release);
-        self.wake();
+        let _ = self.wakes();
     }
 
     pub(super) fn is_to_end(&self) -> bool {
@@ -94,9 +90,51 @@ impl Bell {
         self.published.stop_listening();
     }
 
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
+    /// Wakes the loop if it asked for that. Where it can't be woken it still asks, so the next one tries again; and it finds what was left
+    /// whatever ends its sleep.
+    fn ring(&self, doorbell: &Doorbell) {
+        if doorbell.ring() && !self.wakes() {
+            doorbell.listen();
+        }
+    }
+
+    fn wakes(&self) -> bool {
+        let woken = self.waker.wake();
+        if let Err(error) = &woken {
             log::error!(code = Reason::ServerPollFailed.name(); "the loop of the server can't be woken: {error}");
         }
+        woken.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Poll;
+
+    #[test]
+    fn a_wake_up_that_fails_is_tried_again_and_loses_nothing() {
+        let mut poll = Poll::new().unwrap();
+        let bell = Bell::new(Waker::new(&poll, 7).unwrap());
+        let mut woken = || {
+            poll.wait(false).unwrap();
+            poll.ready().map(|ready| ready.source).collect::<Vec<_>>()
+        };
+        assert!(bell.listen_for_outcomes());
+        bell.listen_for_commits();
+        bell.waker.fail(true);
+        bell.leave(Some(Vec::new()));
+        bell.published();
+        assert!(woken().is_empty(), "the loop sleeps on");
+        bell.waker.fail(false);
+        bell.published();
+        assert_eq!(woken(), [7], "it asked once, and was not woken yet");
+        bell.leave(None);
+        assert_eq!((woken(), bell.take()), (vec![7], vec![Some(Vec::new()), None]), "nothing is lost");
+        bell.leave(None);
+        assert!(woken().is_empty() && !bell.listen_for_outcomes(), "it did not ask again, and looks before it sleeps");
+        bell.waker.fail(true);
+        bell.end();
+        assert!(bell.is_to_end(), "whatever ends its sleep");
     }
 }

@@ -6,6 +6,8 @@
 //! Used by one thread; only a [`Waker`] may be used by others.
 
 use crate::clock::{self, NO_TIME};
+#[cfg(test)]
+use crate::sync::atomic::{AtomicBool, Ordering};
 use mio::event::Source;
 use mio::{Events, Interest, Token};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -108,7 +110,11 @@ impl Poll {
 
 /// Ends the wait of a poll from another thread.
 #[derive(Debug)]
-pub struct Waker(mio::Waker);
+pub struct Waker {
+    waker: mio::Waker,
+    #[cfg(test)]
+    fails: AtomicBool,
+}
 
 impl Waker {
     /// A waker under this name; a poll has at most one.
@@ -116,7 +122,12 @@ impl Waker {
     /// # Errors
     /// Those of the operating system.
     pub fn new(poll: &Poll, name: usize) -> io::Result<Waker> {
-        mio::Waker::new(poll.poll.registry(), Token(name)).map(Waker)
+        let waker = mio::Waker::new(poll.poll.registry(), Token(name))?;
+        Ok(Waker {
+            waker,
+            #[cfg(test)]
+            fails: AtomicBool::new(false),
+        })
     }
 
     /// Ends the wait, or the next one.
@@ -124,7 +135,17 @@ impl Waker {
     /// # Errors
     /// Those of the operating system.
     pub fn wake(&self) -> io::Result<()> {
-        self.0.wake()
+        #[cfg(test)]
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(Errno::BADF.into());
+        }
+        self.waker.wake()
+    }
+
+    /// Lets every further attempt fail, or none.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::Relaxed);
     }
 }
 
