@@ -164,7 +164,7 @@ fn answer(address: &str, line: &str) -> String {
 
 #[test]
 fn while_it_waits_every_command_that_it_names_works_and_a_signal_ends_it() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let place = Place::new();
         let (child, stdout, text) = started(&place, &["--wait"], "Ctrl-C ends it.");
         let mut tried = 0;

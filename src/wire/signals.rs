@@ -1,10 +1,10 @@
-//! The request to end, SIGTERM or SIGINT, as a stream that becomes readable.
+//! The request to end, SIGTERM or SIGINT, as a stream that becomes readable; of what ends with its terminal SIGHUP as well.
 //!
 //! A handler may do almost nothing, so it writes one byte, and whoever polls reads it among everything else that happens. From the
-//! first call on neither signal ends the process by itself, also where nobody polls any more.
+//! first call on none of these signals ends the process by itself, also where nobody polls any more.
 
 use crate::sync::OnceLock;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -12,8 +12,8 @@ use std::os::unix::net::UnixStream;
 /// A non-blocking stream with a byte in it for each request to end.
 pub type Requests = UnixStream;
 
-/// The stream of this process.
-static REQUESTS: OnceLock<UnixStream> = OnceLock::new();
+/// The stream of this process, and its other end, which the handlers write to.
+static REQUESTS: OnceLock<[UnixStream; 2]> = OnceLock::new();
 
 /// Begins to catch the requests to end. There is one stream, of which this is a handle: a request that came while nobody polled is found by
 /// whoever polls next.
@@ -21,12 +21,25 @@ static REQUESTS: OnceLock<UnixStream> = OnceLock::new();
 /// # Errors
 /// Those of the operating system.
 pub fn requests_to_end() -> io::Result<Requests> {
-    if let Some(requests) = REQUESTS.get() {
+    if let Some([requests, _]) = REQUESTS.get() {
         return requests.try_clone();
     }
     let (requests, handler) = UnixStream::pair()?;
     requests.set_nonblocking(true)?;
     pipe::register(SIGTERM, handler.try_clone()?)?;
-    pipe::register(SIGINT, handler)?;
-    REQUESTS.get_or_init(|| requests).try_clone()
+    pipe::register(SIGINT, handler.try_clone()?)?;
+    let [requests, _] = REQUESTS.get_or_init(|| [requests, handler]);
+    requests.try_clone()
+}
+
+/// The same of a program that ends with its terminal: SIGHUP asks it to end as well.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn requests_to_end_or_hangup() -> io::Result<Requests> {
+    let requests = requests_to_end()?;
+    if let Some([_, handler]) = REQUESTS.get() {
+        pipe::register(SIGHUP, handler.try_clone()?)?;
+    }
+    Ok(requests)
 }

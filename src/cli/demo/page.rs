@@ -36,7 +36,7 @@ impl Page<'_> {
         let refused = |error| Error::new(Reason::ServerListenFailed).with("operation", "signals").with("error", error);
         let poll = Poll::new().map_err(refused)?;
         let requests =
-            signals::requests_to_end().and_then(|requests| Pipe::new(&poll, 0, requests)).map_err(refused)?;
+            signals::requests_to_end_or_hangup().and_then(|requests| Pipe::new(&poll, 0, requests)).map_err(refused)?;
         Ok(Page { out, poll, _requests: requests, asked: false, steps: 0 })
     }
 
