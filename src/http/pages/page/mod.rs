@@ -27,7 +27,7 @@ const TEMPLATE: &str = include_str!("page.html");
 /// What the page may do: run its own script, which may ask this node, and look as its own style says.
 const POLICY: &str = "default-src 'none'; \
                       script-src 'sha256-bCmfVsJm3uzTcqUhhpMqZuGfk4+j5ruz2WWRdDTtn4Q='; \
-                      style-src 'sha256-yBVd8ez+C70XQwyefntdlFUCjWQoth26oR4W/6FBEsU='; \
+                      style-src 'sha256-+sZ6jLG9eXLpp6gBTh+C8tRnxOFNaqfLEkaW47CsO1k='; \
                       img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How things are, in a word, a sign and a colour.
