@@ -325,6 +325,9 @@ fn a_run_that_differs_halts_at_its_proof_also_after_a_restart() {
         assert_eq!(node.view(None).err().map(|error| error.reason()), Some(Reason::StateDiverged));
         assert_eq!(node.durable(), log[at].after, "its log is whole");
         node.close().unwrap();
+        // Nor is it copied: the hash of the wrong run would hold in the copy.
+        let refused = aerodb::backup::backup(&options(&disk), Path::new("/copy"), &mut |_, _| {}).unwrap_err();
+        assert_diverged(&refused, &log[at]);
     }
 }
 
