@@ -28,7 +28,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use world::Dice;
 
-/// P5-I4, REPL-POSITIONS, F-P3: it follows, and goes on where it was after a restart of either side.
+/// P5-I4, P5-I14, REPL-POSITIONS, F-P3: it follows, and goes on where it was after a restart of either side.
 #[test]
 fn a_replica_follows_and_catches_up_after_a_restart_of_either_side() {
     let mut world = World::new();
@@ -43,6 +43,16 @@ fn a_replica_follows_and_catches_up_after_a_restart_of_either_side() {
         let idle = (ReceiverState::Streaming, validator::machine::State::Waiting, applier::machine::State::Idle);
         status.replica.state == State::Ready && stages == idle
     });
+    // Of each component the last transition is shown: from where, by what, and how many there were (P5-I14).
+    let facts: BTreeMap<_, _> = status.facts().into_iter().collect();
+    let of =
+        |component: &str| ["", "_previous", "_cause"].map(|part| facts[format!("{component}{part}").as_str()].clone());
+    assert_eq!(of("receiver"), ["streaming", "handshaking", "welcomed"]);
+    assert_eq!(of("validator"), ["waiting", "proving", "proven"]);
+    assert_eq!(of("applier"), ["idle", "applying", "applied"]);
+    let transitions = |component: &str| facts[format!("{component}_transitions").as_str()].parse::<u64>().unwrap();
+    assert_eq!(transitions("receiver"), 3);
+    assert_eq!((transitions("validator") % 2, transitions("applier") > 1), (0, true));
     let received = status.received;
     let origin = received.origin.unwrap();
     assert_eq!((origin.node_id, origin.oldest), (world.db().identity().node_id, Position::GENESIS));
