@@ -7,6 +7,7 @@ use super::core::{ReplicaApplier, Step};
 use crate::chunk::Proven;
 use crate::error::Result;
 use crate::queue::Receiver;
+use crate::sync::seeded;
 
 /// What the loop drives: the Applier, and in the models a twin.
 pub trait Core {
@@ -44,7 +45,7 @@ impl Core for ReplicaApplier {
 /// What ended the work.
 pub fn run(mut core: impl Core, inbox: &Receiver<Proven>, moved: impl Fn()) -> Result<()> {
     let mut outcome = Ok(());
-    while outcome.is_ok()
+    while (outcome.is_ok() || seeded("an applier goes on behind what it failed at"))
         && let Ok(proven) = inbox.recv()
     {
         core.give(proven);

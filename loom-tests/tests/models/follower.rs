@@ -9,13 +9,14 @@ use aerodb::batch::Batch;
 use aerodb::chunk::Proven;
 use aerodb::commit_id::CommitId;
 use aerodb::disk::SimDisk;
-use aerodb::error::Result;
+use aerodb::error::{Error, Result};
 use aerodb::frame::{Frame, Kind as FrameKind, Segment, Shape, VERSION, Welcome};
 use aerodb::identity::{Id, Identity, Parameters, Role};
 use aerodb::observed::Observed;
 use aerodb::position::{LogPoint, Position};
 use aerodb::published::Fact;
 use aerodb::queue::{self, Sender, bounded};
+use aerodb::reason::Reason;
 use aerodb::receiver::worker::{Link, Order, Slept};
 use aerodb::receiver::{Received, Receiver, machine::State as ReceiverState};
 use aerodb::record::{self, HEADER_BYTES, Kind};
@@ -240,7 +241,8 @@ impl Follower {
     pub(crate) fn new() -> Follower {
         let receiver = Receiver::new(FollowedLog::new(log(Keeper::Follower)), identity());
         let validator = Validator::new(genesis());
-        let applier = Twin { applied: Arc::new(Fact::new(genesis())), given: None, point: genesis(), closed: 0 };
+        let applied = Arc::new(Fact::new(genesis()));
+        let applier = Twin { applied, given: None, point: genesis(), fails_behind: None, closed: 0 };
         let shown = Shown {
             receiver: receiver.observed(),
             received: receiver.received(),
@@ -293,6 +295,8 @@ pub(crate) struct Twin {
     pub(crate) applied: Arc<Fact<LogPoint>>,
     given: Option<Proven>,
     point: LogPoint,
+    /// What comes behind this commit it can't apply.
+    pub(crate) fails_behind: Option<CommitId>,
     pub(crate) closed: usize,
 }
 
@@ -305,10 +309,13 @@ impl worker::Core for &mut Twin {
     fn step(&mut self) -> Result<Step> {
         let proven = self.given.take().expect("it was given something");
         for record in proven.records_from(self.point) {
+            if self.fails_behind == Some(self.point.commit) {
+                return Err(Error::new(Reason::DiskWriteFailed));
+            }
             assert_eq!(record.after.commit, self.point.commit.next(), "each commit is applied once, in order");
             self.point = record.after;
+            self.applied.set(self.point);
         }
-        self.applied.set(self.point);
         Ok(Step::Done)
     }
 

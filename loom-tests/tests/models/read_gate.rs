@@ -400,13 +400,8 @@ impl Pages for Shown {
 
 /// Whether a read would be answered, as a client of HTTP is told: with the commit, or the code.
 fn asked(front: &Arc<Front<Shown>>) -> String {
-    let request = Request {
-        method: Method::Get,
-        path: b"/readyz".to_vec(),
-        query: Vec::new(),
-        host: None,
-        keep_alive: false,
-    };
+    let request =
+        Request { method: Method::Get, path: b"/readyz".to_vec(), query: Vec::new(), host: None, keep_alive: false };
     let response = front.answer(&request).expect("there is such a page");
     let text = String::from_utf8(response.body).expect("it is text");
     if text.contains("read.recovering") { "read.recovering".to_owned() } else { text }
@@ -427,7 +422,11 @@ fn what_was_installed_is_read_whole_or_not_at_all() {
                 world.commit();
                 world.applier.open_reads(Role::Replica);
             });
-            let ask = || store.read(&Wish::newest(), None).map_or_else(|error| Err(error.reason().name()), |view| Ok(view.commit().0));
+            let ask = || {
+                store
+                    .read(&Wish::newest(), None)
+                    .map_or_else(|error| Err(error.reason().name()), |view| Ok(view.commit().0))
+            };
             let looks = [ask(), ask()];
             recovering.join().expect("recovery held its assertions");
             let end = if barred { Err("replica.halted") } else { Ok(2) };

@@ -2,11 +2,12 @@
 //! that is proven (REPL-POSITIONS, REPL-HALT, F-V1, P5-I5).
 //!
 //! Receiver, Validator and the bodies of all three threads are the product's. Covered: queues of one place, an observer, a chunk that is
-//! rejected, a stop at any moment, also of a Receiver that sleeps. Not covered: the store behind the Applier
+//! rejected, an Applier that fails, a stop at any moment, also of a Receiver that sleeps. Not covered: the store behind the Applier
 //! (`admission.rs`), and a halt, which ends the Applier wherever it is.
 
 use crate::follower::{Bedside, Finds, Follower, Script, commits, corrupted, count, kept, served, supervisor};
 use aerodb::chunk::{Chunk, Proven};
+use aerodb::commit_id::CommitId;
 use aerodb::error::Result;
 use aerodb::position::{LogPoint, Position};
 use aerodb::published::Fact;
@@ -36,7 +37,13 @@ struct Running {
 impl Running {
     /// Starts the stages over a primary that sends this log.
     fn start(log: Vec<(Vec<u8>, LogPoint)>, finds: Finds) -> Running {
+        Running::failing(log, finds, None)
+    }
+
+    /// The same, where the Applier fails at what comes behind a commit.
+    fn failing(log: Vec<(Vec<u8>, LogPoint)>, finds: Finds, fails_behind: Option<CommitId>) -> Running {
         let Follower { receiver, validator, mut applier, stages, calls: _calls, asleep } = Follower::new();
+        applier.fails_behind = fails_behind;
         let ((chunk, chunks), (prove, proven)) = (bounded::<Chunk>(1), bounded::<Proven>(1));
         let (orders, inbox) = bounded(4);
         orders.send(Order::Connect { after_seconds: 0 }).expect("there is room");
@@ -62,10 +69,16 @@ impl Running {
                 outcome
             }
         });
-        let applying = start(move || {
-            let outcome = applier::worker::run(&mut applier, &proven, || {});
-            assert_eq!(applier.closed, 1, "when nothing more is proven the Applier closes, once");
-            outcome
+        let applying = start({
+            let stages = Arc::clone(&stages);
+            move || {
+                let outcome = applier::worker::run(&mut applier, &proven, || {});
+                assert_eq!(applier.closed, 1, "when nothing more is proven the Applier closes, once");
+                if let Err(failure) = &outcome {
+                    stages.failed("applier", failure.clone());
+                }
+                outcome
+            }
         });
         Running { stages, orders: ours, receiving, validating, applying, slept }
     }
@@ -81,6 +94,19 @@ impl Running {
         let (received, validated, applied) = (received.received, validated.point.position, applied.position);
         assert!(applied <= validated && validated <= received, "no look shows a stage ahead of the one before it");
         (count(received), count(validated), count(applied))
+    }
+
+    /// All threads have ended, of which the Applier may have failed: how far it came, and the first fault.
+    fn join_failed(self) -> (u64, Option<String>) {
+        let Running { stages, orders, receiving, validating, applying, slept: _ } = self;
+        drop(orders);
+        assert_eq!(receiving.join().expect("the receiver held its assertions"), Ok(()));
+        assert_eq!(validating.join().expect("the validator held its assertions"), Ok(()));
+        let applied = applying.join().expect("the applier held its assertions");
+        let fault = stages.fault();
+        assert_eq!(fault, applied.err(), "its failure is the first fault, and the only one");
+        let component = fault.and_then(|fault| fault.fact("component").map(str::to_owned));
+        (count(stages.facts().applied.position), component)
     }
 
     /// All threads have ended: how far each came, why the Validator ended early, and whether the Receiver ever slept.
@@ -201,4 +227,22 @@ fn a_stop_that_meets_a_rejection_hangs_nobody_and_drops_nothing_that_was_proven(
     });
     let rejected = (3, 2, Some("segment.rejected"), true);
     assert_eq!(outcomes, BTreeSet::from([(0, 0, None, false), (1, 1, None, false), rejected]));
+}
+
+#[test]
+fn an_applier_that_fails_ends_those_before_it_and_applies_nothing_behind() {
+    let outcomes = explore("three stages with queues of one, four chunks, the second fails", Some(2), || {
+        Running::failing(commits(4), Finds::NoMoreOrders, Some(CommitId(1))).join_failed()
+    });
+    assert_eq!(outcomes, BTreeSet::from([(1, Some("applier".to_owned()))]));
+}
+
+#[test]
+fn a_stop_that_meets_an_applier_that_fails_hangs_nobody() {
+    let outcomes = explore("three stages, two chunks, the second fails, a stop", Some(2), || {
+        let running = Running::failing(commits(2), Finds::Sleep, Some(CommitId(1)));
+        running.stop();
+        running.join_failed()
+    });
+    assert_eq!(outcomes, BTreeSet::from([(0, None), (1, None), (1, Some("applier".to_owned()))]));
 }
