@@ -194,7 +194,7 @@ fn timer(from: u16, to: u16) -> String {
     }
 }
 
-/// F-P3, F-N1: the operating system counts the silence of a parked connection on both sides, unless that is turned off.
+/// F-P3, F-N1: the operating system counts the silence of a parked connection on both sides, and of a client's, unless that is turned off.
 #[test]
 fn a_connection_whose_other_machine_may_vanish_has_a_timer_on_both_sides() {
     let expected = |seconds| if seconds > 0 { "02:" } else { "00:" };
@@ -222,6 +222,8 @@ fn a_connection_whose_other_machine_may_vanish_has_a_timer_on_both_sides() {
         let port = text.split_once("port=").and_then(|(_, port)| port.split(',').next()?.parse().ok()).unwrap();
         assert_eq!(timer(address.port(), port), expected(primarys));
         assert_eq!(timer(port, address.port()), expected(replicas));
+        let client = client.stream.local_addr().unwrap().port();
+        assert_eq!(timer(served.address.port(), client), expected(primarys), "that of a client is like it");
         replica.close().unwrap();
     }
 }
