@@ -14,13 +14,14 @@ use crate::bootstrap::install::{self, Settled};
 use crate::bootstrap::machine::{Event, State};
 use crate::bootstrap::worker::{self, Outcome};
 use crate::bootstrap::{Bootstrap, Parts, Progress, Transfer};
+use crate::disk::{Disk, LockGuard};
 use crate::entropy;
 use crate::error::{Error, Result};
 use crate::frame::{self, Frame, Hello, Welcome};
 use crate::identity::{Id, Identity, Parameters, Role};
 use crate::limits;
 use crate::observed::Observed;
-use crate::position::Position;
+use crate::position::{LogPoint, Position};
 use crate::published::Fact;
 use crate::reason::Reason;
 use crate::record;
@@ -32,6 +33,7 @@ use crate::verify;
 use crate::wire::link::{Link, TcpLink};
 use crate::wire::{Pipe, Poll, Waker, blocking, signals};
 use std::io;
+use std::path::PathBuf;
 
 /// How a snapshot is fetched.
 #[derive(Clone)]
@@ -203,71 +205,150 @@ pub fn snapshot(options: &BeginOptions, primary: &str, tcp_keepalive: u32, watch
 /// to do.
 ///
 /// # Errors
-/// `halt.other` where the order names another halt than there is, `halt.answered` where it was carried out already; `replica.halted` where there is one and no order; what contradicts what must
-/// hold, which is kept as a halt; `replication.*` where a lost connection is not made again; what opening the directory would refuse with;
-/// those of the disk.
+/// Those of [`Attempt::open`]; what contradicts what must hold, which is kept as a halt; `replication.*` where a lost connection is not made
+/// again; those of the disk.
 pub fn snapshot_over<L: Link>(
     options: &BeginOptions,
     link: &mut L,
     stop: &Fact<bool>,
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
-    let BeginOptions { options, reconnect, blank_seed, order, window_bytes, catch_signals: _ } = options;
-    let options = Options { role: Some(Role::Replica), ..options.clone() };
-    recovery::check_extend(options.extend_bytes)?;
-    let (_lock, identity) = recovery::enter(&options)?;
-    let Options { disk, dir, extend_bytes, .. } = &options;
-    let mut kept = StateStore::open(disk.as_ref(), dir, identity.database_id, identity.node_id)?;
-    let settled = install::settle(disk.as_ref(), dir, &mut kept)?;
-    for name in &settled.discarded {
-        log::warn!(file:% = name; "an earlier attempt left this aside; removed");
-    }
-    let began = Observed::new("bootstrap", State::Idle);
-    watch(&Progress { seen: began.load(), transfer: Transfer::default(), settled: &settled });
-    if let Some(cut) = settled.finished {
-        // What an order had begun: it is answered, and the halt that it named is gone.
-        return Ok(Outcome::Installed(cut));
-    }
-    match (order, kept.state().halt.clone(), kept.state().origin) {
-        (Some((reason, position)), _, _) => drop(kept.ordered(*reason, *position)?),
-        (None, _, Origin::Log | Origin::Snapshot(_) | Origin::Backup(_)) => {
-            return Ok(Outcome::Installed(kept.state().applied));
-        }
-        (None, Some(halt), Origin::Nothing) => {
-            let halted = Error::new(Reason::ReplicaHalted).with("halt", &halt).with("evidence", &halt.evidence);
-            // Shown, it must outlive the machine: it may have been in the cache alone.
-            kept.halt(halt)?;
-            return Err(halted);
-        }
-        (None, None, Origin::Nothing) => {}
-    }
-
-    let aside = install::incoming(dir);
-    let mut core = Bootstrap::new(Parts {
-        disk: Arc::clone(disk),
-        dir: dir.clone(),
-        identity,
-        log: recovery::log_options(disk, &aside, &identity, *extend_bytes),
-        blank_seed: blank_seed.map_or_else(entropy::random_seed, Ok)?,
-        kept,
-        ordered: order.is_some(),
-        window_bytes: *window_bytes,
-    });
+    let Attempt { mut core, aside, settled, lock: _lock, .. } = match Attempt::open(options, watch)? {
+        Begun::Holds(applied) => return Ok(Outcome::Installed(applied)),
+        Begun::Waits(attempt) => *attempt,
+    };
     let (observed, transfer) = (core.observed(), core.transfer());
     let moved = || watch(&Progress { seen: observed.load(), transfer: transfer.get(), settled: &settled });
     let mut prove = |progress: &mut dyn FnMut(u64, u64)| {
-        let mut told = |done, total| {
+        aside.prove(&mut |done, total| {
             progress(done, total);
             moved();
             if stop.get() { Err(Error::new(Reason::ReplicationStopped).with("cause", "asked to end")) } else { Ok(()) }
-        };
-        verify::prove_data(disk, &aside, &identity, &mut told).map(|proof| proof.log_end)
+        })
     };
-    let reconnect = match reconnect {
+    let reconnect = match options.reconnect {
         Reconnect::Never => None,
-        Reconnect::After(seconds) => Some(*seconds),
+        Reconnect::After(seconds) => Some(seconds),
     };
     worker::run(&mut core, link, &mut prove, reconnect, stop, &moved)
+}
+
+/// What a bootstrap finds.
+pub enum Begun {
+    /// Data, of which so much was applied: there is nothing to do.
+    Holds(LogPoint),
+    /// A directory that waits for a snapshot.
+    Waits(Box<Attempt>),
+}
+
+/// A bootstrap that has begun, under the lock of its directory, without a loop: each turn is the caller's to give (`worker::run` gives them to
+/// what a process runs, and sleeps between them).
+pub struct Attempt {
+    core: Bootstrap,
+    aside: Aside,
+    /// What the connection has not taken.
+    unsent: Vec<u8>,
+    settled: Settled,
+    lock: Box<dyn LockGuard>,
+}
+
+/// What stands aside, and what proves it.
+struct Aside {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    identity: Identity,
+}
+
+impl Aside {
+    fn prove(&self, told: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<LogPoint> {
+        verify::prove_data(&self.disk, &self.dir, &self.identity, told).map(|proof| proof.log_end)
+    }
+}
+
+impl Attempt {
+    /// Takes the lock of a directory, goes on with what an earlier attempt left, and looks whether a snapshot is wanted there.
+    ///
+    /// # Errors
+    /// `halt.other` where the order names another halt than there is, `halt.answered` where it was carried out already; `replica.halted` where
+    /// there is one and no order; what opening the directory would refuse with; those of the disk.
+    pub fn open(options: &BeginOptions, watch: &Watch<'_>) -> Result<Begun> {
+        let BeginOptions { options, blank_seed, order, window_bytes, .. } = options;
+        let options = Options { role: Some(Role::Replica), ..options.clone() };
+        recovery::check_extend(options.extend_bytes)?;
+        let (lock, identity) = recovery::enter(&options)?;
+        let Options { disk, dir, extend_bytes, .. } = &options;
+        let mut kept = StateStore::open(disk.as_ref(), dir, identity.database_id, identity.node_id)?;
+        let settled = install::settle(disk.as_ref(), dir, &mut kept)?;
+        for name in &settled.discarded {
+            log::warn!(file:% = name; "an earlier attempt left this aside; removed");
+        }
+        let began = Observed::new("bootstrap", State::Idle);
+        watch(&Progress { seen: began.load(), transfer: Transfer::default(), settled: &settled });
+        if let Some(cut) = settled.finished {
+            // What an order had begun: it is answered, and the halt that it named is gone.
+            return Ok(Begun::Holds(cut));
+        }
+        match (order, kept.state().halt.clone(), kept.state().origin) {
+            (Some((reason, position)), _, _) => drop(kept.ordered(*reason, *position)?),
+            (None, _, Origin::Log | Origin::Snapshot(_) | Origin::Backup(_)) => {
+                return Ok(Begun::Holds(kept.state().applied));
+            }
+            (None, Some(halt), Origin::Nothing) => {
+                let halted = Error::new(Reason::ReplicaHalted).with("halt", &halt).with("evidence", &halt.evidence);
+                // Shown, it must outlive the machine: it may have been in the cache alone.
+                kept.halt(halt)?;
+                return Err(halted);
+            }
+            (None, None, Origin::Nothing) => {}
+        }
+        let aside = Aside { disk: Arc::clone(disk), dir: install::incoming(dir), identity };
+        let core = Bootstrap::new(Parts {
+            disk: Arc::clone(disk),
+            dir: dir.clone(),
+            identity,
+            log: recovery::log_options(disk, &aside.dir, &identity, *extend_bytes),
+            blank_seed: blank_seed.map_or_else(entropy::random_seed, Ok)?,
+            kept,
+            ordered: order.is_some(),
+            window_bytes: *window_bytes,
+        });
+        Ok(Begun::Waits(Box::new(Attempt { core, aside, unsent: Vec::new(), settled, lock })))
+    }
+
+    /// What the bootstrap is doing.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.core.state()
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn transfer(&self) -> Transfer {
+        self.core.transfer().get()
+    }
+
+    /// Begins to connect; why not, where that failed at once.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn connect(&mut self, link: &mut impl Link) -> Result<Option<Error>> {
+        worker::connect(&mut self.core, link, &mut self.unsent)
+    }
+
+    /// Does what there is to do; why the connection was lost, if it was.
+    ///
+    /// # Errors
+    /// What failed; the bootstrap has ended then.
+    pub fn turn(&mut self, link: &mut impl Link) -> Result<Option<Error>> {
+        let Attempt { core, aside, unsent, .. } = self;
+        let mut prove = |progress: &mut dyn FnMut(u64, u64)| {
+            aside.prove(&mut |done, total| {
+                progress(done, total);
+                Ok(())
+            })
+        };
+        worker::turn(core, link, unsent, &mut prove)
+    }
 }
 
 /// The thread that waits for a request to end while the bootstrap works.

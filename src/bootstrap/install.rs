@@ -17,6 +17,7 @@ use crate::replica_state::{Install, StateStore};
 use crate::store::Store;
 use crate::store::manifest::MANIFEST_FILE;
 use crate::store::run::RunId;
+use crate::sync::planted;
 use crate::wal;
 use std::path::{Path, PathBuf};
 
@@ -97,9 +98,12 @@ pub(super) fn prepare(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
 }
 
 /// Removes the log and the store that were there before.
-fn clear(disk: &dyn Disk, dir: &Path) -> Result<()> {
+pub(super) fn clear(disk: &dyn Disk, dir: &Path) -> Result<()> {
     make_places(disk, dir)?;
     for (directory, is_ours) in places(dir) {
+        if planted("what was there before a snapshot stays") {
+            continue;
+        }
         remove_ours(disk, &directory, is_ours)?;
         // Also where nothing was left to remove: a process that died may have removed it in the cache alone.
         disk.sync_dir(&directory)?;
@@ -112,7 +116,12 @@ fn put_in_place(disk: &dyn Disk, dir: &Path) -> Result<()> {
     for ((from, is_ours), (to, _)) in places(&incoming(dir)).into_iter().zip(places(dir)) {
         for name in ours(disk, &from, is_ours)? {
             disk.rename(&from.join(&name), &to.join(&name))?;
-            disk.sync_dir(&to)?;
+            if !planted("the name of what is put in place is not durable") {
+                disk.sync_dir(&to)?;
+            }
+        }
+        if planted("the name of what is put in place is not durable") {
+            continue;
         }
         // Also where nothing was left to move: a process that died may have moved it in the cache alone.
         disk.sync_dir(&to)?;

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::store::plan::Merge;
 use crate::store::run::{Run, RunInfo, RunMeta, RunWriter, Sequential};
 use crate::store::{Store, Survivors};
-use crate::sync::Pin;
+use crate::sync::{Pin, planted};
 
 /// Output after which a slice ends.
 const SLICE_BYTES: u64 = 1 << 20;
@@ -32,7 +32,9 @@ impl MergeJob {
         for input in &mut inputs {
             input.next()?;
         }
-        Ok(MergeJob { merge, inputs, survivors: Survivors::new(merge.output.first, merge.floor), writer })
+        let newest = planted("a merge drops what the newest floor lets go");
+        let floor = if newest { store.state().floor } else { merge.floor };
+        Ok(MergeJob { merge, inputs, survivors: Survivors::new(merge.output.first, floor), writer })
     }
 
     /// Goes on for one slice; says whether the inputs have ended.

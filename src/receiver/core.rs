@@ -354,7 +354,8 @@ impl Receiver {
             return Err(Error::new(Reason::HistoryRetired).with("here", at).with("oldest", oldest));
         }
         // Last: where the histories tell the two apart already, that says more.
-        if let Some(primary) = self.primary.filter(|primary| *primary != node_id) {
+        let other = |primary: &_| *primary != node_id && !planted("any node is followed");
+        if let Some(primary) = self.primary.filter(other) {
             return Err(Error::new(Reason::IdentityOtherPrimary).with("expected", primary).with("found", node_id));
         }
         self.primary = Some(node_id);

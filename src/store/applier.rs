@@ -65,8 +65,8 @@ impl Applier {
 
     /// Lets everything that was recovered be read, as a store of this role: published first, so that nobody reads less of it (P5-I11).
     pub fn open_reads(&self, role: Role) {
-        let bug = "reads are opened before what was recovered is published";
-        let early = seeded(bug) || planted(bug);
+        let early = seeded("reads are opened before what was recovered is published")
+            || planted("reads are opened before what was recovered is published");
         if early {
             self.store.open_reads(role);
         }

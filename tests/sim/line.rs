@@ -4,9 +4,12 @@
 //! `docs/formats.md`; which writes a commit consists of is what the client ordered, in order.
 
 use aerodb::disk::SimDisk;
+use aerodb::store::Store;
+use aerodb::store::run::RunId;
 use aerodb::{CommitId, History, LogPoint, Position};
-use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The data directory of every node.
@@ -40,6 +43,8 @@ pub struct Line {
     /// Where each commit ends, and the floor from there on.
     pub commits: u64,
     floors: Vec<(u64, u64)>,
+    /// The file of each run that was ever seen: one identity has one content, whoever made it, and when (R-DETERMINISM).
+    runs: RefCell<BTreeMap<RunId, Vec<u8>>>,
     /// The longest record.
     pub record_bytes_max: u64,
 }
@@ -56,6 +61,7 @@ impl Line {
             versions: BTreeMap::new(),
             commits: 0,
             floors: Vec::new(),
+            runs: RefCell::default(),
             record_bytes_max: 0,
         }
     }
@@ -146,6 +152,28 @@ impl Line {
     /// The floor at a position.
     pub fn floor(&self, position: u64) -> u64 {
         self.floors.iter().rev().find(|(at, _)| *at <= position).map_or(0, |(_, floor)| *floor)
+    }
+
+    /// A copy that may go on otherwise: what it makes of its log from here on is its own.
+    pub fn parting(&self) -> Line {
+        Line { runs: RefCell::default(), ..self.clone() }
+    }
+
+    /// Compares the runs of a store that it has not had before with those of the same identity that were seen elsewhere.
+    pub fn check_runs(&self, store: &Store, disk: &SimDisk, known: &mut BTreeSet<RunId>) -> Result<(), String> {
+        for run in &store.state().runs {
+            let id = run.info().id;
+            if !known.insert(id) {
+                continue;
+            }
+            let path = Path::new(DIR).join("store").join(id.file_name());
+            let found = disk.contents(&path).ok_or_else(|| format!("there is no run {id}"))?;
+            let mut runs = self.runs.borrow_mut();
+            if *runs.entry(id).or_insert_with(|| found.clone()) != found {
+                return Err(format!("the run {id} is another one than it was elsewhere"));
+            }
+        }
+        Ok(())
     }
 
     /// Compares the log in the files of a node, from one position to another, with this line.

@@ -9,6 +9,7 @@
 
 #![cfg(feature = "replication")]
 
+mod attempt;
 #[cfg(debug_assertions)]
 mod bugs;
 mod dice;

@@ -9,6 +9,14 @@ use aerodb::follower_node::Bounds;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub replicas: u64,
+    /// Of each replica: the step at which it begins with a snapshot; 0 where it begins with the log, at once.
+    pub begins: [u64; 3],
+    /// Bytes of a snapshot that may be asked for and not here.
+    pub snapshot_window: u64,
+    /// What an operator does about a halt, about once in so many steps; never if 0.
+    pub operator: u64,
+    /// In the calm whoever is halted is given a snapshot, by order.
+    pub mends: bool,
     /// Steps of the chaos.
     pub steps: u64,
     pub parameters: Parameters,
@@ -53,11 +61,14 @@ pub struct Faults {
     pub lost: u64,
     pub swapped: u64,
     pub lied: u64,
+    /// Of frames of a snapshot.
+    pub lied_snapshot: u64,
     /// Another primary behind the address.
     pub foreign: u64,
     pub reshaped: u64,
     pub stale: u64,
     pub fork: u64,
+    pub restored: u64,
 }
 
 impl Options {
@@ -85,19 +96,33 @@ impl Options {
             lost: class("lost on", 7, 20, 150),
             swapped: class("swapped on", 7, 10, 80),
             lied: class("lied on", 10, 5, 40),
+            lied_snapshot: class("lied snapshot on", 25, 10, 60),
             foreign: class("foreign on", 4, 60, 300),
             reshaped: class("reshaped on", 4, 60, 300),
             stale: class("stale on", 12, 50, 200),
             fork: class("fork on", 8, 50, 200),
+            restored: class("restored on", 8, 50, 200),
         };
         let retention = |dice: &mut Dice| match dice.below(3) {
             0 => Retention::Bytes(dice.range(0, 8192)),
             _ => Retention::All,
         };
         let kind = dice.below(20);
+        let replicas = dice.pick(&[1, 1, 1, 2, 2, 3]);
+        let steps = dice.pick(&[100, 150, 200, 300, 500]);
+        // A class of its own: what else there is does not move with it.
+        let mut begins = Dice::new(seed, "snapshots on");
+        let snapshots = begins.once_in(2);
+        let mut begin = || if snapshots && !begins.once_in(3) { begins.range(1, steps) } else { 0 };
+        let begins = [begin(), begin(), begin()];
+        let mut order = Dice::new(seed, "operator on");
         Options {
-            replicas: dice.pick(&[1, 1, 1, 2, 2, 3]),
-            steps: dice.pick(&[100, 150, 200, 300, 500]),
+            replicas,
+            begins,
+            snapshot_window: order.pick(&[256, 2000, 100_000]),
+            operator: if order.once_in(2) { order.range(5, 40) } else { 0 },
+            mends: order.once_in(2),
+            steps,
             parameters: Parameters {
                 segment_bytes: dice.pick(&[4096, 4096, 6144]),
                 table_bytes: dice.pick(&[1024, 1024, 2048]),

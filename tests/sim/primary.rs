@@ -5,13 +5,17 @@ use super::line::{DIR, Line, Writes};
 use super::marks::Marks;
 use super::options::Options;
 use super::reader::{Truth, Watch};
+use aerodb::backup::RestoreOptions;
+use aerodb::begin;
 use aerodb::committer::Order;
-use aerodb::disk::{Crash, SimDisk};
+use aerodb::disk::{Crash, Disk, SimDisk};
 use aerodb::feeder::Source;
 use aerodb::maintenance::Progress;
 use aerodb::record::Purpose;
-use aerodb::{Batch, CommitId, Id, Init, Node, Parameters, Role};
-use std::path::PathBuf;
+use aerodb::store::run::RunId;
+use aerodb::{Batch, CommitId, Id, Identity, Init, Node, Parameters, Role};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a client orders.
@@ -28,17 +32,39 @@ pub struct Primary {
     pub source: Option<Arc<Source>>,
     /// Which line.
     pub line: usize,
+    /// Which node it is.
+    pub id: u8,
     /// A fault of its disk was ordered since it was opened.
     pub disk_fault: bool,
     watch: Watch,
+    /// The runs that were compared since it was opened.
+    runs: BTreeSet<RunId>,
     options: aerodb::Options,
 }
 
 /// Whose database it is.
 pub const DATABASE: [u8; 16] = [0xdb; 16];
 
+/// A directory that waits for a snapshot of the true primary.
+pub fn init_empty(disk: &SimDisk, options: &Options, node: u8) {
+    let init = init_options(disk, options, Role::Replica, DATABASE, options.parameters, node);
+    begin::make_empty(&init, Id(DATABASE), Id([1; 16])).expect("a new directory on a sound disk");
+}
+
 pub fn init(disk: &SimDisk, options: &Options, role: Role, database_id: [u8; 16], parameters: Parameters, node: u8) {
-    let init = Init {
+    let init = init_options(disk, options, role, database_id, parameters, node);
+    Node::init(&init).expect("a new directory on a sound disk");
+}
+
+fn init_options(
+    disk: &SimDisk,
+    options: &Options,
+    role: Role,
+    database_id: [u8; 16],
+    parameters: Parameters,
+    node: u8,
+) -> Init {
+    Init {
         dir: PathBuf::from(DIR),
         role,
         parameters,
@@ -47,8 +73,7 @@ pub fn init(disk: &SimDisk, options: &Options, role: Role, database_id: [u8; 16]
         blank_seed: Some(0x5eed + u64::from(node)),
         extend_bytes: options.extend_bytes,
         disk: Arc::new(disk.clone()),
-    };
-    Node::init(&init).expect("a new directory on a sound disk");
+    }
 }
 
 pub fn open_options(disk: &SimDisk, options: &Options, role: Role) -> aerodb::Options {
@@ -66,6 +91,31 @@ pub fn open_options(disk: &SimDisk, options: &Options, role: Role) -> aerodb::Op
         disk: Arc::new(disk.clone()),
         ..aerodb::Options::new(DIR.as_ref())
     }
+}
+
+/// A copy of a primary's disk that an operator has made another node of: a copy of the files, or a restored backup.
+pub fn renamed(disk: SimDisk, options: &Options, node: u8, restored: bool) -> SimDisk {
+    let (dir, backup) = (Path::new(DIR), Path::new("/backup"));
+    if !restored {
+        let identity = Identity::read(&disk, dir).expect("an identity on a sound disk");
+        Identity { node_id: Id([node; 16]), ..identity }.write(&disk, dir).expect("a sound disk");
+        return disk;
+    }
+    let source = open_options(&disk, options, Role::Primary);
+    aerodb::backup::backup(&source, backup, &mut |_, _| {}).expect("a backup of a sound disk");
+    let fresh = SimDisk::new();
+    for path in disk.paths().into_iter().filter(|path| path.starts_with(backup)) {
+        fresh.overwrite(&path, disk.contents(&path).expect("it was listed"));
+    }
+    let shared: Arc<dyn Disk> = Arc::new(fresh.clone());
+    let restore = RestoreOptions {
+        node_id: Some(Id([node; 16])),
+        blank_seed: Some(0x5eed + u64::from(node)),
+        extend_bytes: options.extend_bytes,
+        ..RestoreOptions::new(shared, backup, dir)
+    };
+    aerodb::backup::restore_with(&restore, &mut |_, _| {}).expect("a whole backup");
+    fresh
 }
 
 pub fn batch(writes: &Writes) -> Batch {
@@ -86,9 +136,10 @@ pub fn is_disk_trouble(error: &aerodb::Error) -> bool {
 }
 
 impl Primary {
-    pub fn new(disk: SimDisk, options: &Options, line: usize) -> Primary {
+    pub fn new(disk: SimDisk, options: &Options, line: usize, id: u8) -> Primary {
         let options = open_options(&disk, options, Role::Primary);
-        Primary { disk, node: None, source: None, line, disk_fault: false, watch: Watch::default(), options }
+        let (watch, runs) = (Watch::default(), BTreeSet::new());
+        Primary { disk, node: None, source: None, line, id, disk_fault: false, watch, runs, options }
     }
 
     /// Opens it, and crashes on the way.
@@ -114,6 +165,8 @@ impl Primary {
                 line.compare(&self.disk, kept, line.len()).map_err(|fault| format!("the primary: {fault}"))?;
                 self.look(line)?;
                 line.ordered.clear();
+                self.runs.clear();
+                self.check_runs(line)?;
                 Ok(true)
             }
             Err(error) if self.disk_fault && is_disk_trouble(&error) => Ok(false),
@@ -189,7 +242,14 @@ impl Primary {
             Err(error) => return Err(format!("the primary's maintenance: {error}")),
         };
         self.look(line)?;
+        self.check_runs(line)?;
         Ok(worked)
+    }
+
+    /// The runs that it has not had before are what runs of these identities are.
+    fn check_runs(&mut self, line: &Line) -> Result<(), String> {
+        let node = self.node.as_ref().expect("it is up");
+        line.check_runs(node.store(), &self.disk, &mut self.runs).map_err(|fault| format!("the primary: {fault}"))
     }
 
     /// The reader that the store called was told the truth, and so is one that asks now.

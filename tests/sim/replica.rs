@@ -1,5 +1,6 @@
 //! A replica under test: the product's own, its wire, and what must hold of it after every step.
 
+use super::attempt::{Beginning, Known, Named, Started};
 use super::dice::Dice;
 use super::line::Line;
 use super::marks::{Mark, Marks};
@@ -10,12 +11,12 @@ use super::wire::{Connection, SimLink};
 use aerodb::disk::SimDisk;
 use aerodb::follower_node::FollowerNode;
 use aerodb::limits::SEALED_TABLES_MAX;
+use aerodb::store::run::RunId;
 use aerodb::supervisor::Reconnect;
 use aerodb::supervisor::machine::State;
 use aerodb::{CommitId, Direction, LogPoint, Range, Reason, Role};
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::sync::Arc;
 
 /// A replica.
 pub struct Replica {
@@ -23,8 +24,16 @@ pub struct Replica {
     pub node: Option<FollowerNode>,
     pub link: SimLink,
     pub connection: Option<Connection>,
+    /// How its directory begins, and what is done about that.
+    pub beginning: Beginning,
     /// The line that its log was last seen to be of.
     pub line: usize,
+    /// The nodes that have served it.
+    pub served_by: BTreeSet<u8>,
+    /// The node whose log it follows, and that it has written down.
+    pub follows: Option<u8>,
+    /// In the calm it was given a snapshot.
+    pub mended: bool,
     /// With what it may halt, as things have happened to it since it was opened.
     pub justified: BTreeSet<u8>,
     pub disk_fault: bool,
@@ -32,6 +41,8 @@ pub struct Replica {
     pub halted: Option<(Reason, u64)>,
     /// What may have halted it: it crashed while that was written down.
     pub perhaps_halted: Option<Reason>,
+    /// What there may be instead of it: who cleared it crashed.
+    pub perhaps_cleared: Option<Option<Named>>,
     /// It was opened halted.
     rests: bool,
     /// The primary that sent it log last.
@@ -40,10 +51,22 @@ pub struct Replica {
     pub stalled: [u64; 3],
     pub seen: Seen,
     watch: Watch,
+    /// The runs that were compared since it was opened.
+    pub runs: BTreeSet<RunId>,
     window: u64,
     /// What it had asked for when it was opened.
     introduced: u64,
-    options: aerodb::Options,
+    pub options: aerodb::Options,
+}
+
+/// What is known of it beside its files.
+pub struct Remembered {
+    known: Known,
+    seen: Seen,
+    halted: Option<(Reason, u64)>,
+    perhaps: (Option<Reason>, Option<Option<Named>>),
+    served_by: BTreeSet<u8>,
+    follows: Option<u8>,
 }
 
 /// How far it was seen to be.
@@ -59,7 +82,7 @@ pub struct Seen {
 }
 
 /// By what a replica can be halted here.
-const HALTS: [(Reason, Mark); 10] = [
+const HALTS: [(Reason, Mark); 16] = [
     (Reason::ProtocolMalformed, Mark::Malformed),
     (Reason::ProtocolUnexpected, Mark::Unexpected),
     (Reason::ReplicationGap, Mark::Gap),
@@ -70,6 +93,12 @@ const HALTS: [(Reason, Mark); 10] = [
     (Reason::HistoryRetired, Mark::Retired),
     (Reason::IdentityOtherDatabase, Mark::OtherDatabase),
     (Reason::IdentityOtherParameters, Mark::OtherParameters),
+    (Reason::IdentityOtherEpoch, Mark::OtherEpoch),
+    (Reason::IdentityOtherPrimary, Mark::OtherPrimary),
+    (Reason::SnapshotRejected, Mark::SnapshotRejected),
+    (Reason::SnapshotCutMismatch, Mark::SnapshotCutMismatch),
+    (Reason::SnapshotGone, Mark::SnapshotGone),
+    (Reason::SnapshotUnreadable, Mark::SnapshotUnreadable),
 ];
 
 macro_rules! must {
@@ -81,7 +110,7 @@ macro_rules! must {
 }
 
 impl Replica {
-    pub fn new(disk: SimDisk, options: &Options, link: SimLink) -> Replica {
+    pub fn new(disk: SimDisk, options: &Options, link: SimLink, begins: u64) -> Replica {
         let window = options.bounds.receiver.window_bytes;
         let options = open_options(&disk, options, Role::Replica);
         Replica {
@@ -89,16 +118,23 @@ impl Replica {
             node: None,
             link,
             connection: None,
+            beginning: Beginning::new(begins),
             line: 0,
+            // Whoever waits for a snapshot was told by whom.
+            served_by: if begins > 0 { BTreeSet::from([1]) } else { BTreeSet::new() },
+            follows: (begins > 0).then_some(1),
+            mended: false,
             justified: BTreeSet::new(),
             disk_fault: false,
             halted: None,
             perhaps_halted: None,
+            perhaps_cleared: None,
             rests: false,
             source: 0,
             stalled: [0; 3],
             seen: Seen::default(),
             watch: Watch::default(),
+            runs: BTreeSet::new(),
             window,
             introduced: 0,
             options,
@@ -119,15 +155,19 @@ impl Replica {
         self.justified.extend(reasons.iter().map(|reason| reason.number()));
     }
 
-    /// Opens it, and checks what it found; `false` where the disk refused as it was told to.
-    pub fn open(&mut self, options: &Options, lines: &[Line], marks: &mut Marks) -> Result<bool, String> {
-        self.options.disk = Arc::new(self.disk.clone());
+    /// Opens it, and checks what it found.
+    pub fn open(&mut self, options: &Options, lines: &[Line], marks: &mut Marks) -> Result<Started, String> {
         match FollowerNode::open(&self.options, Reconnect::After(1), options.bounds) {
             Ok(node) => {
                 self.watch = Watch::begin(node.store());
                 self.node = Some(node);
             }
-            Err(error) if self.disk_fault && is_disk_trouble(&error) => return Ok(false),
+            Err(error) if self.disk_fault && is_disk_trouble(&error) => return Ok(Started::Refused),
+            Err(error) if error.reason() == Reason::BootstrapIncomplete && self.beginning.known.empty => {
+                self.forgotten(marks);
+                marks.set(Mark::StartedIncomplete);
+                return Ok(Started::Incomplete);
+            }
             Err(error) => return Err(format!("the replica does not open: {error}")),
         }
         self.justified.clear();
@@ -135,13 +175,18 @@ impl Replica {
         let (report, point) = (node.report().clone(), node.validated().point);
         let kept = node.halt().map(|halt| (halt.reason, halt.position.0));
         let (applied, received) = (node.applied(), node.received());
-        let perhaps = self.perhaps_halted.take();
-        must!(
-            kept == self.halted || (self.halted.is_none() && kept.map(|(reason, _)| reason) == perhaps),
-            "halted by {:?}, and after a restart by {kept:?}",
-            self.halted
-        );
-        (self.halted, self.rests) = (kept, kept.is_some());
+        // Which of the two there is after a crash in an install shows in the halt: what a snapshot was ordered for is gone with its data.
+        if self.beginning.known.perhaps_installed.is_some() {
+            if self.beginning.known.empty || kept.is_none() {
+                self.counted(lines, marks)?;
+            } else {
+                self.forgotten(marks);
+            }
+        }
+        must!(!self.beginning.known.empty, "it held nothing, and is open at {point}");
+        self.found_halt(kept)?;
+        self.rests = kept.is_some();
+        self.runs.clear();
         must!(applied == point, "{point} is proven, and {applied} is applied after a restart");
         let before = self.seen;
         must!(point.position.0 >= before.sound, "everything up to {} was received, and {point} is there", before.sound);
@@ -171,16 +216,51 @@ impl Replica {
         if kept.is_none() {
             self.check_rows(&lines[self.line])?;
         }
-        Ok(true)
+        Ok(Started::Up)
     }
 
-    fn find_line(&mut self, lines: &[Line], point: LogPoint) -> Result<(), String> {
+    pub fn find_line(&mut self, lines: &[Line], point: LogPoint) -> Result<(), String> {
         if lines[self.line].holds(point) {
             return Ok(());
         }
         let found = lines.iter().position(|line| line.holds(point));
         self.line = found.ok_or_else(|| format!("{point} is no point of any primary's log"))?;
         Ok(())
+    }
+
+    /// What is known of it, to be known again where a start crashes.
+    pub fn remember(&self) -> Remembered {
+        let (known, served_by) = (self.beginning.known.clone(), self.served_by.clone());
+        let perhaps = (self.perhaps_halted, self.perhaps_cleared);
+        Remembered { known, seen: self.seen, halted: self.halted, perhaps, served_by, follows: self.follows }
+    }
+
+    pub fn recall(&mut self, remembered: Remembered) {
+        let Remembered { known, seen, halted, perhaps, served_by, follows } = remembered;
+        (self.beginning.known, self.seen, self.halted) = (known, seen, halted);
+        ((self.perhaps_halted, self.perhaps_cleared), self.served_by, self.follows) = (perhaps, served_by, follows);
+    }
+
+    /// Notes whose log it follows, which it has written down by now; it follows no other's (REPL-PRIMARY).
+    pub fn note_primary(&mut self) -> Result<(), String> {
+        let node = self.up();
+        let Some(origin) = node.received().origin else { return Ok(()) };
+        let from = origin.node_id.0[0];
+        must!(
+            self.follows.is_none_or(|follows| follows == from),
+            "it follows {:?}, and takes log of {from}",
+            self.follows
+        );
+        if !self.disk_fault {
+            self.follows = Some(from);
+        }
+        Ok(())
+    }
+
+    /// The runs that it has not had before are what runs of these identities are, wherever they were made.
+    pub fn check_runs(&mut self, lines: &[Line]) -> Result<(), String> {
+        let store = self.node.as_ref().expect("it is up").store();
+        lines[self.line].check_runs(store, &self.disk, &mut self.runs)
     }
 
     /// What must hold after every step.
@@ -211,7 +291,10 @@ impl Replica {
                     || (received == point.position.0 && received + dropped == seen.received + seen.dropped)),
             "a position went back: {seen:?}, now {applied}, {point}, {received}"
         );
-        must!(node.store().commit() == applied.commit, "{} is published, {applied} is applied", node.store().commit());
+        let published = node.store().commit();
+        // Where nobody can say what the replica is, nothing is published any more.
+        let shown = published == applied.commit || (self.is_unsupervised() && published <= applied.commit);
+        must!(shown, "{published} is published, {applied} is applied");
         must!(
             waiting.0 == 0 || received > point.position.0 || validated.seen.0 > received || node.halt().is_some(),
             "what waits was not received"
@@ -318,12 +401,28 @@ impl Replica {
             return Ok(());
         }
         must!(self.halted.is_none(), "halted by {:?}, and now by {halt:?}", self.halted);
-        let Some((reason, _)) = halt else { return Ok(()) };
+        let Some((reason, position)) = halt else { return Ok(()) };
+        // That of the record that does not prove itself, or of the log that does not continue; else the end of what had been announced
+        // before that which halts it.
+        let place = if reason == Reason::SegmentRejected {
+            Some(self.seen.validated.position.0)
+        } else if [Reason::ReplicationGap, Reason::ReplicationNotAsked].contains(&reason) {
+            self.link.reading.odd
+        } else {
+            Some(self.link.reading.announced)
+        };
+        must!(place == Some(position), "it halts by {reason} at {position}, and that was at {place:?}");
         must!(node.state() == State::Halted, "a halt is kept, and the state is {}", node.state());
         must!(node.fault().map(aerodb::Error::reason) == Some(reason), "the halt is not the first fault");
         let refused = node.store().view(None).err().map(|refusal| refusal.reason());
         must!(refused == Some(Reason::ReplicaHalted), "a halted replica answers a read with {refused:?}");
         self.halted = halt;
+        self.beginning.known.resumed = false;
+        self.note_halt(reason, marks)
+    }
+
+    /// It has halted by this.
+    pub fn note_halt(&self, reason: Reason, marks: &mut Marks) -> Result<(), String> {
         let mark = HALTS.iter().find(|(known, _)| *known == reason);
         let (_, mark) = mark.ok_or_else(|| format!("nothing here can halt a replica by {reason}"))?;
         marks.set(*mark);
@@ -363,10 +462,16 @@ impl Replica {
 
     /// The process ends; and the machine, or not.
     pub fn crash(&mut self, dice: &mut Dice) {
-        self.node = None;
-        self.disconnect();
+        self.end();
         self.disk_fault = false;
         self.disk = crashed(&self.disk, dice);
+    }
+
+    /// Its process ends, and tells nobody.
+    pub fn end(&mut self) {
+        self.node = None;
+        self.beginning.attempt = None;
+        self.disconnect();
     }
 
     pub fn disconnect(&mut self) {

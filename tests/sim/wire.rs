@@ -4,19 +4,21 @@
 //! which the replica may halt once it was delivered, and no other.
 
 use super::dice::Dice;
-use aerodb::Reason;
 use aerodb::feeder::Session;
-use aerodb::frame::{Frame, Segment};
+use aerodb::frame::{self, CHUNK_HEAD_BYTES, Chunk, Frame, Hello, SEGMENT_HEAD_BYTES, Segment, Welcome};
 use aerodb::receiver::worker::{Link, Slept};
+use aerodb::store::run::RunId;
+use aerodb::{LogPoint, Reason};
 use std::collections::VecDeque;
 use std::io;
 
 const FRAME_HEADER_BYTES: usize = 16;
-/// What stands before the log bytes of a SEGMENT.
-pub const SEGMENT_HEAD_BYTES: usize = 56;
 pub const HELLO: u8 = 1;
-pub const WELCOME: u8 = 2;
+const FETCH: u8 = 4;
 pub const SEGMENT: u8 = 5;
+const SNAPSHOT: u8 = 6;
+pub const MANIFEST: u8 = 7;
+pub const CHUNK: u8 = 8;
 
 /// Bytes under way, and what they justify once they arrive.
 pub struct Piece {
@@ -37,12 +39,21 @@ pub struct Connection {
     pub ended: bool,
     /// The session was parked when it was looked at last.
     pub parked: bool,
+    /// The snapshot that is sent.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// A snapshot that is sent, and what its primary had when it began.
+pub struct Snapshot {
+    pub cut: LogPoint,
+    pub oldest: u64,
+    pub runs: Vec<RunId>,
 }
 
 impl Connection {
     pub fn new(primary: usize, session: Session) -> Connection {
         let (part, up, down) = (Vec::new(), VecDeque::new(), VecDeque::new());
-        Connection { primary, session, part, up, down, ended: false, parked: false }
+        Connection { primary, session, part, up, down, ended: false, parked: false, snapshot: None }
     }
 
     pub fn down_bytes(&self) -> usize {
@@ -75,11 +86,69 @@ pub struct SimLink {
     /// Nothing follows what has arrived.
     pub eof: bool,
     pub dice: Dice,
+    pub reading: Reading,
+}
+
+/// What the replica has read of its connection, as far as it must name a place of it: where the log that was announced ends.
+#[derive(Default)]
+pub struct Reading {
+    /// The head of a frame that has not come whole.
+    head: Vec<u8>,
+    /// Bytes of the frame behind its head that have not come.
+    left: usize,
+    /// The end of the log that was announced, up to where something did not fit.
+    pub announced: u64,
+    /// The first log that did not continue what had been announced.
+    pub odd: Option<u64>,
+    welcomed: bool,
+    /// What follows is not taken any more.
+    over: bool,
+}
+
+impl Reading {
+    /// The replica has introduced itself with so much log.
+    pub fn introduced(&mut self, received: u64) {
+        *self = Reading { announced: received, ..Reading::default() };
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && !self.over {
+            let skipped = self.left.min(bytes.len());
+            (self.left, bytes) = (self.left - skipped, &bytes[skipped..]);
+            let Some((first, rest)) = bytes.split_first() else { return };
+            self.head.push(*first);
+            bytes = rest;
+            let Some(header) = self.head.first_chunk::<FRAME_HEADER_BYTES>() else { continue };
+            let body = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
+            let fields = if header[4] == SEGMENT { body.min(SEGMENT_HEAD_BYTES - FRAME_HEADER_BYTES) } else { 0 };
+            if self.head.len() < FRAME_HEADER_BYTES + fields {
+                continue;
+            }
+            match Frame::decode(&self.head) {
+                Ok(Some((Frame::Segment(segment), _))) if segment.from.0 == self.announced => {
+                    self.announced = segment.from.0 + segment.bytes as u64;
+                }
+                Ok(Some((Frame::Segment(segment), _))) => (self.odd, self.over) = (Some(segment.from.0), true),
+                // The one frame beside log that does not end the session.
+                Ok(None) if !self.welcomed => self.welcomed = true,
+                Ok(_) | Err(_) => self.over = true,
+            }
+            self.left = body - fields;
+            self.head.clear();
+        }
+    }
 }
 
 impl SimLink {
     pub fn new(dice: Dice) -> SimLink {
-        SimLink { stand: Stand::None, inbox: VecDeque::new(), outbox: Vec::new(), eof: false, dice }
+        SimLink {
+            stand: Stand::None,
+            inbox: VecDeque::new(),
+            outbox: Vec::new(),
+            eof: false,
+            dice,
+            reading: Reading::default(),
+        }
     }
 }
 
@@ -110,6 +179,7 @@ impl Link for SimLink {
         for (to, from) in bytes.iter_mut().zip(self.inbox.drain(..count)) {
             *to = from;
         }
+        self.reading.take(&bytes[..count]);
         Ok(Some(count))
     }
 
@@ -166,22 +236,29 @@ pub enum Mishap {
     Shortened,
     Doubled,
     Lost,
-    /// The primary says that a segment ends where none does, or does not say it.
+    /// It is well formed, and not what it should be.
     Lied,
 }
 
-/// What arrives instead of a frame, and what that justifies.
-pub fn befall(mishap: Mishap, frame: Vec<u8>, dice: &mut Dice) -> Vec<Piece> {
+/// What arrives instead of a frame, and what that justifies; `strange` is a frame that another snapshot had.
+pub fn befall(mishap: Mishap, frame: Vec<u8>, strange: Option<&[u8]>, dice: &mut Dice) -> Vec<Piece> {
     let is_segment = kind(&frame) == SEGMENT;
-    let from_replica = kind(&frame) != SEGMENT && kind(&frame) != WELCOME && kind(&frame) != 3;
+    let is_chunk = kind(&frame) == CHUNK;
+    let from_replica = [HELLO, FETCH, SNAPSHOT].contains(&kind(&frame));
     let piece = |bytes: Vec<u8>, justifies: &[Reason]| Piece { bytes, justifies: justifies.to_vec() };
     match mishap {
         Mishap::Flipped => {
             let bit = dice.below(frame.len() as u64 * 8) as usize;
             let mut bytes = frame;
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let in_log = is_segment && bit / 8 >= SEGMENT_HEAD_BYTES;
-            vec![piece(bytes, &[if in_log { Reason::SegmentRejected } else { Reason::ProtocolMalformed }])]
+            let reason = if is_segment && bit / 8 >= SEGMENT_HEAD_BYTES {
+                Reason::SegmentRejected
+            } else if is_chunk && bit / 8 >= CHUNK_HEAD_BYTES {
+                Reason::SnapshotRejected
+            } else {
+                Reason::ProtocolMalformed
+            };
+            vec![piece(bytes, &[reason])]
         }
         Mishap::Shortened => {
             let mut bytes = frame;
@@ -190,27 +267,84 @@ pub fn befall(mishap: Mishap, frame: Vec<u8>, dice: &mut Dice) -> Vec<Piece> {
             // What follows is taken for its rest: for log, if the cut lies in log; and if whole frames are taken for it, one is missing.
             let in_log = is_segment && left >= SEGMENT_HEAD_BYTES;
             let all = [Reason::ProtocolMalformed, Reason::SegmentRejected, Reason::ReplicationGap];
-            vec![piece(bytes, if in_log { &all } else { &all[..1] })]
+            let of_chunk = [Reason::ProtocolMalformed, Reason::SnapshotRejected, Reason::ProtocolUnexpected];
+            let in_chunk = is_chunk && left >= CHUNK_HEAD_BYTES;
+            vec![piece(bytes, if in_chunk { &of_chunk } else { &all[..if in_log { 3 } else { 1 }] })]
         }
         Mishap::Doubled => {
             let again = frame.clone();
             let reason = if is_segment { Reason::ReplicationNotAsked } else { Reason::ProtocolUnexpected };
             vec![piece(frame, &[]), piece(again, &[reason])]
         }
-        Mishap::Lied => match Frame::decode(&frame) {
-            Ok(Some((Frame::Segment(segment), head))) => {
-                let mut bytes = Vec::new();
-                Frame::Segment(Segment { ends_segment: !segment.ends_segment, ..segment }).encode(&mut bytes);
-                bytes.extend_from_slice(&frame[head..]);
-                vec![piece(bytes, &[Reason::SegmentRejected])]
-            }
-            _ => vec![piece(frame, &[])],
-        },
+        Mishap::Lied => {
+            let (bytes, justifies) = lied(&frame, strange, dice);
+            vec![piece(bytes, justifies)]
+        }
         // The frames that follow are not those that must.
         Mishap::Lost if from_replica => {
             vec![piece(Vec::new(), &[Reason::ProtocolUnexpected, Reason::ReplicationGap])]
         }
         Mishap::Lost if is_segment => vec![piece(Vec::new(), &[Reason::ReplicationGap])],
+        Mishap::Lost if is_chunk || kind(&frame) == MANIFEST => vec![piece(Vec::new(), &[Reason::ProtocolUnexpected])],
         Mishap::Lost => Vec::new(),
+    }
+}
+
+/// A frame that is well formed and not what it should be, and what that justifies.
+fn lied(frame: &[u8], strange: Option<&[u8]>, dice: &mut Dice) -> (Vec<u8>, &'static [Reason]) {
+    const OF_SNAPSHOT: &[Reason] = &[Reason::SnapshotRejected, Reason::SnapshotCutMismatch, Reason::ProtocolUnexpected];
+    let encoded = |frame: Frame, rest: &[u8]| {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        bytes.extend_from_slice(rest);
+        bytes
+    };
+    match Frame::decode(frame) {
+        // A segment ends where none does, or nobody says that it does.
+        Ok(Some((Frame::Segment(segment), head))) => {
+            let lie = Segment { ends_segment: !segment.ends_segment, ..segment };
+            (encoded(Frame::Segment(lie), &frame[head..]), &[Reason::SegmentRejected])
+        }
+        // Bytes of another snapshot, or none of any, under a checksum that holds.
+        Ok(Some((Frame::Chunk(chunk), head))) => {
+            let mut bytes = frame[head..].to_vec();
+            let foreign = strange.and_then(|strange| strange.get(head..head + bytes.len()));
+            match foreign.filter(|foreign| *foreign != bytes) {
+                Some(foreign) => bytes.copy_from_slice(foreign),
+                None => {
+                    let bit = dice.below(bytes.len() as u64 * 8) as usize;
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                }
+            }
+            let lie = Chunk { crc: crc32c::crc32c(&bytes), ..chunk };
+            (encoded(Frame::Chunk(lie), &bytes), &OF_SNAPSHOT[..2])
+        }
+        Ok(Some((Frame::Manifest(offer), _))) => {
+            let lie = match (dice.below(4), strange) {
+                (0, _) => frame::Manifest { bytes: offer.bytes + 1, ..offer },
+                (1, _) => {
+                    let mut cut = offer.cut;
+                    cut.history.0 ^= 1;
+                    frame::Manifest { cut, ..offer }
+                }
+                (2, _) => {
+                    let mut segment = offer.segment;
+                    segment.history.0 ^= 1;
+                    frame::Manifest { segment, ..offer }
+                }
+                (_, Some(stale)) if stale != frame => return (stale.to_vec(), OF_SNAPSHOT),
+                _ => return (frame.to_vec(), &[]),
+            };
+            (encoded(Frame::Manifest(lie), &[]), OF_SNAPSHOT)
+        }
+        Ok(Some((Frame::Welcome(welcome), rest))) => {
+            let lie = Welcome { epoch: welcome.epoch + 1, ..welcome };
+            (encoded(Frame::Welcome(lie), &frame[rest..]), &[Reason::IdentityOtherEpoch])
+        }
+        Ok(Some((Frame::Hello(hello), rest))) => {
+            let lie = Hello { epoch: hello.epoch + 1, ..hello };
+            (encoded(Frame::Hello(lie), &frame[rest..]), &[Reason::IdentityOtherEpoch])
+        }
+        _ => (frame.to_vec(), &[]),
     }
 }

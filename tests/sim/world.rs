@@ -2,17 +2,21 @@
 //!
 //! Chaos first, in which nothing wrong may ever be seen; then faults are off, and whoever nothing justifies to have halted must catch up.
 
+use super::attempt::Started;
 use super::dice::Dice;
 use super::line::{Line, Writes};
 use super::marks::{Mark, Marks};
 use super::options::Options;
-use super::primary::{DATABASE, Plan, Primary, init};
+use super::primary::{DATABASE, Plan, Primary, init, init_empty, renamed};
 use super::replica::Replica;
-use super::wire::{self, Connection, HELLO, Mishap, Piece, SimLink, Stand};
+use super::wire::{self, CHUNK, Connection, HELLO, MANIFEST, Mishap, Piece, SEGMENT, SimLink, Snapshot, Stand};
+use aerodb::bootstrap::machine::State as Bootstrapping;
 use aerodb::committer::Retention;
 use aerodb::disk::{Fault, SimDisk, SimImage};
 use aerodb::feeder::{Session, machine::State as Feeding};
+use aerodb::frame::Frame;
 use aerodb::record::Purpose;
+use aerodb::store::run::RunId;
 use aerodb::{Parameters, Reason, Role, Wish};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +25,8 @@ type Outcome<T = ()> = Result<T, String>;
 
 /// The primary is slow to send to who does not take it.
 const DOWN_BYTES_MAX: usize = 8192;
+/// Orders that are given in the calm.
+const MENDED_MAX: u64 = 12;
 /// A primary that an operator might start by mistake.
 const COPIES_MAX: usize = 3;
 
@@ -50,6 +56,7 @@ enum Kind {
     Reshaped,
     Stale,
     Fork,
+    Restored,
 }
 
 /// Each fault class draws from a stream of its own.
@@ -62,6 +69,7 @@ struct Streams {
     others: Dice,
     check: Dice,
     readers: Dice,
+    orders: Dice,
     faults: BTreeMap<&'static str, Dice>,
 }
 
@@ -77,6 +85,10 @@ pub struct World {
     /// Steps until the true primary is behind the address again.
     behind_for: u64,
     replicas: Vec<Replica>,
+    /// A frame of each kind that was on its way earlier.
+    strange: BTreeMap<u8, Vec<u8>>,
+    /// Orders that were given in the calm.
+    mended: u64,
     pub marks: Marks,
     calm: bool,
     step: u64,
@@ -97,15 +109,21 @@ impl World {
             others: stream("others"),
             check: stream("check"),
             readers: stream("readers"),
+            orders: stream("orders"),
             faults: BTreeMap::new(),
         };
         let disk = SimDisk::new();
         init(&disk, &options, Role::Primary, DATABASE, options.parameters, 1);
-        let primary = Primary::new(disk, &options, 0);
+        let primary = Primary::new(disk, &options, 0, 1);
         let replicas = (0..options.replicas).map(|index| {
             let disk = SimDisk::new();
-            init(&disk, &options, Role::Replica, DATABASE, options.parameters, 10 + index as u8);
-            Replica::new(disk, &options, SimLink::new(Dice::new(seed.wrapping_add(index << 32), "link")))
+            let begins = options.begins[index as usize];
+            if begins > 0 {
+                init_empty(&disk, &options, 10 + index as u8);
+            } else {
+                init(&disk, &options, Role::Replica, DATABASE, options.parameters, 10 + index as u8);
+            }
+            Replica::new(disk, &options, SimLink::new(Dice::new(seed.wrapping_add(index << 32), "link")), begins)
         });
         World {
             seed,
@@ -116,6 +134,8 @@ impl World {
             behind: Behind::True,
             behind_for: 0,
             replicas: replicas.collect(),
+            strange: BTreeMap::new(),
+            mended: 0,
             marks: Marks::default(),
             calm: false,
             step: 0,
@@ -132,7 +152,9 @@ impl World {
         }
         self.start_primary()?;
         for index in 0..self.replicas.len() {
-            self.start_replica(index)?;
+            if self.replicas[index].beginning.at == 0 {
+                self.start_replica(index)?;
+            }
         }
         while self.step < self.options.steps {
             self.step += 1;
@@ -185,6 +207,10 @@ impl World {
             let index = self.streams.crash.below(count) as usize;
             self.crash_replica(index)?;
         }
+        if self.strikes("operator", self.options.operator) {
+            let index = self.streams.orders.below(count) as usize;
+            self.operate(index)?;
+        }
         // While a halt is written down.
         let halting = self.replicas.iter().position(Replica::is_to_halt);
         if let Some(index) = halting
@@ -192,6 +218,24 @@ impl World {
             && self.strikes("crash halting", 4)
         {
             self.crash_replica(index)?;
+        }
+        // While a snapshot is proven, or put in place: that is one step each.
+        let installing = |replica: &Replica| replica.bootstraps(&[Bootstrapping::Proving, Bootstrapping::Installing]);
+        if let Some(index) = self.replicas.iter().position(installing) {
+            if faults.disk_replica > 0 && self.strikes("disk installing", 4) {
+                let replica = &mut self.replicas[index];
+                replica.disk_fault = true;
+                break_disk(&replica.disk, &mut self.streams.disk);
+            }
+            if faults.crash_replica > 0 && self.strikes("crash installing", 2) {
+                self.crash_replica(index)?;
+            }
+        }
+        if self.options.primary_retention != Retention::All
+            && self.replicas.iter().any(|replica| replica.bootstraps(&[Bootstrapping::Receiving]))
+            && self.strikes("burst", 12)
+        {
+            self.burst()?;
         }
         if self.strikes("close replica", faults.close_replica) {
             let index = self.streams.crash.below(count) as usize;
@@ -237,6 +281,8 @@ impl World {
             self.start_other(Kind::Stale)?;
         } else if self.strikes("fork", faults.fork) {
             self.start_other(Kind::Fork)?;
+        } else if self.strikes("restored", faults.restored) {
+            self.start_other(Kind::Restored)?;
         }
         Ok(())
     }
@@ -251,6 +297,8 @@ impl World {
     }
 
     fn start_other(&mut self, kind: Kind) -> Outcome {
+        let index = self.lines.len();
+        let mut node = 1;
         let (disk, line) = match kind {
             Kind::Foreign | Kind::Reshaped => {
                 let disk = SimDisk::new();
@@ -258,23 +306,28 @@ impl World {
                 let database = if kind == Kind::Foreign { [0xee; 16] } else { DATABASE };
                 let reshaped = Parameters { table_bytes: ours.table_bytes * 2, ..ours };
                 let shape = if kind == Kind::Reshaped { reshaped } else { ours };
-                init(&disk, &self.options, Role::Primary, database, shape, 2);
+                node = 2;
+                init(&disk, &self.options, Role::Primary, database, shape, node);
                 (disk, Line::new(database))
             }
-            Kind::True | Kind::Stale | Kind::Fork => {
+            Kind::True | Kind::Stale | Kind::Fork | Kind::Restored => {
                 if self.copies.is_empty() {
                     return Ok(());
                 }
                 let copy = self.streams.others.below(self.copies.len() as u64) as usize;
                 let (image, line) = &self.copies[copy];
-                (image.restart(), line.clone())
+                let mut disk = image.restart();
+                if kind == Kind::Restored {
+                    node = 100 + index as u8;
+                    disk = renamed(disk, &self.options, node, self.streams.others.once_in(2));
+                }
+                (disk, line.parting())
             }
         };
-        let index = self.lines.len();
-        let mut primary = Primary::new(disk, &self.options, index);
+        let mut primary = Primary::new(disk, &self.options, index, node);
         self.lines.push(line);
         primary.open(&mut self.lines[index])?;
-        if kind == Kind::Fork {
+        if kind == Kind::Fork || (kind == Kind::Restored && self.streams.others.once_in(2)) {
             for _ in 0..self.streams.others.range(1, 4) {
                 let writes = self.writes(100 + index as u64);
                 primary.order(&[Plan::Commit(writes)], &mut self.lines[index])?;
@@ -354,7 +407,11 @@ impl World {
             return Ok(());
         }
         for index in 0..self.replicas.len() {
-            if self.replicas[index].connection.as_ref().is_some_and(|connection| connection.primary == 0) {
+            let connection = self.replicas[index].connection.as_ref().filter(|connection| connection.primary == 0);
+            if let Some(connection) = connection {
+                if [Feeding::Copying, Feeding::Pinned].contains(&connection.session.state()) {
+                    self.marks.set(Mark::SnapshotUnpinned);
+                }
                 self.cut(index);
             }
         }
@@ -369,34 +426,45 @@ impl World {
     }
 
     fn start_replica(&mut self, index: usize) -> Outcome {
-        let crash = self.strikes("crash in recovery", self.options.faults.crash_in_recovery);
+        let rate = self.options.faults.crash_in_recovery;
+        let unsettled = self.replicas[index].beginning.known.perhaps_installed.is_some();
+        let crash = self.strikes("crash in recovery", if unsettled { rate.min(2) } else { rate });
         let replica = &mut self.replicas[index];
         if crash {
             replica.disk.record_images(true);
         }
-        let (seen, halted, perhaps_halted) = (replica.seen, replica.halted, replica.perhaps_halted);
-        let opened = replica.open(&self.options, &self.lines, &mut self.marks)?;
+        let remembered = replica.remember();
+        let started = replica.start(&self.options, &self.lines, &mut self.streams.orders, &mut self.marks)?;
         if crash {
             // What is there after a recovery that crashed was there before it.
             self.marks.set(Mark::CrashInRecovery);
-            (replica.seen, replica.halted, replica.perhaps_halted) = (seen, halted, perhaps_halted);
+            replica.recall(remembered);
+            if unsettled {
+                replica.beginning.unsettled += 1;
+                let again = replica.beginning.unsettled > 1;
+                self.marks.set(if again { Mark::CrashInSettlingAgain } else { Mark::CrashInSettling });
+            }
             replica.crash(&mut self.streams.crash);
             self.event("a replica crashes in recovery", index as u64, 0);
             return Ok(());
         }
-        if !opened {
-            replica.crash(&mut self.streams.crash);
-            self.event("a replica does not open", index as u64, 0);
-            return Ok(());
+        replica.beginning.unsettled = 0;
+        let at = replica.seen.applied.position.0;
+        match started {
+            Started::Up => self.event("a replica is up", index as u64, at),
+            Started::Attempts => self.event("a replica begins with a snapshot", index as u64, at),
+            Started::Halted => self.event("a replica waits for an order", index as u64, at),
+            Started::Incomplete => self.event("a replica holds nothing", index as u64, at),
+            Started::Refused => {
+                replica.crash(&mut self.streams.crash);
+                self.event("a replica does not open", index as u64, 0);
+            }
         }
-        let at = self.replicas[index].seen.applied.position.0;
-        self.event("a replica is up", index as u64, at);
         Ok(())
     }
 
     fn crash_replica(&mut self, index: usize) -> Outcome {
-        let replica = &mut self.replicas[index];
-        if replica.node.is_none() {
+        if !self.replicas[index].runs() {
             return Ok(());
         }
         if self.streams.crash.once_in(2) {
@@ -406,17 +474,17 @@ impl World {
         let dice = &mut self.streams.crash;
         let step = if replica.is_to_halt() { 3 } else { dice.below(6) };
         replica.disk.record_images(true);
-        let node = replica.node.as_mut().expect("it is up");
-        let done = match step {
-            0 | 1 => {
+        let done = match (&mut replica.node, step) {
+            (None, _) => replica.bootstrap_and_crash(),
+            (Some(node), 0 | 1) => {
                 node.receive(&mut replica.link);
                 Some(Mark::CrashInReceive)
             }
-            2 => node
+            (Some(node), 2) => node
                 .maintain()
                 .is_ok_and(|done| done == aerodb::maintenance::Progress::Worked)
                 .then_some(Mark::CrashInMaintenance),
-            3 => {
+            (Some(node), 3) => {
                 node.look(&mut replica.link);
                 replica.perhaps_halted = node.fault().map(aerodb::Error::reason).filter(|reason| reason.halts());
                 None
@@ -441,6 +509,12 @@ impl World {
 
     fn close_replica(&mut self, index: usize) -> Outcome {
         let replica = &mut self.replicas[index];
+        if let Some(attempt) = &replica.beginning.attempt
+            && attempt.state() != Bootstrapping::Installing
+        {
+            self.end_replica(index);
+            return Ok(());
+        }
         let Some(node) = replica.node.take() else { return Ok(()) };
         let faulted = node.fault().is_some() || node.halt().is_some();
         let closed = node.close(&mut replica.link);
@@ -453,6 +527,81 @@ impl World {
         replica.disk_fault = false;
         replica.disk = replica.disk.image().restart();
         self.event("a replica is closed", index as u64, 0);
+        Ok(())
+    }
+
+    /// Its process ends, and is not asked; the machine goes on.
+    fn end_replica(&mut self, index: usize) {
+        let replica = &mut self.replicas[index];
+        replica.end();
+        replica.disk_fault = false;
+        replica.disk = replica.disk.image().restart();
+        self.event("the process of a replica ends", index as u64, 0);
+    }
+
+    /// What an operator does about a halt.
+    fn operate(&mut self, index: usize) -> Outcome {
+        let replica = &self.replicas[index];
+        let Some(named) = replica.halted else { return Ok(()) };
+        if replica.beginning.known.order.is_some() || replica.is_unsure() {
+            return Ok(());
+        }
+        self.end_replica(index);
+        let dice = &mut self.streams.orders;
+        match dice.below(4) {
+            0 => {
+                let other = if dice.once_in(2) { (named.0, named.1 + 8) } else { (Reason::StoreRunMissing, named.1) };
+                let replica = &mut self.replicas[index];
+                let refused = replica.resume(other).is_err_and(|error| error.reason() == Reason::HaltOther);
+                if !refused || !replica.refuses_other(&self.options, other) {
+                    return Err(format!("an order that names {other:?} is obeyed, and the halt is {named:?}"));
+                }
+                self.marks.set(Mark::OrderedOther);
+                self.event("an order names another halt", index as u64, other.1);
+                Ok(())
+            }
+            1 => {
+                self.order(index, named);
+                Ok(())
+            }
+            _ => self.resume(index, named),
+        }
+    }
+
+    /// The next start is to answer the halt with a snapshot.
+    fn order(&mut self, index: usize, named: (Reason, u64)) {
+        self.replicas[index].beginning.known.order = Some(named);
+        self.event("a snapshot is ordered", index as u64, named.1);
+    }
+
+    fn resume(&mut self, index: usize, named: (Reason, u64)) -> Outcome {
+        let known = &self.replicas[index].beginning.known;
+        if known.alike {
+            return Ok(());
+        }
+        let differs = known.instead != Some(named);
+        let crashes = self.options.faults.crash_replica > 0 && !self.calm && differs && self.streams.orders.once_in(4);
+        let replica = &mut self.replicas[index];
+        replica.disk.record_images(crashes);
+        let told = replica.resume(named);
+        let counts = replica.beginning.known.instead;
+        self.event("an operator clears a halt", index as u64, named.1);
+        let replica = &mut self.replicas[index];
+        told.map_err(|error| format!("{named:?} is not cleared: {error}"))?;
+        if named.0 == Reason::IdentityOtherPrimary {
+            replica.follows = None;
+        }
+        if crashes {
+            replica.perhaps_cleared = Some(counts);
+            replica.crash(&mut self.streams.crash);
+            self.marks.set(Mark::CrashInResume);
+        } else {
+            replica.halted = counts;
+            let known = &mut replica.beginning.known;
+            (known.instead, known.carried, known.resumed) = (None, None, counts.is_none());
+            replica.keeps_halt(counts, &mut self.streams.orders)?;
+            self.marks.set(if counts.is_some() { Mark::CountsAgain } else { Mark::Resumed });
+        }
         Ok(())
     }
 
@@ -475,8 +624,9 @@ impl World {
             return self.maintain_primary().map(|_| ());
         }
         let index = self.streams.schedule.below(self.replicas.len() as u64) as usize;
-        if self.replicas[index].node.is_none() {
-            return if self.calm || self.streams.schedule.once_in(6) { self.start_replica(index) } else { Ok(()) };
+        if !self.replicas[index].runs() {
+            let due = self.step >= self.replicas[index].beginning.at && self.streams.schedule.once_in(6);
+            return if self.calm || due { self.start_replica(index) } else { Ok(()) };
         }
         let useful = self.useful_steps(index);
         let step = if self.streams.schedule.once_in(8) {
@@ -490,7 +640,6 @@ impl World {
     /// The steps that would do something.
     fn useful_steps(&self, index: usize) -> Vec<u64> {
         let replica = &self.replicas[index];
-        let node = replica.up();
         let mut steps = vec![RECEIVE, LOOK];
         if !replica.link.inbox.is_empty() || replica.link.eof {
             steps.push(RECEIVE);
@@ -507,6 +656,10 @@ impl World {
                 steps.extend([SERVE, DELIVER_DOWN, DELIVER_DOWN]);
             }
         }
+        if replica.link.stand == Stand::Asked {
+            steps.extend([ESTABLISH, ESTABLISH]);
+        }
+        let Some(node) = &replica.node else { return steps };
         let (chunks, proven) = node.waiting();
         if chunks > 0 {
             steps.extend([PROVE, PROVE]);
@@ -517,9 +670,6 @@ impl World {
         let state = node.store().state();
         if !state.sealed.is_empty() || !state.manifest.plan.merges.is_empty() {
             steps.extend([MAINTAIN, APPLY]);
-        }
-        if replica.link.stand == Stand::Asked {
-            steps.extend([ESTABLISH, ESTABLISH]);
         }
         steps
     }
@@ -580,6 +730,19 @@ impl World {
         Ok(())
     }
 
+    /// Clients write so much that the primary checkpoints, merges and drops log.
+    fn burst(&mut self) -> Outcome {
+        for _ in 0..30 {
+            if !self.may_write() {
+                break;
+            }
+            self.write()?;
+            while self.maintain_primary()? {}
+        }
+        self.event("a burst", self.lines[0].len(), 0);
+        Ok(())
+    }
+
     /// Log that a replica needs is gone.
     fn justify_retired(&mut self) {
         let primaries = &self.primaries;
@@ -601,6 +764,9 @@ impl World {
             SERVE..=2 => self.serve(index),
             DELIVER_UP..=4 => self.deliver_up(index),
             DELIVER_DOWN..=7 => self.deliver_down(index),
+            ESTABLISH => self.establish(index),
+            RECEIVE..=10 if self.replicas[index].beginning.attempt.is_some() => self.bootstrap(index),
+            _ if self.replicas[index].node.is_none() => Ok(()),
             RECEIVE..=10 if !stalled(&self.replicas[index], 0) => self.receive(index),
             PROVE..=13 if !stalled(&self.replicas[index], 1) => {
                 let worked = self.replicas[index].node.as_mut().expect("it is up").prove();
@@ -611,7 +777,6 @@ impl World {
                 self.stepped(index, "apply", u64::from(worked))
             }
             MAINTAIN => self.maintain_replica(index).map(|_| ()),
-            ESTABLISH => self.establish(index),
             LOOK => self.look(index),
             _ => Ok(()),
         }
@@ -666,12 +831,7 @@ impl World {
                 self.marks.set(Mark::OtherPartDropped);
             }
         }
-        if let Some(connection) = &mut replica.connection {
-            connection.part.append(&mut replica.link.outbox);
-            for frame in wire::whole_frames(&mut connection.part) {
-                self.send_up(index, frame);
-            }
-        }
+        self.send_frames(index);
         let replica = &self.replicas[index];
         if rolled < self.lines[replica.line].segments.partition_point(|first| *first <= facts.received.0) {
             self.marks.set(Mark::ReplicaRolled);
@@ -682,12 +842,42 @@ impl World {
         self.stepped(index, "receive", 0)
     }
 
+    fn send_frames(&mut self, index: usize) {
+        let replica = &mut self.replicas[index];
+        if let Some(connection) = &mut replica.connection {
+            connection.part.append(&mut replica.link.outbox);
+            for frame in wire::whole_frames(&mut connection.part) {
+                if wire::kind(&frame) == HELLO {
+                    let replica = &mut self.replicas[index];
+                    let received = replica.node.as_ref().map_or(0, |node| node.received().received.0);
+                    replica.link.reading.introduced(received);
+                }
+                self.send_up(index, frame);
+            }
+        }
+    }
+
+    /// A turn of a bootstrap.
+    fn bootstrap(&mut self, index: usize) -> Outcome {
+        self.replicas[index].bootstrap(&self.lines, &mut self.marks)?;
+        self.send_frames(index);
+        let replica = &mut self.replicas[index];
+        let came = replica.beginning.attempt.as_ref().map_or(0, |attempt| attempt.transfer().came);
+        if !replica.runs() {
+            // What has ended has nothing open, and the next start finds what it left.
+            self.end_replica(index);
+        }
+        self.event("bootstrap", index as u64, came);
+        Ok(())
+    }
+
     fn look(&mut self, index: usize) -> Outcome {
         let replica = &mut self.replicas[index];
         replica.node.as_mut().expect("it is up").look(&mut replica.link);
         if replica.link.stand == Stand::None {
             replica.connection = None;
         }
+        replica.note_primary()?;
         self.stepped(index, "look", 0)?;
         // What failed and did not halt is started again.
         let replica = &self.replicas[index];
@@ -714,6 +904,9 @@ impl World {
         let worked = worked.is_ok_and(|done| done == aerodb::maintenance::Progress::Worked);
         if fewer {
             self.marks.set(Mark::ReplicaMerged);
+        }
+        if worked {
+            self.replicas[index].check_runs(&self.lines)?;
         }
         self.stepped(index, "maintain", 0)?;
         Ok(worked)
@@ -776,10 +969,13 @@ impl World {
     }
 
     fn befall(&mut self, frame: Vec<u8>) -> Vec<Piece> {
-        match self.mishap() {
+        let of_snapshot = [MANIFEST, CHUNK].contains(&wire::kind(&frame));
+        let lied = of_snapshot && self.strikes("lied snapshot", self.options.faults.lied_snapshot);
+        match if lied { Some(Mishap::Lied) } else { self.mishap() } {
             Some(mishap) => {
                 self.event("a frame meets with a mishap", mishap as u64, u64::from(wire::kind(&frame)));
-                wire::befall(mishap, frame, &mut self.streams.wire)
+                let strange = self.strange.get(&wire::kind(&frame)).map(Vec::as_slice);
+                wire::befall(mishap, frame, strange, &mut self.streams.wire)
             }
             None => vec![Piece { bytes: frame, justifies: Vec::new() }],
         }
@@ -808,10 +1004,14 @@ impl World {
                 match kind {
                     Kind::Foreign => justified.push(Reason::IdentityOtherDatabase),
                     Kind::Reshaped => justified.push(Reason::IdentityOtherParameters),
-                    Kind::True | Kind::Stale | Kind::Fork => {}
+                    Kind::True | Kind::Stale | Kind::Fork | Kind::Restored => {}
                 }
-                // The first that fails is the one that is told.
-                if point.position > extent.durable.position {
+                if replica.served_by.iter().any(|node| *node != primary.id) {
+                    justified.push(Reason::IdentityOtherPrimary);
+                }
+                // The first that fails is the one that is told; of no account is where it stands that comes for a snapshot.
+                if replica.beginning.attempt.is_some() {
+                } else if point.position > extent.durable.position {
                     justified.push(Reason::HistoryAhead);
                 } else if extent.oldest > point.position {
                     justified.push(Reason::HistoryRetired);
@@ -837,22 +1037,73 @@ impl World {
     fn next_frame(&mut self, index: usize, budget: u64) -> Option<Vec<u8>> {
         let connection = self.replicas[index].connection.as_mut()?;
         let (kind, primary) = &self.primaries[connection.primary];
-        let frame = connection.session.serve(&primary.up().extent(), budget as usize)?.bytes;
-        if connection.parked && wire::kind(&frame) == wire::SEGMENT {
+        let extent = primary.up().extent();
+        connection.session.look(&extent);
+        let budget = if connection.snapshot.is_some() { 8 * budget } else { budget };
+        let frame = connection.session.serve(&extent, budget as usize)?.bytes;
+        if connection.parked && wire::kind(&frame) == SEGMENT {
             connection.parked = false;
             self.marks.set(Mark::ResumedParked);
         }
         connection.parked |= connection.session.state() == Feeding::Parked;
-        if *kind == Kind::Stale && wire::kind(&frame) == wire::SEGMENT {
+        if *kind == Kind::Stale && wire::kind(&frame) == SEGMENT {
             self.marks.set(Mark::FollowedStale);
         }
-        if wire::kind(&frame) == wire::SEGMENT {
+        if wire::kind(&frame) == SEGMENT {
             if *kind == Kind::Fork {
                 self.marks.set(Mark::FollowedFork);
             }
             self.replicas[index].source = connection.primary;
         }
         Some(frame)
+    }
+
+    /// What a frame of the primary says of it must be so.
+    fn check_served(&mut self, index: usize, frame: &[u8]) -> Outcome {
+        let replica = &mut self.replicas[index];
+        let connection = replica.connection.as_mut().expect("it served");
+        let (_, primary) = &self.primaries[connection.primary];
+        let (oldest, store) = (primary.oldest(), primary.up().store());
+        match (Frame::decode(frame), &mut connection.snapshot) {
+            (Ok(Some((Frame::Welcome(_), _))), _) => {
+                replica.served_by.insert(primary.id);
+            }
+            (Ok(Some((Frame::Manifest(offer), _))), snapshot) => {
+                let runs = store.state().runs.iter().map(|run| run.info().id).collect();
+                replica.source = connection.primary;
+                *snapshot = Some(Snapshot { cut: offer.cut, oldest, runs });
+            }
+            (Ok(Some((Frame::Chunk(_), _))), Some(snapshot)) => {
+                if oldest > snapshot.cut.position.0 {
+                    return Err(format!("the snapshot up to {} is served, and the log from {oldest}", snapshot.cut));
+                }
+                let state = store.state();
+                let has = |id: &RunId| state.runs.iter().any(|run| run.info().id == *id);
+                if state.manifest.point != snapshot.cut {
+                    self.marks.set(Mark::SnapshotMoved);
+                }
+                if !snapshot.runs.iter().all(has) {
+                    self.marks.set(Mark::SnapshotMerged);
+                }
+                if oldest > snapshot.oldest {
+                    self.marks.set(Mark::SnapshotRetired);
+                }
+            }
+            _ => {}
+        }
+        let refusal = connection.session.refusal().map(aerodb::Error::reason);
+        let unreadable = primary.disk_fault && connection.snapshot.is_some();
+        if refusal == Some(Reason::SnapshotGone) {
+            let kept = connection.snapshot.as_ref().is_some_and(|snapshot| oldest <= snapshot.cut.position.0);
+            if kept {
+                return Err(format!("a snapshot is gone, and the log goes back to {oldest}"));
+            }
+            replica.justify(&[Reason::SnapshotGone]);
+        }
+        if unreadable {
+            replica.justify(&[Reason::SnapshotUnreadable]);
+        }
+        Ok(())
     }
 
     fn serve(&mut self, index: usize) -> Outcome {
@@ -871,18 +1122,29 @@ impl World {
             connection.ended = connection.session.state() == Feeding::Ended;
             return Ok(());
         };
+        self.check_served(index, &frame)?;
         self.event("serve", index as u64, frame.len() as u64);
         let mut pieces = Vec::new();
-        let swapped = wire::kind(&frame) == wire::SEGMENT && self.strikes("swapped", self.options.faults.swapped);
+        let may_swap = [SEGMENT, CHUNK].contains(&wire::kind(&frame));
+        let swapped = may_swap && self.strikes("swapped", self.options.faults.swapped);
         match if swapped { self.next_frame(index, budget) } else { None } {
             Some(second) => {
+                self.check_served(index, &second)?;
                 self.event("frames are swapped", index as u64, second.len() as u64);
-                let justifies =
-                    if wire::kind(&second) == wire::SEGMENT { vec![Reason::ReplicationGap] } else { Vec::new() };
+                let justifies = match wire::kind(&second) {
+                    SEGMENT => vec![Reason::ReplicationGap],
+                    CHUNK => vec![Reason::ProtocolUnexpected],
+                    _ => Vec::new(),
+                };
                 pieces.push(Piece { bytes: second, justifies });
                 pieces.push(Piece { bytes: frame, justifies: Vec::new() });
             }
-            None => pieces = self.befall(frame),
+            None => {
+                let kept = [CHUNK, MANIFEST].contains(&wire::kind(&frame)) && self.streams.wire.once_in(8);
+                let strange = kept.then(|| frame.clone());
+                pieces = self.befall(frame);
+                self.strange.extend(strange.map(|frame| (wire::kind(&frame), frame)));
+            }
         }
         self.replicas[index].connection.as_mut().expect("it is there").down.extend(pieces);
         self.justify_retired();
@@ -936,7 +1198,7 @@ impl World {
                 replica.crash(&mut self.streams.crash);
             }
             replica.disk.heal();
-            while self.replicas[index].node.is_none() {
+            while !self.replicas[index].runs() && !self.replicas[index].waits() {
                 self.start_replica(index)?;
             }
         }
@@ -950,8 +1212,11 @@ impl World {
             self.schedule()?;
             self.read()?;
         }
-        let rounds =
-            400 + 4 * self.lines[0].len() / self.options.frame_max.min(self.options.bounds.receiver.window_bytes);
+        let log = self.lines[0].len() / self.options.frame_max.min(self.options.bounds.receiver.window_bytes);
+        let runs: u64 = self.primaries[0].1.up().store().state().runs.iter().map(|run| run.info().size).sum();
+        let snapshots =
+            (1 + self.options.replicas) * runs / self.options.frame_max.min(self.options.snapshot_window / 4);
+        let rounds = 400 + 4 * (log + snapshots);
         for _ in 0..rounds {
             self.step += 1;
             // A Proof is log that nobody ordered.
@@ -959,27 +1224,57 @@ impl World {
                 return Ok(());
             }
             for index in 0..self.replicas.len() {
-                if self.replicas[index].node.is_none() {
+                self.mend(index)?;
+                if !self.replicas[index].runs() {
                     self.start_replica(index)?;
                 }
                 for step in [LOOK, RECEIVE, ESTABLISH, DELIVER_UP, SERVE, DELIVER_DOWN, RECEIVE, PROVE, APPLY, MAINTAIN]
                 {
-                    if self.replicas[index].node.is_some() {
-                        self.replica_step(index, step)?;
-                    }
+                    self.replica_step(index, step)?;
                 }
             }
             self.read()?;
         }
-        let shown = |replica: &Replica| format!("{:?} {:?}", replica.up().receiver(), replica.seen);
+        let shown = |replica: &Replica| {
+            let attempt = replica.beginning.attempt.as_ref().map(|attempt| (attempt.state(), attempt.transfer()));
+            format!("{:?} {attempt:?} {:?}", replica.node.as_ref().map(|node| node.receiver()), replica.seen)
+        };
         let behind: Vec<String> = self.replicas.iter().filter(|replica| !self.is_settled(replica)).map(shown).collect();
         Err(format!("the primary is at {}; after {rounds} rounds not level: {behind:?}", self.lines[0].end()))
     }
 
     fn is_settled(&self, replica: &Replica) -> bool {
-        let Some(node) = &replica.node else { return false };
+        if replica.halted.is_some() && self.may_mend() {
+            return false;
+        }
+        let Some(node) = &replica.node else { return replica.waits() };
         node.halt().is_some()
             || (node.applied() == self.lines[0].end() && node.state() == aerodb::supervisor::machine::State::Ready)
+    }
+
+    fn may_mend(&self) -> bool {
+        self.options.mends && self.mended < MENDED_MAX
+    }
+
+    /// Whoever is halted is given a snapshot: of a primary with which nothing is wrong, so it must help.
+    fn mend(&mut self, index: usize) -> Outcome {
+        let replica = &self.replicas[index];
+        let known = &replica.beginning.known;
+        if known.order.is_some() || replica.is_unsure() || !self.may_mend() {
+            return Ok(());
+        }
+        if let Some(named) = replica.halted {
+            // The same order is not carried out again; an operator who does not know is told so.
+            let answered = known.carried == Some(named) && self.streams.orders.once_in(2);
+            self.mended += 1;
+            self.replicas[index].mended = true;
+            self.end_replica(index);
+            if answered {
+                return self.resume(index, named);
+            }
+            self.order(index, named);
+        }
+        Ok(())
     }
 
     fn all_settled(&self) -> bool {
@@ -990,7 +1285,12 @@ impl World {
         while self.maintain_primary()? {}
         let primary = store_files(&self.primaries[0].1.disk);
         for index in 0..self.replicas.len() {
-            if self.replicas[index].up().halt().is_some() {
+            if let Some((reason, _)) = self.replicas[index].halted {
+                // Of what retention drops while it is sent, and of nothing else, no snapshot comes to its end.
+                let gone = [Reason::SnapshotGone, Reason::HistoryRetired].contains(&reason);
+                if self.options.mends && !gone {
+                    return Err(format!("{MENDED_MAX} orders were given, and it is halted by {reason}"));
+                }
                 continue;
             }
             // Where the log ends with a Seal, the proof of it begins the next segment.
@@ -1028,6 +1328,12 @@ impl World {
                 {
                     return Err(format!("the sealed segment {first} differs"));
                 }
+            }
+            if replica.mended {
+                self.marks.set(Mark::Mended);
+            }
+            if replica.beginning.known.resumed {
+                self.marks.set(Mark::ResumedReady);
             }
             self.marks.set(match (line.len(), self.options.idles) {
                 (0, _) => Mark::CaughtUpEmpty,
