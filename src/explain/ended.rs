@@ -42,9 +42,14 @@ impl Ended {
         status.halt.as_ref().map(Ended::from).or_else(|| status.fault.as_ref().map(fault))
     }
 
-    /// The failure that a halt is which the disk refused to keep: there is nothing to clear, and a restart is what an operator can do.
-    pub(super) fn unkept(&self, status: &ReplicaStatus) -> Option<Error> {
-        let refused = !self.kept && self.reason.halts() && status.replica.state == State::Failed;
+    /// What a halt comes to: the refusal of who is halted, with what is known of it by now; where the disk refused to keep it, a failure of this node: there is
+    /// nothing to clear, and a restart is what an operator can do.
+    pub(super) fn error(&self, status: &ReplicaStatus) -> Option<Error> {
+        if self.kept {
+            let halted = Error::new(Reason::ReplicaHalted).with("halt", self);
+            return Some(halted.with("evidence", &self.evidence));
+        }
+        let refused = self.reason.halts() && status.replica.state == State::Failed;
         let failure = status.replica.blocked.as_deref().unwrap_or_default();
         let stopped = Error::new(Reason::ReplicationStopped).with("halt", self).with("kept", self.kept);
         refused.then(|| stopped.with("failure", failure))

@@ -78,12 +78,13 @@ fn named(status: &ReplicaStatus) -> (Evaluation, Facts) {
 
 /// What follows.
 fn conclusion(status: &ReplicaStatus, ended: Option<&Ended>) -> Conclusion {
-    if let Some(error) = ended.and_then(|ended| ended.unkept(status)) {
+    let error = ended.and_then(|ended| ended.error(status));
+    if ended.is_some_and(|ended| !ended.kept) && error.is_some() {
         let sentence = "Replication has halted, and the disk refused to keep that: a restart begins without it.";
-        return Conclusion { outcome: "failed", sentence: sentence.to_owned(), error: Some(error) };
+        return Conclusion { outcome: "failed", sentence: sentence.to_owned(), error };
     }
     let (outcome, sentence) = follows(status);
-    Conclusion { outcome, sentence, error: status.fault.clone() }
+    Conclusion { outcome, sentence, error: error.or_else(|| status.fault.clone()) }
 }
 
 /// What a replica is doing, in a word and a sentence.

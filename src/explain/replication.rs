@@ -50,10 +50,10 @@ pub fn replication(
     explanation.rules.extend(gated);
     let conclusion = &mut explanation.conclusion;
     conclusion.sentence = format!("{} {reads}", conclusion.sentence);
-    // That replication has stopped says what to do; that reads are refused for it does not.
+    // What ended replication says what to do, and all that is known of it; that reads are refused for it does not.
     let own = conclusion.error.take();
     conclusion.error = match own {
-        Some(error) if error.reason() == Reason::ReplicationStopped => Some(error),
+        Some(error) if [Reason::ReplicaHalted, Reason::ReplicationStopped].contains(&error.reason()) => Some(error),
         own => refused.or(own),
     };
     explanation

@@ -115,7 +115,7 @@ pub fn segment(database: &Database, replica: Option<&ReplicaStatus>) -> Explanat
     let origin = step.and_then(|step| step.found.iter().find(|(name, _)| *name == "origin"));
     let began = origin.is_some_and(|(_, origin)| beginnings(proven).iter().any(|known| known.to_string() == *origin));
     let ended = Ended::of(status);
-    let refused = ended.as_ref().and_then(|ended| ended.unkept(status)).or_else(|| status.reads.clone());
+    let refused = ended.as_ref().and_then(|ended| ended.error(status)).or_else(|| status.reads.clone());
     Came { ended, proven: ("proven_position", proven), began, refused }.explained()
 }
 

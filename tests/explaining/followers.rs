@@ -10,8 +10,9 @@ use crate::world::{options, tiny};
 use aerodb::explain::{self, Kind, Topic};
 use aerodb::frame::{Frame, Welcome};
 use aerodb::receiver::machine::State as ReceiverState;
+use aerodb::replica::ReplicaStatus;
 use aerodb::supervisor::machine::State;
-use aerodb::{CommitId, Parameters, Position, Wish};
+use aerodb::{CommitId, Database, Parameters, Position, Wish};
 
 /// Each WELCOME as this makes it.
 pub fn welcomed(change: impl Fn(&mut Welcome) + Send + 'static) -> Edit {
@@ -30,7 +31,7 @@ pub fn encoded(frame: &Frame) -> Vec<u8> {
 }
 
 pub fn told() -> Vec<Told> {
-    [following(), halting(), proving()].concat()
+    [following(), halting(), diverging(), proving()].concat()
 }
 
 fn following() -> Vec<Told> {
@@ -167,6 +168,35 @@ fn halting() -> Vec<Told> {
     told.push(("replication of a replica whose halt is not kept", of_replica(&replica, &Topic::Replication)));
     told.push(("segment of a replica whose halt is not kept", of_replica(&replica, &Topic::Segment)));
     told
+}
+
+/// R-DIVERGENCE: two copies of a directory wrote a commit each. The replica has that of one, and meets the other.
+fn diverging() -> Vec<Told> {
+    let (disk, db) = primary();
+    db.close().unwrap();
+    let copy = disk.image().restart();
+    let [one, other] = [(&disk, "one"), (&copy, "two")].map(|(disk, value)| {
+        let served = serve(Database::open(options(disk)).unwrap());
+        put(&served.db, "apple", value);
+        served
+    });
+    let proxy = Proxy::of(one.replication.unwrap());
+    let address = proxy.address.to_string();
+    let disk = replica_of(&one.db);
+    let replica = follow(&disk, &address);
+    replica.wait_until(rests);
+    replica.close().unwrap();
+    proxy.lead_to(other.replication.unwrap());
+    let replica = follow(&disk, &address);
+    // Where the logs part is asked behind the halt, and told with it.
+    let found = |status: &ReplicaStatus| status.halt.as_ref().is_some_and(|halt| halt.evidence.starts_with("fork"));
+    replica.wait_until(|status| ended(status, State::Halted) && found(status));
+    let title = "replication of a replica whose history is another";
+    let told = of_replica(&replica, &Topic::Replication);
+    drop(replica);
+    let replica = follow(&disk, &address);
+    assert_eq!(of_replica(&replica, &Topic::Replication).json().to_string(), told.json().to_string());
+    vec![(title, told), ("segment of a replica whose history is another", of_replica(&replica, &Topic::Segment))]
 }
 
 /// REPL-PROOF: the runs of a replica beside the Proofs in its log.
