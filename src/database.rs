@@ -449,9 +449,15 @@ impl Database {
             proofs: self.store.proofs(),
             views: self.store.views(),
             checkpoints: self.store.checkpoints(),
-            halted: self.store.halted(),
+            halted: self.store.reads_ended(),
             write_fault: self.store.write_fault(),
         }
+    }
+
+    /// Why nothing is read any more, if that is so.
+    #[must_use]
+    pub fn reads_ended(&self) -> Option<Error> {
+        self.store.reads_ended()
     }
 
     /// What ended writing, if anything did.

@@ -625,6 +625,19 @@ fn assert_unavailable(replica: &Replica, status: &ReplicaStatus, why: &str) {
     assert_eq!((refused.reason(), refused.fact("component")), (Reason::ReplicaHalted, Some("supervisor")));
     assert!(refused.fact("failure").is_some_and(|failure| failure.contains(why)), "{refused}");
     assert_eq!(replica.database().get(b"key-1").unwrap_err().reason(), Reason::ReplicaHalted);
+    assert_eq!(replica.database().status().halted.as_ref(), Some(refused));
+}
+
+/// READ-LEAST: on a server of this replica nobody waits for a commit that reads will never reach, applied or not.
+fn assert_nobody_may_wait(replica: Replica) -> Replica {
+    let replica = Arc::new(replica);
+    let options =
+        server::Options { replica: Some(Arc::clone(&replica)), ..server::Options::new(Arc::clone(replica.database())) };
+    for commit in [replica.commit(), CommitId::MAX] {
+        assert!(options.may_come(commit).is_err(), "{commit}");
+    }
+    drop(options);
+    Arc::into_inner(replica).unwrap()
 }
 
 /// F-D2, REPL-STATE: what a replica knows of itself can't be written any more. Its owner stops, and says at which file and call; nothing is
@@ -647,6 +660,7 @@ fn a_replica_that_can_not_write_its_state_stops_and_names_the_file() {
     let refused = replica.wait_for(CommitId::MAX).unwrap_err();
     assert_eq!(refused.reason(), Reason::ReplicationStopped);
     assert!(refused.fact("failure").is_some_and(|why| why.contains("/STATE.")), "{refused}");
+    let replica = assert_nobody_may_wait(replica);
     assert_named(Some(&replica.close().unwrap_err().with("component", "supervisor")), "supervisor", "/STATE.");
     let replica = world.open("r");
     replica.wait_for(last).unwrap();

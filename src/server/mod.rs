@@ -105,13 +105,16 @@ impl Options {
 }
 
 impl Options {
-    /// Whether a commit that can't be read yet may come before this node is started again.
+    /// Whether a commit that can't be read yet may be readable before this node is started again.
     ///
     /// # Errors
-    /// What ended writing, or following: nothing more will come.
+    /// What ended reading, writing, or following: nothing more will come.
     pub fn may_come(&self, commit: CommitId) -> Result<()> {
         if let Some(fault) = self.database.write_fault() {
             return Err(Error::new(Reason::CommitStopped).with("failure", fault));
+        }
+        if let Some(fault) = self.database.reads_ended() {
+            return Err(fault);
         }
         #[cfg(feature = "replication")]
         if let Some(replica) = &self.replica {

@@ -238,13 +238,17 @@ impl Store {
     }
 
     /// Lets it be read from here on: everything that is published is recovered and, on a node that follows another, proven. Where reads are
-    /// barred they stay so.
+    /// barred they stay so; a bar that comes at the same time is seen by one of the two.
     pub fn open_reads(&self, role: Role) {
         self.prove_to(self.commit());
-        if self.barred.get().is_some() && !bars_in_name_only() {
-            self.published.halt();
-        }
+        let keep_barred = || {
+            if self.barred.get().is_some() && !bars_in_name_only() {
+                self.published.halt();
+            }
+        };
+        keep_barred();
         self.opening.open(if role.writes() { Opened::ForWriter } else { Opened::ForFollower });
+        keep_barred();
     }
 
     /// Refuses every read from here on, also to who was admitted to the newest commit and asks again; all else goes on. What still recovers
@@ -255,6 +259,7 @@ impl Store {
         let _ = self.barred.set(fault);
         if self.opening.seen().is_some() && !bars_in_name_only() {
             self.published.halt();
+            self.tell();
         }
     }
 
@@ -400,6 +405,12 @@ impl Store {
     #[must_use]
     pub fn halted(&self) -> Option<Error> {
         self.halted.get()
+    }
+
+    /// Why nothing is read any more, if that is so: what halted this node, or what bars reading while all else goes on.
+    #[must_use]
+    pub fn reads_ended(&self) -> Option<Error> {
+        self.halted.get().or_else(|| self.barred.get().cloned())
     }
 
     /// What ended writing, if anything did.
@@ -622,7 +633,9 @@ mod tests {
         let mut look = || newest.look(b"key", <[u8]>::to_vec);
         assert_eq!(look(), Ok(None));
         let halted = fault(Reason::ReplicaHalted).with("halt", "not kept yet");
+        let calls = counted(&store);
         store.bar_reads(halted.clone());
+        assert_eq!((calls(), store.reads_ended()), (1, Some(halted.clone())), "who waits is told");
         assert_eq!(look(), Err(halted.clone()));
         assert_eq!(store.view(None).err(), Some(halted), "and so is whoever comes");
         assert_eq!(store.commit(), CommitId(1), "what is shown stays");
