@@ -192,6 +192,11 @@ fn the_examples_of_the_page_are_real() {
         ("localhost:6393", shown(Node::Replica(Arc::clone(&halted), Arc::default()))),
         ("localhost:6394", shown(Node::Replica(Arc::clone(&failed), Arc::default()))),
     ];
+    // The loop shows a turn once it has ended, which is behind what those on the other end have seen of it.
+    let mut client = Client::new(nodes[0].1.local_addr());
+    let parked = |body: String| body.contains(r#""state":"parked""#).then_some(());
+    web::until(|| parked(client.ask(get("/v1/replication")).body));
+    drop(client);
     let nodes: Vec<(&str, &Running)> = nodes.iter().map(|(host, node)| (*host, node)).collect();
 
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/http.md");
