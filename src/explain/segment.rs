@@ -94,14 +94,27 @@ pub(super) fn no_log_is_received(database: &Database) -> Explanation {
     }
 }
 
+/// Whether any of it has come as log.
+#[cfg(feature = "replication")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrived {
+    Some,
+    /// The replica began where it is.
+    None,
+    /// What is recorded is where it began, and may be behind what came.
+    Unknown,
+}
+
+#[cfg(feature = "replication")]
+const UNKNOWN: &str = "how far the log reaches is not looked at";
+
 /// What is known of the log that came.
 #[cfg(feature = "replication")]
 struct Came {
     ended: Option<Ended>,
     /// Where what has proven itself ends, and under which name that is known.
     proven: (&'static str, LogPoint),
-    /// None of it has come as log: the replica began here.
-    began: bool,
+    arrived: Arrived,
     refused: Option<Error>,
 }
 
@@ -114,17 +127,24 @@ pub fn segment(database: &Database, replica: Option<&ReplicaStatus>) -> Explanat
     let step = database.report().steps.iter().find(|step| step.step == Recovery::Install);
     let origin = step.and_then(|step| step.found.iter().find(|(name, _)| *name == "origin"));
     let began = origin.is_some_and(|(_, origin)| beginnings(proven).iter().any(|known| known.to_string() == *origin));
+    let arrived = if began { Arrived::None } else { Arrived::Some };
     let ended = Ended::of(status);
     let refused = ended.as_ref().and_then(|ended| ended.error(status)).or_else(|| status.reads.clone());
-    Came { ended, proven: ("proven_position", proven), began, refused }.explained()
+    Came { ended, proven: ("proven_position", proven), arrived, refused }.explained()
 }
 
 /// The same of a directory that nobody has open. How far its log reaches is not looked at.
 #[cfg(feature = "replication")]
 pub(super) fn kept(state: &ReplicaState, refused: Option<Error>) -> Explanation {
-    let began = state.origin == Origin::Nothing || beginnings(state.applied).contains(&state.origin);
+    let arrived = if state.origin == Origin::Nothing {
+        Arrived::None
+    } else if beginnings(state.applied).contains(&state.origin) {
+        Arrived::Unknown
+    } else {
+        Arrived::Some
+    };
     let ended = state.halt.as_ref().map(Ended::from);
-    Came { ended, proven: ("recorded_applied_position", state.applied), began, refused }.explained()
+    Came { ended, proven: ("recorded_applied_position", state.applied), arrived, refused }.explained()
 }
 
 /// With what a replica can have begun that has come to this point.
@@ -138,7 +158,7 @@ fn beginnings(point: LogPoint) -> Vec<Origin> {
 #[cfg(feature = "replication")]
 impl Came {
     fn explained(self) -> Explanation {
-        let Came { ended, proven: (name, proven), began, refused } = self;
+        let Came { ended, proven: (name, proven), arrived, refused } = self;
         let broken = ended.as_ref().and_then(|ended| Some((broken(ended)?, ended)));
         let rules = PROOF.iter().enumerate().map(|(index, proof)| {
             let (evaluation, evidence) = match broken {
@@ -148,7 +168,8 @@ impl Came {
                     (Evaluation::Fails, vec![fact("code", ended.reason), position, evidence])
                 }
                 Some((at, _)) if index > at => (Evaluation::Undetermined("the proof ended before it"), Vec::new()),
-                None if began => (Evaluation::Undetermined("no log has come"), Vec::new()),
+                None if arrived == Arrived::None => (Evaluation::Undetermined("no log has come"), Vec::new()),
+                None if arrived == Arrived::Unknown => (Evaluation::Undetermined(UNKNOWN), Vec::new()),
                 _ => (Evaluation::Holds, vec![fact(name, proven.position)]),
             };
             Applied::new(proof.rule, proof.condition, evaluation, evidence)
@@ -166,19 +187,28 @@ impl Came {
                     format!("No log was rejected; what stopped replication is {reason}: {}", reason.sentence());
                 ("none rejected", stopped)
             }
-            (None, None) if began => ("none received", "No log has come since this replica began.".to_owned()),
-            (None, None) => ("none rejected", format!("All log up to position {} has proven itself.", proven.position)),
+            (None, None) => match arrived {
+                Arrived::None => ("none received", "No log has come since this replica began.".to_owned()),
+                Arrived::Unknown => {
+                    ("not known", format!("Whether log has come since this replica began is not known: {UNKNOWN}."))
+                }
+                Arrived::Some => {
+                    ("none rejected", format!("All log up to position {} has proven itself.", proven.position))
+                }
+            },
         };
         let stopped_by = ended.as_ref().map_or_else(|| "none".to_owned(), Ended::to_string);
         let observed = vec![fact("role", Role::Replica), fact(name, proven.position), fact("stopped_by", stopped_by)];
         let error = refused.filter(|_| ended.is_some());
+        let unknown = (arrived == Arrived::Unknown && broken.is_none())
+            .then(|| format!("what has come since it began: {UNKNOWN}"));
         Explanation {
             kind: Kind::Segment,
             observed,
             inputs: Vec::new(),
             rules: rules.collect(),
             conclusion: Conclusion { outcome, sentence, error },
-            left_out: Vec::new(),
+            left_out: unknown.into_iter().collect(),
         }
     }
 }

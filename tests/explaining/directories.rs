@@ -3,7 +3,7 @@
 use super::{Told, begun_with, damage, follow, of, primary, replica_of, rests, serve};
 use crate::world::{DIR, init_options, options, tiny};
 use aerodb::disk::{Crash, Disk, SimDisk};
-use aerodb::explain::{self, Explanation, Topic};
+use aerodb::explain::{self, Explanation, Kind, Topic};
 use aerodb::replica_state::Origin;
 use aerodb::{Batch, Database, Node, recovery};
 use std::path::Path;
@@ -42,6 +42,10 @@ pub fn told() -> Vec<Told> {
     let empty = replica_of(&served.db);
     begun_with(&empty, Origin::Nothing);
     told.push(("recovery of a directory whose bootstrap is not complete", examined(&empty)));
+    let began = replica_of(&served.db);
+    begun_with(&began, Origin::Log);
+    let at_rest = explain::at_rest(Kind::Segment, &options(&began)).unwrap().unwrap();
+    told.push(("segment of a directory that records where it began", at_rest));
     let nothing = SimDisk::new();
     nothing.create_dir(Path::new(DIR)).unwrap();
     told.push(("recovery of an empty directory", examined(&nothing)));

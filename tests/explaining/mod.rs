@@ -106,9 +106,14 @@ pub fn replica_of(db: &Database) -> SimDisk {
 
 /// Has the directory of a replica say that it began in another way.
 pub fn begun_with(disk: &SimDisk, origin: Origin) {
+    kept_as(disk, |state| ReplicaState { origin, ..state });
+}
+
+/// Has the directory of a replica keep another state.
+pub fn kept_as(disk: &SimDisk, change: impl FnOnce(ReplicaState) -> ReplicaState) {
     let identity = aerodb::Identity::read(disk, Path::new(DIR)).unwrap();
     let store = StateStore::open(disk, Path::new(DIR), identity.database_id, identity.node_id).unwrap();
-    let state = ReplicaState { origin, ..store.state().clone() };
+    let state = change(store.state().clone());
     drop(store);
     disk.paths().into_iter().filter(|path| path.to_string_lossy().contains("STATE.")).for_each(|path| {
         disk.remove(&path).unwrap();
