@@ -2,7 +2,8 @@
 //!
 //! All of it is of one look: the rules, the view that they admitted, and the state that it pins. The versions are looked up with the code that reads them, from the
 //! newest that is applied, which the view may not see, to the oldest that has to be kept; at most [`VERSIONS_MAX`] of them, and only so many bytes. The
-//! one that the view sees is always among them. Where the read is refused none is compared; where one can't be read that is a rule that fails.
+//! one that the view sees is always among them. Where the read is refused none is compared; where one does not verify that is a rule that fails; where one
+//! can't be read for another reason that rule is undetermined.
 
 use super::{Applied, Conclusion, Explanation, Facts, Kind, fact};
 use crate::commit_id::CommitId;
@@ -11,6 +12,7 @@ use crate::error::Result;
 use crate::gate::{self, Check, Evaluation, Wish};
 use crate::json::escape;
 use crate::limits::{EXPLAIN_READ_BYTES_MAX, KEY_BYTES_MAX};
+use crate::reason::Reason;
 use crate::store::View;
 
 /// Most versions that an explanation shows.
@@ -33,7 +35,10 @@ pub fn read(database: &Database, key: &[u8], wish: &Wish) -> Explanation {
                 found(&mut rules, &versions, view.commit())
             }
             Err(error) => {
-                rules.push(Applied::new("D-CORRUPT", READABLE, false, vec![fact("refused", &error)]));
+                let corrupt = matches!(error.reason(), Reason::StoreBlockCorrupt | Reason::StoreRunCorrupt);
+                let unread = Evaluation::Undetermined(error.reason().name());
+                let readable = if corrupt { Evaluation::Fails } else { unread };
+                rules.push(Applied::new("D-CORRUPT", READABLE, readable, vec![fact("refused", &error)]));
                 unseen(&mut rules, "not every version could be read");
                 Conclusion { outcome: "failed", sentence: error.reason().sentence().to_owned(), error: Some(error) }
             }
