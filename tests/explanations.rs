@@ -10,11 +10,12 @@ mod proxy;
 mod served;
 mod world;
 
-use aerodb::disk::SimDisk;
+use aerodb::disk::{Fault, SimDisk};
 use aerodb::explain::{self, VERSIONS_MAX};
 use aerodb::gate::Evaluation;
-use aerodb::{CommitId, Database, Reason, Wish, recovery};
-use explaining::{damage, everything, primary, put, read, replica_of};
+use aerodb::replica_state::{Halt, ReplicaState};
+use aerodb::{CommitId, Database, Position, Reason, Wish, recovery};
+use explaining::{damage, everything, follow, kept_as, primary, put, read, replica_of, rests, serve};
 use std::collections::BTreeSet;
 use std::path::Path;
 use world::{init_options, options, tiny};
@@ -182,6 +183,40 @@ fn a_directory_that_does_not_open_is_explained() {
         let after: Vec<_> = disk.paths().into_iter().map(|path| disk.contents(&path)).collect();
         assert_eq!(before, after, "asking changes nothing");
     }
+}
+
+/// F-O1, REPL-PROOF: what halted an earlier run counts in its directory, also where a replay does not find it again.
+#[test]
+fn a_divergence_that_is_kept_is_told_of_a_directory() {
+    let served = serve(primary().1);
+    let disk = replica_of(&served.db);
+    let replica = follow(&disk, &served.replication.unwrap().to_string());
+    replica.wait_until(rests);
+    replica.close().unwrap();
+    let failing = |reason| {
+        let halt = Halt { reason, position: Position(296), evidence: "what it was".to_owned() };
+        let disk = disk.image().restart();
+        kept_as(&disk, |state| ReplicaState { halt: Some(halt), ..state });
+        let db = Database::look_into(&options(&disk)).unwrap();
+        let told = explaining::of(&db, &explain::Topic::Checkpoint);
+        db.close().unwrap();
+        let fails = told.rules.iter().filter(|applied| applied.evaluation == Evaluation::Fails);
+        (fails.map(|applied| applied.rule).collect::<Vec<_>>(), told.conclusion.outcome)
+    };
+    assert_eq!(failing(Reason::StateDiverged), (vec!["REPL-PROOF", "D-FSYNC"], "stopped"));
+    assert_eq!(failing(Reason::HistoryAhead), (Vec::new(), "durable"), "that one says nothing of runs");
+}
+
+/// D-CORRUPT, F-O1: a version that can't be read is not thereby corrupt.
+#[test]
+fn a_read_that_the_disk_refuses_is_not_called_corruption() {
+    let (disk, db) = primary();
+    db.close().unwrap();
+    let db = Database::open(options(&disk)).unwrap();
+    disk.fail_reads_from(disk.reads(), Fault::Eio);
+    let told = explaining::of(&db, &read(b"apple", Wish::newest()));
+    let rule = told.rules.iter().find(|applied| applied.rule == "D-CORRUPT").map(|applied| applied.evaluation);
+    assert_eq!((rule, told.conclusion.outcome), (Some(Evaluation::Undetermined("disk.read_failed")), "failed"));
 }
 
 /// P5-I15: a directory that nobody has open is looked into beside its disk: what a crash left torn is there afterwards, for who asks next.

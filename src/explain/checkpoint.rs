@@ -8,16 +8,19 @@ use crate::error::Error;
 use crate::gate::Evaluation;
 use crate::reason::Reason;
 #[cfg(feature = "replication")]
-use {super::ended::Ended, crate::replica::ReplicaStatus};
+use {super::ended::Ended, crate::gate::Wish, crate::replica::ReplicaStatus};
 
 /// Explains the checkpoint of a node that runs; `replica` is its status, if it is one.
 #[must_use]
 pub fn checkpoint(database: &Database, #[cfg(feature = "replication")] replica: Option<&ReplicaStatus>) -> Explanation {
     // An earlier run may have found it: then what ended writing here is the halt, and that names it.
     #[cfg(feature = "replication")]
-    let halted = replica.and_then(Ended::of).is_some_and(|ended| ended.reason == Reason::StateDiverged);
+    let (halted, kept) = match replica.map(Ended::of) {
+        Some(ended) => (ended.is_some_and(|ended| ended.reason == Reason::StateDiverged), None),
+        None => (false, kept_divergence(database)),
+    };
     #[cfg(not(feature = "replication"))]
-    let halted = false;
+    let (halted, kept): (bool, Option<Error>) = (false, None);
     let status = database.status();
     let Status { checkpoint, durable, commit, floor, log_oldest, .. } = status;
     let Status { runs, proofs, maintenance, .. } = &status;
@@ -26,9 +29,10 @@ pub fn checkpoint(database: &Database, #[cfg(feature = "replication")] replica: 
     let first = runs.first().map_or_else(|| "none".to_owned(), |run| run.id.first.to_string());
     let last = runs.last().map_or_else(|| "none".to_owned(), |run| run.id.last.to_string());
     let whole = runs.last().is_none_or(|run| run.id.last <= checkpoint.commit);
-    let fault = status.write_fault.clone();
+    let fault = status.write_fault.clone().or_else(|| kept.clone());
     let blocked = maintenance.blocked.clone().unwrap_or_else(|| "nothing".to_owned());
-    let diverged = halted || fault.as_ref().is_some_and(|fault| fault.reason() == Reason::StateDiverged);
+    let diverged =
+        halted || kept.is_some() || fault.as_ref().is_some_and(|fault| fault.reason() == Reason::StateDiverged);
     let compared = match proofs.waiting {
         _ if diverged => Evaluation::Fails,
         0 => Evaluation::Holds,
@@ -97,6 +101,14 @@ pub fn checkpoint(database: &Database, #[cfg(feature = "replication")] replica: 
         conclusion: conclusion(fault, checkpoint.commit, behind),
         left_out: Vec::new(),
     }
+}
+
+/// The halt of a replica's directory that nobody follows with, where it is that of runs that differ: it bars reads from the opening on.
+#[cfg(feature = "replication")]
+fn kept_divergence(database: &Database) -> Option<Error> {
+    let refused = database.refusal(&Wish::newest())?;
+    let (code, _) = refused.fact("halt")?.split_once('@')?;
+    (refused.reason() == Reason::ReplicaHalted && code == Reason::StateDiverged.name()).then_some(refused)
 }
 
 fn conclusion(fault: Option<Error>, commit: crate::CommitId, behind: u64) -> Conclusion {
