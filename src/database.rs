@@ -121,7 +121,7 @@ impl Database {
     /// nothing works on it from then on (EXPL-TABLE). No process may have it open.
     ///
     /// # Errors
-    /// As [`Database::open`]; `disk.full` where what opening would write is more than is kept in memory.
+    /// As [`Database::open`]; `disk.full`, with the operation that says so, where what opening would write is more than is kept in memory.
     pub fn look_into(options: &Options) -> Result<Database> {
         let disk = Arc::new(AsideDisk::of(Arc::clone(&options.disk), limits::LOOK_BYTES_MAX));
         let (call, calls) = queue::bounded(1);

@@ -2,7 +2,8 @@
 //!
 //! With it a directory can be opened, by the code that always opens one, and be as it was. What is read comes from the disk below, with what was
 //! written here in its place. Assumes that nobody else writes there meanwhile; the lock of a directory sees to that, and is the one thing that is taken below. Promises: below
-//! no name and no byte changes, but for the name of a lock that has none yet. At most so many bytes are kept; beyond, a write is refused as on a full disk.
+//! no name and no byte changes, but for the name of a lock that has none yet. At most so many bytes are kept; beyond, a write is refused. A file is open below as
+//! long as somebody has it open here, and no longer.
 
 use super::{Access, Disk, File, LockGuard};
 use crate::error::{Error, Result};
@@ -23,8 +24,8 @@ pub struct AsideDisk {
 
 #[derive(Default)]
 struct Names {
-    /// The files that were opened, created or renamed; nothing stands for one that was removed.
-    files: BTreeMap<PathBuf, Option<Arc<AsideFile>>>,
+    /// What became of the files that were opened, created or renamed; nothing stands for one that was removed.
+    files: BTreeMap<PathBuf, Option<Arc<Mutex<Kept>>>>,
     directories: BTreeSet<PathBuf>,
 }
 
@@ -35,34 +36,48 @@ impl AsideDisk {
         AsideDisk { below, room: Arc::new(Mutex::new(bytes / PAGE_BYTES)), names: Mutex::default() }
     }
 
-    fn file(&self, names: &mut Names, path: &Path) -> Result<Option<Arc<AsideFile>>> {
-        if let Some(known) = names.files.get(path) {
-            return Ok(known.clone());
-        }
-        let Some(below) = self.below.open(path, Access::Read)? else { return Ok(None) };
-        let len = below.len()?;
-        let kept = Kept { len, below: len, pages: BTreeMap::new() };
-        let file = self.keep(path, Some(below), kept);
-        names.files.insert(path.to_owned(), Some(Arc::clone(&file)));
-        Ok(Some(file))
+    /// The file of this name, open.
+    fn file(&self, names: &mut Names, path: &Path) -> Result<Option<AsideFile>> {
+        let open = |path: &Path| self.below.open(path, Access::Read);
+        let (kept, below) = match names.files.get(path) {
+            Some(None) => return Ok(None),
+            Some(Some(kept)) => {
+                let origin = sync::lock(kept).origin.clone();
+                let below = origin.as_deref().map(open).transpose()?;
+                // Somebody took it away below, against what is assumed: nothing is made up in its place.
+                if matches!(below, Some(None)) {
+                    return Ok(None);
+                }
+                (Arc::clone(kept), below.flatten())
+            }
+            None => {
+                let Some(below) = open(path)? else { return Ok(None) };
+                let (len, origin) = (below.len()?, Some(path.to_owned()));
+                let kept = self.kept(len, origin);
+                names.files.insert(path.to_owned(), Some(Arc::clone(&kept)));
+                (kept, Some(below))
+            }
+        };
+        Ok(Some(AsideFile { below, path: path.to_owned(), kept }))
     }
 
-    fn keep(&self, path: &Path, below: Option<Arc<dyn File>>, kept: Kept) -> Arc<AsideFile> {
-        let (room, path) = (Arc::clone(&self.room), path.to_owned());
-        Arc::new(AsideFile { below, path, room, kept: Mutex::new(kept) })
+    /// What is kept of a file that has this length below, and lies there; of a new one nothing.
+    fn kept(&self, len: u64, origin: Option<PathBuf>) -> Arc<Mutex<Kept>> {
+        let (room, pages) = (Arc::clone(&self.room), BTreeMap::new());
+        Arc::new(Mutex::new(Kept { len, below: len, origin, room, pages }))
     }
 }
 
 impl Disk for AsideDisk {
     fn open(&self, path: &Path, _: Access) -> Result<Option<Arc<dyn File>>> {
         let file = self.file(&mut sync::lock(&self.names), path)?;
-        Ok(file.map(|file| file as Arc<dyn File>))
+        Ok(file.map(|file| Arc::new(file) as Arc<dyn File>))
     }
 
     fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
-        let file = self.keep(path, None, Kept::default());
-        sync::lock(&self.names).files.insert(path.to_owned(), Some(Arc::clone(&file)));
-        Ok(file)
+        let kept = self.kept(0, None);
+        sync::lock(&self.names).files.insert(path.to_owned(), Some(Arc::clone(&kept)));
+        Ok(Arc::new(AsideFile { below: None, path: path.to_owned(), kept }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -71,7 +86,7 @@ impl Disk for AsideDisk {
         let missing = || Error::new(Reason::DiskNameFailed).with("operation", "rename").with("file", from.display());
         let file = file.ok_or_else(missing)?;
         names.files.insert(from.to_owned(), None);
-        names.files.insert(to.to_owned(), Some(file));
+        names.files.insert(to.to_owned(), Some(file.kept));
         Ok(())
     }
 
@@ -121,20 +136,22 @@ impl Disk for AsideDisk {
     }
 }
 
-/// A file: what it is below, where nothing else was written here.
+/// A file that somebody has open: what it is below, where nothing else was written here.
 struct AsideFile {
     below: Option<Arc<dyn File>>,
     path: PathBuf,
-    /// Pages that may still be kept, of all files.
-    room: Arc<Mutex<usize>>,
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
 }
 
-#[derive(Default)]
+/// What became of a file, whether it is open or not.
 struct Kept {
     len: u64,
     /// What counts of the file below: no more than the shortest that the file has been here.
     below: u64,
+    /// Where it lies below, unless it was created here.
+    origin: Option<PathBuf>,
+    /// Pages that may still be kept, of all files.
+    room: Arc<Mutex<usize>>,
     /// Whole pages, by where they begin in the file.
     pages: BTreeMap<u64, Vec<u8>>,
 }
@@ -166,18 +183,23 @@ impl AsideFile {
         if !kept.pages.contains_key(&begins) {
             let mut page = vec![0; PAGE_BYTES];
             self.below(kept.below, begins, &mut page)?;
-            let mut room = sync::lock(&self.room);
-            let full = || Error::new(Reason::DiskFull).with("operation", "aside").with("file", self.path.display());
+            let mut room = sync::lock(&kept.room);
+            let full = || {
+                Error::new(Reason::DiskFull)
+                    .with("operation", "keep in memory, for a look")
+                    .with("file", self.path.display())
+            };
             *room = room.checked_sub(1).ok_or_else(full)?;
+            drop(room);
             kept.pages.insert(begins, page);
         }
         Ok(kept.pages.entry(begins).or_default())
     }
 }
 
-impl Drop for AsideFile {
+impl Drop for Kept {
     fn drop(&mut self) {
-        *sync::lock(&self.room) += sync::lock(&self.kept).pages.len();
+        *sync::lock(&self.room) += self.pages.len();
     }
 }
 
@@ -221,7 +243,7 @@ impl File for AsideFile {
         // What is cut off is zeros where the file becomes longer again, whatever stands below.
         kept.below = kept.below.min(len);
         let gone = kept.pages.split_off(&len.next_multiple_of(page));
-        *sync::lock(&self.room) += gone.len();
+        *sync::lock(&kept.room) += gone.len();
         if let Some(last) = kept.pages.get_mut(&(len / page * page)) {
             last.iter_mut().skip(usize::try_from(len % page).unwrap_or(PAGE_BYTES)).for_each(|byte| *byte = 0);
         }
@@ -319,6 +341,20 @@ mod tests {
         drop(file);
         aside.remove(Path::new("/d/new")).unwrap();
         aside.create(Path::new("/d/other")).unwrap().write_at(0, &[1; 2 * PAGE_BYTES]).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_open_below_no_longer_than_here() {
+        let below = made();
+        let aside = AsideDisk::of(Arc::new(below.clone()), 1 << 20);
+        below.limit_handles(1);
+        let (a, b) = (Path::new("/d/a"), Path::new("/d/b"));
+        aside.open(a, Access::Write).unwrap().unwrap().write_at(1, &[7]).unwrap();
+        aside.rename(b, Path::new("/d/d")).unwrap();
+        for _ in 0..2 {
+            assert_eq!(contents(&aside, a), Some(vec![1, 7]), "what was written is there, and what is below");
+            assert_eq!(contents(&aside, Path::new("/d/d")), below.contents(b));
+        }
     }
 
     #[test]
