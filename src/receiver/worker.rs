@@ -76,9 +76,11 @@ pub fn run<L: Link, W: Wakes>(
         }
         let seen = progress();
         let turned = turn(&mut core, &mut around.link, &mut unsent, &seen);
-        // A Validator that is gone has said why.
-        let is_gone = core.handed().into_iter().any(|chunk| around.out.send(chunk).is_err());
-        if turned.is_err() || is_gone {
+        // Why the Validator is gone was first, and is for it to say.
+        if core.handed().into_iter().any(|chunk| around.out.send(chunk).is_err()) {
+            break Ok(());
+        }
+        if turned.is_err() {
             break turned;
         }
         moved();
