@@ -133,7 +133,11 @@ impl Halt {
     fn order(&self) -> Option<(CarriedOut, &str)> {
         let words = self.evidence.strip_prefix(INSTEAD_OF)?;
         let (instead_of, words) = words.split_once(' ')?;
-        let (named, found) = words.strip_prefix(ORDERED)?.split_once(' ')?;
+        // Before there were two of them, what the order had named was all that was kept.
+        let (named, found) = match words.strip_prefix(ORDERED) {
+            Some(words) => words.split_once(' ')?,
+            None => (instead_of, words),
+        };
         Some((CarriedOut { instead_of: Halt::parse(instead_of).ok()?, named: Halt::parse(named).ok()? }, found))
     }
 }

@@ -188,3 +188,20 @@ fn a_log_that_does_not_hold_what_was_applied_is_refused() {
         assert_eq!(state.check_log(end), Err(Error::new(Reason::ReplicaLogLost)), "{end}");
     }
 }
+
+/// SNAP-ORDER: an older build kept one halt of an order that it carried out, which is what the order had named.
+#[test]
+fn an_order_that_an_older_build_carried_out_is_known() {
+    let halt = |evidence: &str| Halt { evidence: evidence.to_owned(), ..generation(7).state.halt.unwrap() };
+    let (first, named) = ((Reason::HistoryRetired, Position(80)), (Reason::SegmentRejected, Position(88)));
+    let told = [
+        ("instead_of=segment.rejected@88 fault=payload", named),
+        ("instead_of=history.retired@80 ordered=segment.rejected@88 fault=payload", first),
+    ];
+    for (evidence, instead_of) in told {
+        let halt = halt(evidence);
+        assert_eq!(halt.order(), Some((CarriedOut { instead_of, named }, "fault=payload")));
+        assert_eq!(halt.of_the_data(), instead_of);
+    }
+    assert_eq!(halt("fault=payload").order(), None);
+}
