@@ -114,7 +114,7 @@ pub(super) fn judge(
     suspects.sort_unstable();
     suspects.dedup();
     let judge = Judge { parties, stored, runs, options };
-    suspects.into_iter().map(|id| judge.verdict(id, progress)).collect()
+    suspects.into_iter().map(|id| judge.verdict(id, id, progress)).collect()
 }
 
 /// Holds the runs that only one side has against the log, as far as both have their commits: whoever merged further has no run of the same identity,
@@ -139,10 +139,11 @@ pub(super) fn hold(
     let judge = Judge { parties, stored, runs, options };
     for stretch in stretches(alone) {
         let (made, why) = judge.yields(&stretch, progress);
+        let begin = stretch.first().map(|(_, run)| run.id);
         for (side, run) in stretch {
             match made.get(&run.id) {
                 Some(yields) if *yields == run => held += 1,
-                Some(_) => verdicts.push(judge.verdict(run.id, progress)),
+                Some(_) => verdicts.push(judge.verdict(run.id, begin.unwrap_or(run.id), progress)),
                 None => unheld.push(Unheld { id: run.id, side, why: why.clone() }),
             }
         }
@@ -151,19 +152,22 @@ pub(super) fn hold(
     verdicts
 }
 
-/// Runs in the order of their first commits, in parts whose commits have nothing in common.
+/// Runs in the order of their first commits, in parts that have no commit in common, each behind a run that may begin its replay: where one side alone has a
+/// run that ends there, the part goes on.
 fn stretches(alone: Vec<(Side, RunInfo)>) -> Vec<Vec<(Side, RunInfo)>> {
-    let mut stretches: Vec<(CommitId, Vec<(Side, RunInfo)>)> = Vec::new();
+    let mut stretches: Vec<Vec<(Side, RunInfo)>> = Vec::new();
     for (side, run) in alone {
-        match stretches.last_mut() {
-            Some((last, stretch)) if run.id.first <= *last => {
-                *last = run.id.last.max(*last);
-                stretch.push((side, run));
-            }
-            _ => stretches.push((run.id.last, vec![(side, run)])),
+        let goes_on = |stretch: &&mut Vec<(Side, RunInfo)>| {
+            let overlaps = stretch.iter().any(|(_, before)| run.id.first <= before.id.last);
+            let ends = |of| stretch.iter().any(|(side, before)| *side == of && run.id.first == before.id.last.next());
+            overlaps || ends(Side::A) != ends(Side::B)
+        };
+        match stretches.last_mut().filter(goes_on) {
+            Some(stretch) => stretch.push((side, run)),
+            None => stretches.push(vec![(side, run)]),
         }
     }
-    stretches.into_iter().map(|(_, stretch)| stretch).collect()
+    stretches
 }
 
 struct Judge<'a> {
@@ -189,14 +193,15 @@ struct Replayed {
 }
 
 impl Judge<'_> {
-    fn verdict(&self, id: RunId, progress: &mut dyn FnMut(u64, u64)) -> Verdict {
+    /// Whose run it is that the log does not yield, replayed from where this one or an earlier run begins.
+    fn verdict(&self, id: RunId, begin: RunId, progress: &mut dyn FnMut(u64, u64)) -> Verdict {
         let unknown = |why: String| {
             let judged = Judged::Unknown(why);
             Verdict { id, judged, from: None, records: 0, yields: None, spots: Vec::new() }
         };
         let mut why = "neither log is at hand here".to_owned();
         for log in self.logs() {
-            match self.start(id).and_then(|start| self.replay(id, start, log, &mut drop, progress)) {
+            match self.start(begin).and_then(|start| self.replay(id, start, log, &mut drop, progress)) {
                 Ok(replayed) => return self.compare(id, &replayed).unwrap_or_else(|error| unknown(error.to_string())),
                 Err(error) if error.reason() == Reason::WalRetired => {
                     why = format!("the log was retired before the first commit of the run: {error}");
@@ -468,5 +473,27 @@ impl Drop for Scratch {
         if let Some(Err(error)) = self.made.as_ref().map(|made| RealDisk.remove_tree(made)) {
             log::warn!(code = error.reason().name(); "what was replayed is left behind: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(alone: &[(Side, u64, u64)]) -> Vec<usize> {
+        let run = |first, last| RunId { level: 0, first: CommitId(first), last: CommitId(last) };
+        let alone =
+            alone.iter().map(|(side, first, last)| (*side, RunInfo { id: run(*first, *last), size: 0, hash: 0 }));
+        stretches(alone.collect()).iter().map(Vec::len).collect()
+    }
+
+    /// R-DETERMINISM: what one side alone has behind what it alone has is replayed with that, since no run that both have ends before it.
+    #[test]
+    fn runs_that_follow_one_another_on_one_side_alone_are_replayed_together() {
+        let (a, b) = (Side::A, Side::B);
+        assert_eq!(parts(&[(a, 7, 7), (a, 8, 8), (a, 9, 12)]), [3]);
+        assert_eq!(parts(&[(a, 7, 7), (a, 9, 12)]), [1, 1], "both have what lies between them");
+        assert_eq!(parts(&[(b, 1, 3), (a, 1, 6), (b, 4, 6), (a, 7, 9)]), [3, 1], "both have a run that ends there");
+        assert_eq!(parts(&[(b, 1, 3), (a, 1, 6), (a, 7, 9)]), [3]);
     }
 }
