@@ -403,8 +403,8 @@ reasons! {
         "The log ends before what this replica had applied."
         "Keep the directory as it is for examination, and begin the replica again in a new one."
     ReplicaHalted 114 "replica.halted" Operator
-        "This replica has halted; what halted it is shown, and is kept over restarts."
-        "Remove the cause, then clear the halt that is named with `aerodb resume DIR --clear CODE@POSITION`."
+        "This replica has halted; a halt that is named is kept over restarts."
+        "Remove the cause, then clear the halt that is named with `aerodb resume DIR --clear CODE@POSITION`; where none is named, start the node again."
     HaltOther 115 "halt.other" Change
         "The replica is not halted by what was named."
         "Name the halt that is shown, as CODE@POSITION."
