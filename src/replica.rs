@@ -493,13 +493,16 @@ impl Replica {
     pub fn status(&self) -> ReplicaStatus {
         // The whole first, and reads last: whoever is shown that it has ended is shown that reads have.
         let Told { replica, fault, halt } = Told::clone(&self.shared.told.load());
+        // The stages before the positions: of whoever is shown to have ended the position is the last one.
+        let receiver = self.shared.stages.shown().receiver.load();
+        let (validator, applier) = (self.validator_seen.load(), self.applier_seen.load());
         let Facts { received, validated, applied, .. } = self.shared.stages.facts();
         ReplicaStatus {
             primary: self.primary.clone(),
             replica,
-            receiver: self.shared.stages.shown().receiver.load(),
-            validator: self.validator_seen.load(),
-            applier: self.applier_seen.load(),
+            receiver,
+            validator,
+            applier,
             received,
             validated,
             applied,
