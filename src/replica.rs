@@ -658,15 +658,17 @@ fn ended(component: &'static str, thread: JoinHandle<Result<()>>) -> Result<()> 
     thread.join().unwrap_or_else(panicked)
 }
 
-/// Clears what halted the replica of a directory that nobody has open; the halt that was cleared.
+/// Clears what halted the replica of a directory that nobody has open; the halt that was cleared, and the one that counts from then on, if one does.
 ///
 /// # Errors
 /// `halt.other` when it is another, or none; what opening the directory would refuse with; those of the disk.
-pub fn resume(options: &Options, reason: Reason, position: Position) -> Result<Halt> {
+pub fn resume(options: &Options, reason: Reason, position: Position) -> Result<(Halt, Option<Halt>)> {
     let options = Options { role: Some(Role::Replica), ..options.clone() };
     let (_lock, identity) = recovery::enter(&options)?;
     let Identity { database_id, node_id, .. } = identity;
-    StateStore::open(options.disk.as_ref(), &options.dir, database_id, node_id)?.clear(reason, position)
+    let mut kept = StateStore::open(options.disk.as_ref(), &options.dir, database_id, node_id)?;
+    let cleared = kept.clear(reason, position)?;
+    Ok((cleared, kept.state().halt.clone()))
 }
 
 /// Asks a primary whose log it serves, and makes the directory of a replica of it.

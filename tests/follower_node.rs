@@ -266,7 +266,7 @@ fn each_byte_that_is_flipped_on_the_way_halts_at_its_record_until_that_is_cleare
         let options = follower_options(&disk);
         let other = replica::resume(&options, reason, Position(place.position.0 + 1)).unwrap_err();
         assert_eq!(other.reason(), Reason::HaltOther, "{}", what());
-        assert_eq!(replica::resume(&options, reason, place.position), Ok(halt), "{}", what());
+        assert_eq!(replica::resume(&options, reason, place.position), Ok((halt, None)), "{}", what());
         feed.level_again(&disk, &what);
     }
     println!("{bytes} bytes flipped, {records} records");

@@ -118,7 +118,7 @@ fn a_replica_that_halts_because_the_logs_part_says_where() {
         again.close().unwrap();
         let refused = replica::resume(&Options::new(&r), halt.reason, common.position).unwrap_err();
         assert_eq!(refused.reason(), Reason::HaltOther);
-        assert_eq!(replica::resume(&Options::new(&r), halt.reason, halt.position).unwrap(), halt);
+        assert_eq!(replica::resume(&Options::new(&r), halt.reason, halt.position).unwrap(), (halt, None));
     }
 }
 

@@ -546,7 +546,7 @@ fn halts_and_stays_halted(newest: bool) {
         assert_eq!(replica.status().halt.map(|halt| (halt.reason, halt.position)), Some((halt.reason, halt.position)));
         replica.close().unwrap();
     }
-    assert_eq!(replica::resume(&options(&follower), halt.reason, halt.position).unwrap(), halt);
+    assert_eq!(replica::resume(&options(&follower), halt.reason, halt.position).unwrap(), (halt.clone(), None));
     if newest {
         let replica = open();
         until(&|| replica.status().halt.is_some());

@@ -251,8 +251,8 @@ fn what_is_changed_on_the_way_halts_the_replica_until_it_is_cleared_by_name() {
         for (other, at) in others {
             assert_eq!(replica::resume(&options, other, at).unwrap_err().reason(), Reason::HaltOther);
         }
-        let cleared = replica::resume(&options, code, position).unwrap();
-        assert_eq!((cleared.reason, cleared.position), (code, position));
+        let (cleared, counts) = replica::resume(&options, code, position).unwrap();
+        assert_eq!((cleared.reason, cleared.position, counts), (code, position, None));
         assert_eq!(replica::resume(&options, code, position).unwrap_err().reason(), Reason::HaltOther);
         let replica = world.open("r");
         replica.wait_for(last).unwrap();

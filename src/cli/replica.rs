@@ -292,8 +292,8 @@ pub(crate) fn resume(matches: &ArgMatches, out: &mut Output) -> Result<()> {
     let options = Options::new(args::path(matches, "DIR")?);
     let named = args::word(matches, "clear").ok_or_else(|| args::usage("--clear CODE@POSITION names the halt"))?;
     let (reason, position) = Halt::parse(named)?;
-    let halt = replica::resume(&options, reason, position)?;
-    let counts = begin::look(&options)?.halt.map(|halt| halt.to_string());
+    let (halt, counts) = replica::resume(&options, reason, position)?;
+    let counts = counts.map(|halt| halt.to_string());
     let then = match &counts {
         None => "the next start follows the primary again".to_owned(),
         Some(first) => format!("the data is still halted by {first}, which an order had answered in vain"),
