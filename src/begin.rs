@@ -213,7 +213,8 @@ pub fn snapshot_over<L: Link>(
     stop: &Fact<bool>,
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
-    let Attempt { mut core, aside, settled, lock: _lock, .. } = match Attempt::open(options, watch)? {
+    // The lock first, so that it is let go last.
+    let Attempt { lock: _lock, mut core, aside, settled, .. } = match Attempt::open(options, watch)? {
         Begun::Holds(applied) => return Ok(Outcome::Installed(applied)),
         Begun::Waits(attempt) => *attempt,
     };

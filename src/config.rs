@@ -517,7 +517,7 @@ settings! {
     client_memory "client-memory" Bytes, "256M", Some(limits::CLIENT_MEMORY_BYTES),
         "Memory for the buffers of all connections; past it the one that holds most is closed."
     tcp_keepalive "tcp-keepalive" u32, "300", Some(limits::KEEPALIVE_SECONDS),
-        "Seconds of silence after which the operating system tries whether a client, a replica or the primary is still there; a dead connection ends. 0: never."
+        "Seconds of silence after which the operating system tries whether a client, a replica or the primary is still there; a dead connection ends, and so does that of a replica which takes nothing for twice as long. 0: never."
     cache_bytes "cache-bytes" Bytes, "64M", None,
         "Memory for blocks that were read from runs."
     pinned_bytes "pinned-bytes" Bytes, "4G", None,

@@ -238,28 +238,25 @@ impl Store {
     }
 
     /// Lets it be read from here on: everything that is published is recovered and, on a node that follows another, proven. Where reads are
-    /// barred they stay so; a bar that comes at the same time is seen by one of the two.
+    /// barred they stay so. Nobody bars meanwhile: before this it is the thread that recovers, and others only behind it.
     pub fn open_reads(&self, role: Role) {
         self.prove_to(self.commit());
-        let keep_barred = || {
-            if self.barred.get().is_some() && !bars_in_name_only() {
-                self.published.halt();
-            }
-        };
-        keep_barred();
+        if self.barred.get().is_some() && !bars_in_name_only() {
+            self.published.halt();
+        }
         self.opening.open(if role.writes() { Opened::ForWriter } else { Opened::ForFollower });
-        keep_barred();
     }
 
     /// Refuses every read from here on, also to who was admitted to the newest commit and asks again; all else goes on. What still recovers
-    /// has to publish what it recovered, so there the opening ends reads.
+    /// has to publish what it recovered, so there the opening ends reads. The first bar is told, and only that: who hears of it may bar, too.
     #[cfg(feature = "replication")]
     pub fn bar_reads(&self, fault: Error) {
-        // The first says what the others would.
-        let _ = self.barred.set(fault);
+        let first = self.barred.set(fault).is_ok();
         if self.opening.seen().is_some() && !bars_in_name_only() {
             self.published.halt();
-            self.tell();
+            if first {
+                self.tell();
+            }
         }
     }
 
@@ -639,6 +636,19 @@ mod tests {
         assert_eq!(look(), Err(halted.clone()));
         assert_eq!(store.view(None).err(), Some(halted), "and so is whoever comes");
         assert_eq!(store.commit(), CommitId(1), "what is shown stays");
+    }
+
+    /// P5-I10: whoever hears that writing has stopped may bar reads, as a replica does whose maintenance has found another run; hearing of the bar,
+    /// it does so again.
+    #[cfg(feature = "replication")]
+    #[test]
+    fn a_hook_that_bars_reads_is_told_of_the_bar_once() {
+        let store = store();
+        let calls = counted(&store);
+        let barring = Arc::clone(&store);
+        store.on_publish(move || barring.bar_reads(fault(Reason::ReplicaHalted)));
+        store.stop_writes(&fault(Reason::StateDiverged));
+        assert_eq!((calls(), store.reads_ended()), (2, Some(fault(Reason::ReplicaHalted))));
     }
 
     /// P5-I10, P5-I11: what an earlier run was halted by bars reads, and what is recovered is shown all the same.
