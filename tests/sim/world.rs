@@ -1013,6 +1013,10 @@ impl World {
                 if replica.beginning.attempt.is_some() {
                 } else if point.position > extent.durable.position {
                     justified.push(Reason::HistoryAhead);
+                    // What comes of it in parts is answered with its last one, and the primary may write until then.
+                    if left < piece.bytes.len() {
+                        justified.push(Reason::HistoryDiverged);
+                    }
                 } else if extent.oldest > point.position {
                     justified.push(Reason::HistoryRetired);
                 } else if !line.holds(point) {
