@@ -186,19 +186,22 @@ class PostgresReplica:
         children = subprocess.run(["pgrep", "-P", str(main)], capture_output=True, text=True).stdout.split()
         return [main, *map(int, children)]
 
-    def pause(self):
-        for pid in self.pids():
-            os.kill(pid, signal.SIGSTOP)
-
-    def go_on(self):
-        for pid in self.pids():
-            os.kill(pid, signal.SIGCONT)
-
-    def start_again_after_a_kill(self):
+    def tell(self, what):
         pids = self.pids()
         for pid in pids:
+            # Children come and go.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, what)
+        return pids
+
+    def pause(self):
+        self.tell(signal.SIGSTOP)
+
+    def go_on(self):
+        self.tell(signal.SIGCONT)
+
+    def start_again_after_a_kill(self):
+        pids = self.tell(signal.SIGKILL)
         until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids))
         self.server.start(self.directory, self.port)
 
